@@ -1,0 +1,53 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Every recipe goes through tools/env, which makes the Python environment of the lock file on first use.
+SHELL := /bin/bash
+SITE := tools/env site
+TEST := tools/env test
+# What runs here is ended by its own signal handling; make's "Error 2" is the last line all the same.
+MAKEFLAGS += --no-print-directory
+
+# More arguments for ansible-playbook: make site ARGS='-e kic_cluster_name=demo --check --diff'
+ARGS ?=
+# The container engine: auto or podman.
+ENGINE ?=
+# What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'
+T ?= tests
+PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
+
+.DEFAULT_GOAL := help
+.PHONY: help site teardown test lint format docs bench venv lock
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+site: ## Prepare this machine, make the node image and bring up the cluster (ENGINE=, ARGS=)
+	@$(PLAYBOOK) playbooks/site.yml $(ARGS)
+
+teardown: ## Remove the clusters of this collection (ENGINE=, ARGS='-e kic_purge=true')
+	@$(PLAYBOOK) playbooks/teardown.yml $(ARGS)
+
+test: ## Run all tests, or some: T=tests/unit
+	@$(TEST) pytest $(T)
+
+lint: ## Run the linters and ansible-test sanity alone
+	@$(TEST) pytest tests/lint
+
+format: ## Format the Python code
+	@$(TEST) ruff check --quiet --fix-only .
+	@$(TEST) ruff format .
+
+docs: ## Write the README of each role from its argument specification
+	@$(TEST) python tools/role_readme.py
+
+bench: ## Measure the cluster step against kind (ARGS=, see benchmarks/README.md)
+	@$(TEST) python -m benchmarks $(ARGS)
+
+venv: ## Make the Python environments and say where they are
+	@$(SITE) bash -c 'echo "make site: $$VIRTUAL_ENV"'
+	@$(TEST) bash -c 'echo "make test: $$VIRTUAL_ENV"'
+
+lock: ## Renew the lock files in requirements/ (then run make test)
+	@tools/lock

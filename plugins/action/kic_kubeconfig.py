@@ -1,0 +1,198 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Merges kubeconfigs on the controller, where there is a YAML parser; the module of the same name reads and writes.
+
+Nothing to change costs one run of the module. What the two halves tell each other holds credentials and is not part of
+the result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+from typing import Any
+
+import yaml
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig
+
+ATTEMPTS = 5
+"""How often a merge is made again because another program wrote the file meanwhile."""
+
+_INTERNAL = ("files", "admin", "server", "uid", "unrecorded", "written", "invocation")
+
+# What AnsibleModule adds of the file that a result's path names, as it was before.
+_READ = ("files", "admin", "server", "uid", "context")
+"""What a merge is made from. Warnings, which a newer ansible-core keeps as objects, are none of it."""
+
+_OF_FILE = ("gid", "group", "mode", "owner", "size", "state", "secontext")
+
+
+class ActionModule(ActionBase):
+    """One task: read, merge, write."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The module's result, without what only the two halves need."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        if not arguments.get("owner"):
+            asker = self._asker()
+            if asker:
+                arguments["owner"] = asker
+        for _attempt in range(ATTEMPTS):
+            found = self._module(arguments, task_vars)
+            if found.get("failed") or "files" not in found:
+                return {**result, **_public(found)}
+            try:
+                plan, actions, diff = _plan(
+                    _plain({key: found[key] for key in _READ if key in found}), _plain(dict(self._task.args))
+                )
+            except KicError as error:
+                return {
+                    **result,
+                    "failed": True,
+                    "msg": str(error),
+                    "diagnosis": error.diagnosis.as_dict(),
+                    "actions": [],
+                }
+            outcome = {**result, **_public(found), "changed": bool(actions), "actions": actions}
+            if self._task.diff and diff:
+                outcome["diff"] = diff
+            if self._task.check_mode or not (plan if actions else found.get("unrecorded") and plan):
+                return outcome
+            written = self._module({**arguments, "write": plan}, task_vars)
+            if written.get("failed"):
+                return {**result, **_public(written)}
+            if written["written"]:
+                return outcome
+        path = found["path"]
+        refused = failure("kubeconfig_unusable", path=path, reason="others keep writing to it", fix="run again later")
+        return {**result, "failed": True, "msg": str(refused), "diagnosis": refused.diagnosis.as_dict(), "actions": []}
+
+    def _module(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        found: dict[str, Any] = self._execute_module(
+            module_name="nodeforge.kic.kic_kubeconfig", module_args=arguments, task_vars=task_vars
+        )
+        return found
+
+    def _asker(self) -> str | None:
+        """Who asked, where the connection can not tell: on this very machine, by a task that becomes root."""
+        become = self._connection.become
+        root = os.geteuid() == 0 if become is None else become.get_option("become_user") in (None, "", "root")
+        if getattr(self._connection, "transport", "") != "local" or not root:
+            return None
+        if os.geteuid() == 0 and os.environ.get("SUDO_USER"):
+            return os.environ["SUDO_USER"]
+        return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _plain(value: Any) -> Any:
+    """``value`` of plain types: Ansible's strings know where they are from, which YAML can not write."""
+    return json.loads(json.dumps(value))
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves what looks like a date, an octal or a time as it is written: it is to be written back the same."""
+
+
+_PLAIN = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _PLAIN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"-?(?:0|[1-9][0-9]*)\.(?:[0-9]*[1-9]|0)$"), list("-0123456789")
+)
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # it is the safe loader, and knows less
+
+
+def _public(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if key not in (*_INTERNAL, *_OF_FILE)}
+
+
+def _plan(found: dict[str, Any], arguments: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
+    """Files to write, what that is for a person, and a diff without secrets."""
+    if arguments.get("state", "present") == "absent":
+        return _plan_absent(found, arguments["cluster"])
+    cluster, name, file = arguments["cluster"], found["context"], found["files"][0]
+    before = _decode(file)
+    path = file["path"]
+    if "admin" not in found:
+        # In check mode, before there is a cluster.
+        after = {**kubeconfig.summary(before), "current-context": name}
+        after["contexts"] = {**after["contexts"], name: "(not known yet)"}
+        diff = {"before": kubeconfig.summary(before), "after": after}
+        return [], [f"write context {name}: {path}"], diff
+    admin = _load(found["admin"]) or {}
+    ours = kubeconfig.entries(admin, cluster=cluster, name=name, server=found["server"])
+    if _flag(arguments.get("merge", True)):
+        set_current = _flag(arguments.get("set_current", True))
+        merged = kubeconfig.merge(before, ours, cluster=cluster, path=path, set_current=set_current)
+    else:
+        merged = ours
+    text = file["text"] if merged == before else _encode(merged)
+    fits = merged == before and file["mode"] == 0o600 and file["uid"] == found["uid"]
+    plan = [{"path": path, "sum": file["sum"], "text": text}]
+    diff = {
+        "before": _shown(before, file),
+        "after": {**kubeconfig.summary(merged), "mode": "0600", "uid": found["uid"]},
+    }
+    return plan, [] if fits else [f"write context {name}: {path}"], {} if fits else diff
+
+
+def _plan_absent(found: dict[str, Any], cluster: str) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
+    plan, actions = [], []
+    diff: dict[str, Any] = {"before": {}, "after": {}}
+    for file in found["files"]:
+        before = _decode(file)
+        after = kubeconfig.remove(before, cluster=cluster)
+        if after == before:
+            if file.get("known"):
+                # Somebody took the entries out already; the record of them goes too.
+                plan.append({"path": file["path"], "sum": file["sum"], "text": file["text"], "empty": False})
+            continue
+        plan.append(
+            {"path": file["path"], "sum": file["sum"], "text": _encode(after), "empty": kubeconfig.is_empty(after)}
+        )
+        actions.append(f"remove context of {cluster}: {file['path']}")
+        diff["before"][file["path"]] = kubeconfig.summary(before)
+        diff["after"][file["path"]] = kubeconfig.summary(after)
+    return plan, actions, diff if actions else {}
+
+
+def _shown(config: kubeconfig.Config, file: dict[str, Any]) -> dict[str, Any]:
+    if file["text"] is None:
+        return {}
+    return {**kubeconfig.summary(config), "mode": f"{file['mode']:04o}", "uid": file["uid"]}
+
+
+def _decode(file: dict[str, Any]) -> kubeconfig.Config:
+    try:
+        return kubeconfig.check(_load(file["text"] or ""), file["path"])
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        # The text around the place may hold credentials: only the place is told.
+        where = f" in line {mark.line + 1}" if mark else ""
+        fix = "mend it, or name another file with the option path"
+        raise failure("kubeconfig_unusable", path=file["path"], reason=f"it is no YAML{where}", fix=fix) from None
+
+
+def _encode(config: kubeconfig.Config) -> str:
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def _flag(value: Any) -> bool:
+    return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on", "y", "t")

@@ -1,0 +1,50 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation that all modules share: the engine and the attributes."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options that choose the engine."""
+
+    DOCUMENTATION = r"""
+options:
+  engine:
+    description:
+      - The container engine. V(auto) takes the one that is there.
+      - An engine that is asked for by name is used or refused with its reason, never replaced silently.
+      - V(docker) is refused by this release.
+      - A rootless engine is that of another user, chosen as for any task by C(become_user).
+    type: str
+    choices: [auto, docker, podman]
+    default: auto
+  engine_facts:
+    description:
+      - The RV(nodeforge.kic.oci_engine_info#module:engine_facts) of a former task of the play on this host, so that
+        the engine is not asked again.
+    type: dict
+notes:
+  - The managed machine needs Python 3.9 or later and the command line client of the engine, nothing else.
+"""
+
+    ATTRIBUTES = r"""
+attributes:
+  check_mode:
+    description: Whether the module can run in C(check_mode) and say what it would do without doing it.
+    support: full
+  diff_mode:
+    description: Whether the module returns details of what changed, or would change, when in C(diff_mode).
+    support: full
+"""
+
+    INFO = r"""
+attributes:
+  check_mode:
+    description: Whether the module can run in C(check_mode). It changes nothing.
+    support: full
+  diff_mode:
+    description: Whether the module returns details of what changed. It changes nothing, so there are none.
+    support: none
+"""

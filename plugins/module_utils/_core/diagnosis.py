@@ -1,0 +1,276 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why something failed and what to type next: one catalogue of causes, one exception that carries them.
+
+An entry's ``cause`` and ``fix`` are :meth:`str.format` templates; the fields they name are given by the place that
+detects the condition. What no entry describes is reported as ``engine_failed`` with the engine's whole answer:
+an unknown failure is shown, never guessed at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A condition we know: templates of its cause and of a fix that can be typed."""
+
+    cause: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a failed task returns as ``diagnosis``."""
+
+    id: str
+    cause: str
+    fix: str
+    output: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The four documented keys."""
+        return {"id": self.id, "cause": self.cause, "fix": self.fix, "output": self.output}
+
+
+class KicError(Exception):
+    """A failure with its cause. ``diagnosis`` holds it; ``str()`` is the message for a person."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(diagnosis.cause)
+        self.diagnosis = diagnosis
+
+    def __str__(self) -> str:
+        found = self.diagnosis
+        text = found.cause
+        if found.fix:
+            text += f" Fix: {found.fix}"
+        if found.output:
+            text += f"\n{found.output}"
+        return text
+
+
+def failure(condition: str, *, output: str = "", **fields: Any) -> KicError:
+    """The exception for the catalogue's ``condition``, its templates filled from ``fields``.
+
+    Raises :class:`KeyError` for an id that the catalogue does not hold: that is a defect of ours.
+    """
+    entry = CATALOGUE[condition]
+    return KicError(Diagnosis(condition, entry.cause.format(**fields), entry.fix.format(**fields), output.strip()))
+
+
+CATALOGUE: dict[str, Entry] = {
+    # What the user wrote.
+    "invalid_option": Entry("{option}: {problem}.", "{fix}"),
+    # The engine as a whole.
+    "engine_unsupported": Entry(
+        "engine {engine} is not supported by this release of nodeforge.kic; podman is.",
+        "set engine: podman",
+    ),
+    "engine_not_installed": Entry(
+        "{engine} is not installed on this machine: no program of that name is on PATH.",
+        "install it, on Debian and Ubuntu: apt-get install {engine}; or run the role nodeforge.kic.kic_host",
+    ),
+    "engine_too_old": Entry(
+        "{engine} {version} is older than {minimum}, the oldest release this collection supports.",
+        "upgrade {engine} to {minimum} or later",
+    ),
+    "engine_refused": Entry("{engine} does not answer as this user: {reason}.", "{fix}"),
+    "network_backend_unsupported": Entry(
+        "podman's network backend is {backend}; only netavark gives containers fixed addresses and networks with"
+        " labels that survive, and CNI is gone from podman 5.",
+        "install netavark and aardvark-dns, then, while podman has no containers or networks that you need:"
+        " podman system reset; a machine with no containers switches by itself once netavark is installed",
+    ),
+    "engine_failed": Entry("{engine} failed: {action} (exit code {rc}).", "read the engine's words below"),
+    "timed_out": Entry("{action} did not end within {seconds:g} seconds.", "{fix}"),
+    # What is there already.
+    "name_taken": Entry(
+        "a {kind} named {name} exists and was not made by nodeforge.kic, so it is left alone.",
+        "choose another name, or, if it can go: {engine} {kind} rm {name}",
+    ),
+    "not_ours": Entry(
+        "the {kind} {name} was not made by nodeforge.kic (it lacks the label {label}), so it is not removed.",
+        "if it is really to go: {engine} {kind} rm {name}",
+    ),
+    "other_cluster": Entry(
+        "the {kind} {name} belongs to the cluster {owner}, not to {cluster}.",
+        "choose another name, or remove the cluster {owner} first",
+    ),
+    "in_use": Entry(
+        "the {kind} {name} is used by the containers {containers}.",
+        "remove them first: {engine} rm --force {containers}",
+    ),
+    "vanished": Entry(
+        "the {kind} {name} is gone again right after it was made.", "look for another run, and run again"
+    ),
+    # Addresses.
+    "subnet_overlap": Entry(
+        "the subnet {subnet} overlaps {other}.",
+        "leave subnet out to have a free one chosen, or name another",
+    ),
+    "no_free_subnet": Entry(
+        "no free /{prefix} is left in {pools}: {count} ranges are taken by networks of the engine, routes of the host"
+        " or the ranges to avoid.",
+        "name another pool with the option pools, or a larger prefix number",
+    ),
+    "address_taken": Entry(
+        "the address {ip} on network {network} is taken by {owner}.", "leave ip out, or name another"
+    ),
+    "no_free_address": Entry("the network {network} ({subnet}) has no free address left.", "use a larger subnet"),
+    "port_taken": Entry(
+        "the port {port} of {address} is in use on this machine.", "publish another port, or end its user: ss -ltnp"
+    ),
+    "port_privileged": Entry(
+        "the port {port} is below {lowest}, the lowest that an ordinary user of this machine may publish.",
+        "publish port {lowest} or above, or as root: sysctl -w net.ipv4.ip_unprivileged_port_start={port}",
+    ),
+    "no_free_port": Entry("no free port was found on {address} of this machine.", "name one with host_port"),
+    "name_conflict": Entry(
+        "a container named {name} was made by another run meanwhile.", "run again: it goes on with what is there"
+    ),
+    # What must be there.
+    "network_missing": Entry(
+        "the network {name} does not exist.", "make it first with nodeforge.kic.oci_network, or name another"
+    ),
+    "volume_missing": Entry(
+        "the volume {name} does not exist.", "make it first with nodeforge.kic.oci_volume, or name another"
+    ),
+    "image_missing": Entry(
+        "the image {name} is not in {engine}'s store.",
+        "load it with nodeforge.kic.oci_image, or run the role nodeforge.kic.kic_image",
+    ),
+    # Images and where they come from.
+    "image_differs": Entry(
+        "the image {name} in {engine}'s store does not have the digest {digest}, it has {found}.",
+        "leave digest out, or let it be pulled with source: registry",
+    ),
+    "image_platform": Entry(
+        "the image {name} is made for {found}, this machine is {machine}.",
+        "name an image that is made for {machine}",
+    ),
+    "image_unknown": Entry(
+        "the registry has no image {name}.",
+        "correct the name, tag or digest; the tags it has: {engine} search --list-tags {repository}",
+    ),
+    "archive_missing": Entry(
+        "there is no archive {path} on this machine.",
+        "copy it there first, for example with ansible.builtin.copy, or name another",
+    ),
+    "archive_unusable": Entry(
+        "the archive {path} can not be used: {reason}.",
+        "make it again: {engine} save --format oci-archive --output {path} {name}",
+    ),
+    "registry_refused": Entry(
+        "the registry does not let this user have {name}; many registries also say so where no such image exists.",
+        "correct the name, or log in first: {engine} login {registry}",
+    ),
+    "registry_unreachable": Entry(
+        "the registry of {name} can not be reached within {seconds:g} seconds.",
+        "see the words below; look: curl --head https://{registry}/v2/; or bring the image as an archive",
+    ),
+    "registry_untrusted": Entry(
+        "the registry of {name} shows a certificate that this machine does not trust, or none.",
+        "put its authority's certificate at /etc/containers/certs.d/{registry}/ca.crt, or list it as insecure in"
+        " /etc/containers/registries.conf",
+    ),
+    "disk_full": Entry("the disk below the engine's storage is full.", "free space there: {engine} system df; df -h"),
+    "lock_timeout": Entry(
+        "another run holds the lock {path} for more than {seconds:g} seconds.",
+        "wait for it to end, or find it: fuser -v {path}",
+    ),
+    "unsafe_directory": Entry(
+        "the directory {path} can be written by others than its user, so no lock in it can be trusted.",
+        "chmod 0700 {path}; chown {user} {path}",
+    ),
+    # Limits of the machine, and what became of a node.
+    "limit_beyond": Entry(
+        "{option}: {asked} is more than the {have} of this machine.", "set {option} to {most} or less"
+    ),
+    "ulimit_too_high": Entry(
+        "ulimits: {name} {asked} is above {most}, the most that this machine gives to a process.",
+        "set it to {most} or less, or leave it out to get the most there is",
+    ),
+    "runtime_unfit": Entry(
+        "{engine}'s runtime is crun, which can not run a node on cgroup version 1 and hybrid hosts, and runc is not"
+        " installed.",
+        "install runc, on Debian and Ubuntu: apt-get install runc; or run the role nodeforge.kic.kic_host",
+    ),
+    "runtime_missing": Entry(
+        "{engine} knows no runtime {runtime}.", "install it, or leave the option runtime out for the engine's default"
+    ),
+    "controller_not_delegated": Entry(
+        "the cgroup controller {controller} is not delegated to this user, and a node can not do without it.",
+        "as root: mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory"
+        " pids\\n' >/etc/systemd/system/user@.service.d/50-delegate.conf && systemctl daemon-reload, then log in anew;"
+        " the node is kept, remove it: {engine} rm --force {node}",
+    ),
+    "node_died": Entry(
+        "the node {node} ended with exit code {rc} before it was up: {reason}.",
+        "it is kept, look: {engine} logs {node}; remove it: {engine} rm --force {node}",
+    ),
+    "node_not_ready": Entry(
+        "the node {node} was not up within {seconds:g} seconds; its systemd is {state}.",
+        "it is kept and a next run goes on waiting; look: {engine} exec {node} systemctl list-jobs; give it more time"
+        " with wait_timeout, or remove it: {engine} rm --force {node}",
+    ),
+    "not_as_asked": Entry(
+        "the node {node} does not have what was asked for: {fields}.",
+        "it is kept; ask for what this machine can give, and remove it: {engine} rm --force {node}",
+    ),
+    # Kubernetes.
+    "node_missing": Entry(
+        "the node {node} does not exist.", "make it first with nodeforge.kic.kic_node, or name another"
+    ),
+    "node_not_running": Entry("the node {node} does not run, it is {status}.", "start it: {engine} start {node}"),
+    "node_without_address": Entry(
+        "the node {node} has no address on a network of the engine.", "attach it to a network with the option network"
+    ),
+    "node_unreadable": Entry("a look at the node {node} gave no sense.", "read its words below"),
+    "no_kubernetes": Entry(
+        "the image of the node {node} holds no Kubernetes: /kind/version is missing.",
+        "use an image of nodeforge.kic.kic_image or kindest/node",
+    ),
+    "version_differs": Entry(
+        "the image of the node {node} holds Kubernetes {found}, asked for was {asked}.",
+        "leave kubernetes_version out, or give the node an image of {asked}",
+    ),
+    "version_too_old": Entry(
+        "the node {node} holds Kubernetes {found}, older than {minimum}, the oldest this collection configures.",
+        "use an image with Kubernetes {minimum} or later",
+    ),
+    "authority_lost": Entry(
+        "the certificate authority of the cluster is damaged: {node} lacks {files}. It can not be made again, because"
+        " everything in the cluster is signed with it.",
+        "restore the files, or give the cluster up: nodeforge.kic.kic_kubeadm with state: reset, then run again",
+    ),
+    "step_failed": Entry(
+        "step {step} failed on {node}: {reason}.",
+        "read the words below, then run again: it goes on at this step; look into the node:"
+        " {engine} exec {node} journalctl -u kubelet -u containerd",
+    ),
+    "out_of_time": Entry(
+        "the limit of {seconds:g} seconds was used up before the step {step}.",
+        "run again, it goes on where it ended; or give it more time with the option timeout",
+    ),
+    "control_plane_missing": Entry(
+        "the cluster {cluster} has no control plane on this machine that runs.",
+        "make or start it with nodeforge.kic.kic_node, or name another cluster",
+    ),
+    "api_not_published": Entry(
+        "the node {node} publishes no port for the API, so nothing outside it can reach the cluster.",
+        "make it with publish: [{{port: 6443}}]",
+    ),
+    "kubeconfig_unusable": Entry("{path} can not be used as a kubeconfig: {reason}.", "{fix}"),
+    "kubeconfig_locked": Entry(
+        "{path}.lock is held by another program for more than {seconds:g} seconds.",
+        "wait for it to end; if none runs, a dead one left it: rm {path}.lock",
+    ),
+    "context_taken": Entry(
+        "{path} has an entry named {name} that is not of the cluster {cluster}, so it is left alone.",
+        "choose another name with the option context, or remove it: kubectl config delete-context {name}",
+    ),
+}

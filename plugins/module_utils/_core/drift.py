@@ -1,0 +1,45 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Comparing what was asked for with what is there, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import labels
+from .diagnosis import KicError, failure
+from .plan import Drift
+
+
+def differing(asked: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Drift, ...]:
+    """The fields that were asked for (value not None) and are not so."""
+    return tuple(
+        Drift(field, value, found.get(field))
+        for field, value in asked.items()
+        if value is not None and found.get(field) != value
+    )
+
+
+def label_drift(asked: Mapping[str, str], found: Mapping[str, str]) -> tuple[Drift, ...]:
+    """Labels that were asked for and are missing or have another value. Labels of others are none of our business."""
+    return tuple(
+        Drift(f"labels.{key}", value, found.get(key)) for key, value in asked.items() if found.get(key) != value
+    )
+
+
+def refuse_foreign(kind: str, name: str, engine: str, found: Mapping[str, str], cluster: str | None) -> None:
+    """Raise when what has this name is not ours (``name_taken``) or belongs to another cluster."""
+    if not labels.is_ours(found):
+        raise failure("name_taken", kind=kind, name=name, engine=engine)
+    owner = found.get(labels.CLUSTER)
+    if owner != (cluster or None):
+        raise failure(
+            "other_cluster", kind=kind, name=name, owner=owner or "(none)", cluster=cluster or "(none)", engine=engine
+        )
+
+
+def in_use(kind: str, name: str, engine: str, containers: list[str]) -> KicError:
+    """The error for what can not be removed because ``containers`` use it."""
+    return failure("in_use", kind=kind, name=name, engine=engine, containers=" ".join(containers))

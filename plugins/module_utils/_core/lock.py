@@ -1,0 +1,69 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One lock for all that is allocated, and the directory that holds it.
+
+flock(2) is released by the kernel when its holder dies, so a lock can never be stale. It is only as good as the
+directory it lies in: whoever could write there could exchange the file, so the directory must belong to us alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import pwd
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .diagnosis import failure
+
+WAIT_SECONDS = 120.0
+"""How long a run waits for another. Under the lock only creates happen, a second or two each."""
+
+
+def state_directory() -> str:
+    """Where this user's lock and state files live: /var/lib/nodeforge.kic for root, else below XDG_STATE_HOME.
+
+    The home directory is found by uid: under ``become`` the environment's HOME may be another user's.
+    """
+    if os.geteuid() == 0:
+        return "/var/lib/nodeforge.kic"
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if not base.startswith(home + os.sep):
+        base = os.path.join(home, ".local", "state")
+    return os.path.join(base, "nodeforge.kic")
+
+
+def private_directory(path: str) -> str:
+    """Make ``path`` with mode 0700 if it is not there, and refuse it when others may write to it."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    found = os.lstat(path)
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not os.path.isdir(path) or os.path.islink(path):
+        raise failure("unsafe_directory", path=path, user=str(os.geteuid()))
+    return path
+
+
+@contextmanager
+def host_lock(directory: str | None = None, wait: float = WAIT_SECONDS) -> Iterator[None]:
+    """Hold this user's allocation lock. Raises ``lock_timeout`` after ``wait`` seconds."""
+    path = os.path.join(private_directory(directory or state_directory()), "lock")
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+            if time.monotonic() >= deadline:
+                raise failure("lock_timeout", path=path, seconds=wait)
+            # flock has no limit of its own, and an alarm signal would be the module's, not ours: look again soon.
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,149 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Spec → Observed → Plan → apply: the one shape of everything that the collection keeps in a declared state.
+
+A resource says how it is looked at (:meth:`Resource.observe`), what there is to do (:meth:`Resource.plan`, pure) and
+how it is done (:meth:`Resource.reserve`, :meth:`Resource.apply`). :func:`converge` does the rest once for all:
+check mode is "do not apply", the diff is the plan's, and idempotence is "the plan is empty".
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Callable, Generic, TypeVar
+
+from .diagnosis import failure
+
+Value = TypeVar("Value")
+
+
+def known(value: Value | None) -> Value:
+    """``value``, which an earlier look has found: where it can not be None, and only the type says it could."""
+    if value is None:
+        raise AssertionError("a plan was made or done before the look that it needs")
+    return value
+
+
+@dataclass(frozen=True)
+class Action:
+    """One step of a plan: a verb (``create``, ``remove``, ``start`` …), the kind and name of what it changes."""
+
+    verb: str
+    kind: str
+    name: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.verb} {self.kind} {self.name}"
+        return f"{text}: {self.detail}" if self.detail else text
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A field of what is there that differs from what was asked for."""
+
+    field: str
+    asked: Any
+    found: Any
+
+    def __str__(self) -> str:
+        return f"{self.field} is {self.found!r}, asked for was {self.asked!r}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to do, and how it will look.
+
+    ``before`` and ``after`` hold the fields that a diff shows; ``drift`` is what differs and is *not* mended by
+    ``actions``; ``chosen`` holds values that were allocated (an address, a subnet), for apply.
+    """
+
+    actions: tuple[Action, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    drift: tuple[Drift, ...] = ()
+    warnings: tuple[str, ...] = ()
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self.actions)
+
+    def does(self, verb: str) -> bool:
+        """Whether ``verb`` is among the actions."""
+        return any(action.verb == verb for action in self.actions)
+
+
+Observed = TypeVar("Observed")
+
+
+class Resource(ABC, Generic[Observed]):
+    """One thing in a declared state. ``kind`` and ``name`` are for messages."""
+
+    kind: str
+    name: str
+
+    @abstractmethod
+    def observe(self) -> Observed | None:
+        """What is there now; None when the engine says that nothing is. Failing to look is an error, not None."""
+
+    @abstractmethod
+    def plan(self, observed: Observed | None) -> Plan:
+        """What there is to do. Starts nothing and changes nothing; raises KicError for what can not be done."""
+
+    def reserve(self, plan: Plan) -> None:
+        """Do what must happen under the lock: that which makes an allocation good. Nothing by default."""
+
+    @abstractmethod
+    def apply(self, plan: Plan) -> None:
+        """Do the rest of the plan, outside the lock."""
+
+    @abstractmethod
+    def describe(self, observed: Observed | None, plan: Plan) -> dict[str, Any]:
+        """What the task returns under the resource's key; {} when it is absent."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a module returns: the plan that was made (and, unless in check mode, done) and what is there now."""
+
+    plan: Plan
+    value: dict[str, Any]
+
+    @property
+    def diff(self) -> dict[str, Any]:
+        """Ansible's diff of the plan."""
+        return {"before": dict(self.plan.before), "after": dict(self.plan.after)}
+
+
+def converge(
+    resource: Resource[Observed],
+    *,
+    check_mode: bool,
+    lock: Callable[[], AbstractContextManager[Any]],
+) -> Outcome:
+    """Bring ``resource`` into its state, or in check mode say what that would take.
+
+    The plan is made again under the lock: what was free when it was first looked at may be taken by now. Without
+    anything to do the lock is not even opened.
+    """
+    observed = resource.observe()
+    plan = resource.plan(observed)
+    if not plan.changed or check_mode:
+        return Outcome(plan, resource.describe(observed, plan))
+    with lock():
+        observed = resource.observe()
+        plan = resource.plan(observed)
+        if plan.changed:
+            resource.reserve(plan)
+    if plan.changed:
+        resource.apply(plan)
+        observed = resource.observe()
+        if observed is None and plan.after:
+            raise failure("vanished", kind=resource.kind, name=resource.name)
+    return Outcome(plan, resource.describe(observed, plan))

@@ -1,0 +1,259 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an engine says of its things, in one vocabulary for every engine. Values only, no behaviour of an engine."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._core.checks import IPAddress, IPNetwork
+from .._core.diagnosis import failure
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """The engine that was chosen and the facts of its host that decisions are made from.
+
+    It travels between tasks as a plain dictionary (``engine_facts``), so a play asks the engine once:
+    ``podman info`` alone costs as much as eight other calls.
+    """
+
+    name: str
+    version: str
+    rootless: bool
+    cgroup_version: int
+    """1 (also on hybrid hosts, whose controllers are version 1's) or 2."""
+    cgroup_manager: str
+    cgroup_controllers: tuple[str, ...]
+    network_backend: str
+    runtime: str
+    """The engine's default OCI runtime."""
+    runtimes: tuple[str, ...]
+    """OCI runtimes that this machine has."""
+    storage_driver: str
+    storage_filesystem: str
+    storage_path: str
+    architecture: str
+    cpus: int
+    memory: int
+    """Bytes of memory of the host."""
+    selinux: bool
+    apparmor: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types only, for a module's result."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> EngineInfo:
+        """The facts that an earlier task returned. Raises ``invalid_option`` when they are something else."""
+        try:
+            return cls(
+                name=str(facts["name"]),
+                version=str(facts["version"]),
+                rootless=_flag(facts["rootless"]),
+                cgroup_version=int(facts["cgroup_version"]),
+                cgroup_manager=str(facts["cgroup_manager"]),
+                cgroup_controllers=tuple(str(item) for item in facts["cgroup_controllers"]),
+                network_backend=str(facts["network_backend"]),
+                runtime=str(facts["runtime"]),
+                runtimes=tuple(str(item) for item in facts["runtimes"]),
+                storage_driver=str(facts["storage_driver"]),
+                storage_filesystem=str(facts["storage_filesystem"]),
+                storage_path=str(facts["storage_path"]),
+                architecture=str(facts["architecture"]),
+                cpus=int(facts["cpus"]),
+                memory=int(facts["memory"]),
+                selinux=_flag(facts["selinux"]),
+                apparmor=_flag(facts["apparmor"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise failure(
+                "invalid_option",
+                option="engine_facts",
+                problem=f"this is not what oci_engine_info returned ({error!r})",
+                fix="register nodeforge.kic.oci_engine_info and hand in its engine_facts, or leave the option out",
+            ) from error
+
+
+def _flag(value: object) -> bool:
+    # A template may have made a string of it on the way.
+    return value is True or str(value).lower() == "true"
+
+
+@dataclass(frozen=True)
+class Range:
+    """One subnet of a network and its gateway."""
+
+    subnet: IPNetwork
+    gateway: IPAddress | None
+
+    @classmethod
+    def of(cls, subnet: str, gateway: str | None) -> Range:
+        """From the engine's text."""
+        return cls(ipaddress.ip_network(subnet, strict=False), ipaddress.ip_address(gateway) if gateway else None)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the engine."""
+
+    id: str
+    name: str
+    driver: str
+    ranges: tuple[Range, ...]
+    mtu: int | None
+    """None when the engine was told none and so uses the kernel's default."""
+    labels: Mapping[str, str]
+
+    def range(self, version: int) -> Range | None:
+        """The first range of IP ``version``."""
+        for found in self.ranges:
+            if found.subnet.version == version:
+                return found
+        return None
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume of the engine."""
+
+    name: str
+    driver: str
+    mountpoint: str
+    labels: Mapping[str, str]
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the engine's store. ``size`` is in bytes, ``digests`` are of registry manifests."""
+
+    id: str
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+    size: int
+    architecture: str
+    labels: Mapping[str, str]
+    environment: tuple[str, ...]
+    entrypoint: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A container as seen from a network or volume that it uses. ``addresses`` are those on that network."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A port of a container that leads from the host. ``host_port`` is None until one was chosen."""
+
+    port: int
+    protocol: str
+    """tcp, udp or sctp."""
+    address: str
+    """The host's address that it is published on."""
+    host_port: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented keys."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or directory of the host inside a container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    propagation: str = "rprivate"
+    """How mounts made below it later reach the other side (mount_namespaces(7)); ``r`` is for all below it."""
+    relabel: str = "none"
+    """On hosts with SELinux: ``shared`` or ``private`` label for containers."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented keys."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a control group; None is none."""
+
+    memory: int | None = None
+    """Bytes."""
+    cpus: float | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True)
+class NewContainer:
+    """A node's container that is to be made, the same for every engine."""
+
+    name: str
+    image: str
+    hostname: str
+    network: str | None
+    """None is the engine's own default."""
+    ip: str | None
+    ip6: str | None
+    volume: str | None
+    """The volume at /var."""
+    mounts: tuple[Mount, ...]
+    tmpfs: Mapping[str, str]
+    """Options by path."""
+    publish: tuple[Publication, ...]
+    devices: tuple[str, ...]
+    limits: Limits
+    ulimits: Mapping[str, str]
+    """``soft:hard`` by name."""
+    sysctls: Mapping[str, str]
+    security_opts: tuple[str, ...]
+    env: Mapping[str, str]
+    labels: Mapping[str, str]
+    privileged: bool
+    runtime: str | None
+    """None is the engine's default."""
+    command: tuple[str, ...]
+    """() is the image's."""
+    restart_policy: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as the engine reports it. Of limits and mounts this echoes the request; see the node's own files."""
+
+    id: str
+    name: str
+    image_id: str
+    image_name: str
+    status: str
+    """created, running, exited, paused, …: the engine's own word."""
+    pid: int
+    """Process id of its PID 1 on the host, 0 when it does not run."""
+    exit_code: int
+    error: str
+    oom_killed: bool
+    labels: Mapping[str, str]
+    environment: Mapping[str, str]
+    addresses: Mapping[str, tuple[str, ...]]
+    """Addresses by network name; () while it does not run, unless they are fixed."""
+    runtime: str
+    limits: Limits
+    """What the next start will set, not what is set now."""
+    raw: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
+    """The engine's whole answer, for what only one resource asks."""
+
+    @property
+    def running(self) -> bool:
+        """Whether its PID 1 is there."""
+        return self.status == "running"

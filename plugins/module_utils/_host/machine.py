@@ -1,0 +1,127 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this machine is, read from the kernel."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from .files import read
+
+# The names that Go, and with it every engine and registry, gives to the architectures of uname(2).
+_GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def architecture() -> str:
+    """The architecture by its name in image manifests."""
+    machine = platform.machine()
+    return _GO_ARCHITECTURES.get(machine, machine)
+
+
+def cgroup_version() -> int:
+    """2 on a unified hierarchy; 1 otherwise, also on hybrid hosts (cgroups(7): controllers are version 1's there)."""
+    return 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1
+
+
+def cpus() -> int:
+    """Processors that this process may use (sched_getaffinity(2))."""
+    return len(os.sched_getaffinity(0))
+
+
+def memory() -> int:
+    """Bytes of memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def online_cpus() -> int:
+    """Processors of the machine that are switched on."""
+    return os.sysconf("SC_NPROCESSORS_ONLN")
+
+
+CAP_SYS_RESOURCE = 24
+"""Bit of the capability that may raise hard limits (capabilities(7), linux/capability.h)."""
+
+
+@dataclass(frozen=True)
+class HostLimits:
+    """What a container of this machine can be given."""
+
+    cpus: int
+    memory: int
+    """Bytes."""
+    nofile: int
+    """The highest number of open files of a process."""
+    nproc: int
+    """The highest number of processes of a user."""
+    runtimes: frozenset[str]
+    """OCI runtimes on PATH."""
+    modules: bool
+    """Whether there is a directory of kernel modules."""
+
+
+def host_limits() -> HostLimits:
+    """Look at this process, whose limits an engine's containers start from, and at the machine."""
+    highest = int((read("/proc/sys/fs/nr_open") or "1048576").strip())
+    raises = bool(int(_status("CapEff") or "0", 16) >> CAP_SYS_RESOURCE & 1)
+    _soft, nofile = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _soft, nproc = resource.getrlimit(resource.RLIMIT_NPROC)
+    if raises or nofile == resource.RLIM_INFINITY:
+        nofile = highest
+    # podman lowers its own limit to the highest process id (containers/common, getDefaultProcessLimits), and more
+    # processes than ids there can not be.
+    most = int((read("/proc/sys/kernel/pid_max") or "32768").strip())
+    nproc = most if raises or nproc == resource.RLIM_INFINITY else min(nproc, most)
+    return HostLimits(
+        cpus=online_cpus(),
+        memory=memory(),
+        nofile=nofile,
+        nproc=nproc,
+        runtimes=frozenset(runtimes()),
+        modules=os.path.isdir("/lib/modules"),
+    )
+
+
+# Where engines look for runtimes, also when the task's own PATH is short.
+_PATH = os.pathsep.join(
+    filter(None, (os.environ.get("PATH"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
+)
+
+
+def runtimes() -> tuple[str, ...]:
+    """The OCI runtimes that this machine has, of those that nodes run on."""
+    return tuple(name for name in ("crun", "runc") if shutil.which(name, path=_PATH))
+
+
+INOTIFY = ("max_user_instances", "max_user_watches")
+
+
+def host_facts() -> dict[str, Any]:
+    """What of the machine decides how nodes run on it, for a person and for the role kic_host."""
+    limits = host_limits()
+    return {
+        "architecture": architecture(),
+        "cgroup_version": cgroup_version(),
+        "cpus": limits.cpus,
+        "memory": limits.memory,
+        "runtimes": sorted(limits.runtimes),
+        "nofile": limits.nofile,
+        "nproc": limits.nproc,
+        "kernel_modules": limits.modules,
+        "systemd": os.path.isdir("/run/systemd/system"),
+        # Each node's systemd, kubelet and containerd take some of them, and the user's are those of all nodes together.
+        "inotify": {name: int((read(f"/proc/sys/fs/inotify/{name}") or "0").strip()) for name in INOTIFY},
+    }
+
+
+def _status(field: str) -> str:
+    for line in (read("/proc/self/status") or "").splitlines():
+        name, _separator, value = line.partition(":")
+        if name == field:
+            return value.strip()
+    return ""

@@ -1,0 +1,63 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a process of a container really has, read from the host's /proc: no program is run in the container for it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from .._core.checks import IPAddress
+from .files import read
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A mount as the kernel has it."""
+
+    target: str
+    kind: str
+    """File system type: ext4, tmpfs, …"""
+    read_only: bool
+
+
+def parse_mounts(mountinfo: str) -> dict[str, Mounted]:
+    """/proc/PID/mountinfo by mount point; of several at one place the last, which hides the others."""
+    found: dict[str, Mounted] = {}
+    for line in mountinfo.splitlines():
+        fields, _separator, rest = line.partition(" - ")
+        parts = fields.split()
+        target = parts[4].replace("\\040", " ")
+        found[target] = Mounted(target, rest.partition(" ")[0], "ro" in parts[5].split(","))
+    return found
+
+
+def parse_local_addresses(fib_trie: str) -> set[IPAddress]:
+    """Own IPv4 addresses of a network namespace, from its fib_trie ("|-- 10.0.0.2", then "/32 host LOCAL")."""
+    found: set[IPAddress] = set()
+    address = ""
+    for line in fib_trie.splitlines():
+        words = line.split()
+        if words[:1] == ["|--"]:
+            address = words[1]
+        elif words[:3] == ["/32", "host", "LOCAL"] and address:
+            found.add(ipaddress.ip_address(address))
+    return found
+
+
+def parse_if_inet6(text: str) -> set[IPAddress]:
+    """Own IPv6 addresses of a network namespace (ip6 addresses of if_inet6, 32 hexadecimal digits each)."""
+    return {ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in text.splitlines() if line.strip()}
+
+
+def mounts(pid: int) -> dict[str, Mounted]:
+    """The mounts that the process sees; {} when it has ended."""
+    return parse_mounts(read(f"/proc/{pid}/mountinfo") or "")
+
+
+def addresses(pid: int) -> set[IPAddress]:
+    """The addresses of the process's network namespace."""
+    return parse_local_addresses(read(f"/proc/{pid}/net/fib_trie") or "") | parse_if_inet6(
+        read(f"/proc/{pid}/net/if_inet6") or ""
+    )

@@ -1,0 +1,81 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which addresses this machine already routes somewhere, read from /proc so that no program is needed."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from .._core.checks import IPNetwork
+from .files import read
+
+# /proc/net/fib_trie prints each table as a tree: a prefix ("|-- 10.0.0.0"), and below it the lengths that it has in
+# that table ("/24 link UNICAST"). Unlike /proc/net/route it shows every table, also those that policy rules of a VPN
+# lead to (kernel: net/ipv4/fib_trie.c, fib_trie_seq_show).
+_PREFIX = re.compile(r"\|--\s+(\S+)")
+_LENGTH = re.compile(r"^\s*/(\d+)\s+\S+\s+(UNICAST|LOCAL|BLACKHOLE|UNREACHABLE|PROHIBIT)")
+
+# A default route, whole or in two halves as VPN clients write it (0.0.0.0/1 and 128.0.0.0/1), claims no address.
+_DEFAULT_LENGTH = 1
+
+
+def parse_fib_trie(text: str) -> list[IPNetwork]:
+    """The IPv4 destinations of all routing tables but default routes; each once, in the order of the kernel."""
+    found: dict[IPNetwork, None] = {}
+    prefix = ""
+    for line in text.splitlines():
+        match = _PREFIX.search(line)
+        if match:
+            prefix = match.group(1)
+            continue
+        match = _LENGTH.match(line)
+        if match and prefix and int(match.group(1)) > _DEFAULT_LENGTH:
+            found[ipaddress.IPv4Network((prefix, int(match.group(1))), strict=False)] = None
+    return list(found)
+
+
+def parse_ipv6_route(text: str) -> list[IPNetwork]:
+    """The IPv6 destinations of /proc/net/ipv6_route but default routes (format: kernel net/ipv6/route.c)."""
+    found: dict[IPNetwork, None] = {}
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 2 or int(fields[1], 16) <= _DEFAULT_LENGTH:
+            continue
+        packed = bytes.fromhex(fields[0])
+        found[ipaddress.IPv6Network((packed, int(fields[1], 16)), strict=False)] = None
+    return list(found)
+
+
+def routed() -> list[IPNetwork]:
+    """What this machine routes, of both IP versions."""
+    return parse_fib_trie(_read("/proc/net/fib_trie")) + parse_ipv6_route(_read("/proc/net/ipv6_route"))
+
+
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6 and an interface with a global address (if_inet6's scope 00)."""
+    return any(line.split()[3] == "00" for line in _read("/proc/net/if_inet6").splitlines())
+
+
+def parse_default_interface(text: str) -> str | None:
+    """The interface of the IPv4 default route with the lowest metric, from /proc/net/route."""
+    best: tuple[int, str] | None = None
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 7 and fields[1] == "00000000" and fields[7] == "00000000":
+            candidate = (int(fields[6]), fields[0])
+            best = min(best, candidate) if best else candidate
+    return best[1] if best else None
+
+
+def default_route_mtu() -> int | None:
+    """MTU of the interface that leads to the outside; None without a default route."""
+    interface = parse_default_interface(_read("/proc/net/route"))
+    content = _read(f"/sys/class/net/{interface}/mtu") if interface else ""
+    return int(content) if content else None
+
+
+def _read(path: str) -> str:
+    # A kernel without IPv6 or without policy routing has no such file, and so nothing to say.
+    return read(path) or ""

@@ -1,0 +1,288 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kubeadm's configuration (v1beta4): what a node in a container needs, and the user's own fields over it. Pure.
+
+JSON is YAML, so the documents are written with ``json`` and no YAML parser is needed on the managed machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._core import checks
+
+API_PORT = 6443
+"""Where the API listens inside a node; kubeadm's own default."""
+
+KUBEADM = "kubeadm.k8s.io/v1beta4"
+API_VERSIONS = {
+    "InitConfiguration": KUBEADM,
+    "ClusterConfiguration": KUBEADM,
+    "JoinConfiguration": KUBEADM,
+    "KubeletConfiguration": "kubelet.config.k8s.io/v1beta1",
+    "KubeProxyConfiguration": "kubeproxy.config.k8s.io/v1alpha1",
+}
+
+OLDEST = (1, 31)
+"""kubeadm reads v1beta4 from this release on."""
+
+CRI_SOCKET = "unix:///run/containerd/containerd.sock"
+
+# Lists whose items are told apart by their name (v1beta4: Arg, a list because an argument may be given twice).
+_BY_NAME = ("extraArgs", "kubeletExtraArgs", "extraEnvs")
+
+_PATCH = re.compile(
+    r"(etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubeletconfiguration|corednsdeployment)"
+    r"[a-z0-9.-]*?(\+(strategic|merge|json))?\.(json|yaml)"
+)
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What the configuration depends on and only the node itself can tell."""
+
+    version: str
+    """Kubernetes of its image, as in ``/kind/version``: v1.35.4."""
+    cgroup_version: int
+    systemd_cgroup: bool
+    """Whether its containerd lets systemd make control groups; kubelet has to do the same."""
+    lowers_oom_score: bool
+    """Whether a process of it may make itself less likely to be killed (needs CAP_SYS_RESOURCE)."""
+    user_namespace: bool
+
+    @property
+    def release(self) -> tuple[int, int]:
+        """Major and minor version."""
+        return release_of(self.version)
+
+
+@dataclass(frozen=True)
+class ClusterShape:
+    """What all nodes of a cluster share."""
+
+    cluster: str
+    endpoint: str
+    """A name of the cluster, never an address: nodes come and go behind it."""
+    pod_subnet: str
+    service_subnet: str
+    api_sans: tuple[str, ...] = ()
+    schedulable: bool = True
+    """Whether the control plane takes any pod."""
+
+
+def release_of(version: str) -> tuple[int, int]:
+    """Major and minor of ``v1.35.4``; (0, 0) of anything else."""
+    match = re.match(r"v?(\d+)\.(\d+)", version)
+    return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+
+
+def merge(ours: Any, theirs: Any, key: str = "") -> Any:
+    """``theirs`` over ``ours``: mappings field by field (null removes one), named arguments by name, names of the
+    certificate added, any other value replaced."""
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        result = dict(ours)
+        for field, value in theirs.items():
+            if value is None:
+                result.pop(field, None)
+            else:
+                result[field] = merge(result.get(field), value, field)
+        return result
+    if isinstance(ours, list) and isinstance(theirs, list):
+        if key in _BY_NAME:
+            names = {item.get("name") for item in theirs if isinstance(item, Mapping)}
+            return [item for item in ours if item.get("name") not in names] + theirs
+        if key == "certSANs":
+            return ours + [item for item in theirs if item not in ours]
+    return theirs
+
+
+def user_documents(value: Any) -> dict[str, Document]:
+    """The option ``configuration`` as fields by kind. It may be a mapping of kinds or a list of documents."""
+    if not value:
+        return {}
+    found: dict[str, Document] = {}
+    if isinstance(value, Mapping):
+        items = [(str(kind), fields) for kind, fields in value.items()]
+    elif isinstance(value, list) and all(isinstance(item, Mapping) and item.get("kind") for item in value):
+        items = [(str(item["kind"]), {k: v for k, v in item.items() if k != "kind"}) for item in value]
+    else:
+        raise checks.invalid(
+            "configuration",
+            "is neither a mapping of kinds nor a list of documents with a kind",
+            "write it like configuration: {ClusterConfiguration: {imageRepository: registry.example}}",
+        )
+    for kind, fields in items:
+        if kind not in API_VERSIONS:
+            raise checks.invalid(
+                "configuration", f"{kind!r} is no kind that kubeadm reads", f"use {', '.join(API_VERSIONS)}"
+            )
+        if not isinstance(fields, Mapping):
+            raise checks.invalid("configuration", f"{kind} has no fields", "give it a mapping of its fields")
+        version = fields.get("apiVersion", API_VERSIONS[kind])
+        if version != API_VERSIONS[kind]:
+            raise checks.invalid(
+                "configuration",
+                f"{kind} is of {version}",
+                f"write it for {API_VERSIONS[kind]} and leave apiVersion out",
+            )
+        own = {key: value for key, value in fields.items() if key != "apiVersion"}
+        # A null is kept: it is ours that it removes, later.
+        nulls = {key: None for key, value in own.items() if value is None}
+        found[kind] = {**merge(found.get(kind, {}), own), **nulls}
+    return found
+
+
+def user_patches(value: Mapping[str, Any] | None) -> dict[str, str]:
+    """The option ``patches`` as texts by file name, the names as kubeadm reads them."""
+    found: dict[str, str] = {}
+    if value and not isinstance(value, Mapping):
+        raise checks.invalid("patches", "is no mapping", "write it like patches: {kube-apiserver0+merge.json: {…}}")
+    for name, content in (value or {}).items():
+        if not _PATCH.fullmatch(str(name)):
+            raise checks.invalid(
+                "patches",
+                f"{name!r} is no name that kubeadm reads",
+                "name it target[suffix][+patchtype].json, like kube-apiserver0+merge.json",
+            )
+        found[str(name)] = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
+    return found
+
+
+def _registration(node: str, address: str) -> Document:
+    return {
+        "name": node,
+        "criSocket": CRI_SOCKET,
+        "imagePullPolicy": "IfNotPresent",
+        # Without it kubelet takes what the node's name resolves to, and engines write more names than one there.
+        "kubeletExtraArgs": [{"name": "node-ip", "value": address}],
+    }
+
+
+def _timeouts(seconds: float) -> Document:
+    # kubeadm ends its own waits a little earlier than we would end kubeadm: then it says what it waited for.
+    limit = f"{max(5, int(seconds) - 3)}s"
+    return dict.fromkeys(("controlPlaneComponentHealthCheck", "kubeletHealthCheck", "tlsBootstrap", "discovery"), limit)
+
+
+def kubelet(facts: NodeFacts) -> Document:
+    """Settings of kubelet in a container."""
+    gates = {"KubeletInUserNamespace": True} if facts.user_namespace or not facts.lowers_oom_score else {}
+    found: Document = {
+        "cgroupDriver": "systemd" if facts.systemd_cgroup else "cgroupfs",
+        # The groups outside it are the host's.
+        "cgroupRoot": "/kubelet",
+        # Swap and disk are the host's: a node must neither refuse to start nor throw pods out because of them.
+        "failSwapOn": False,
+        "imageGCHighThresholdPercent": 100,
+        "evictionHard": {"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
+    }
+    if gates:
+        found["featureGates"] = gates
+    if facts.cgroup_version == 1 and facts.release >= (1, 31):
+        found["failCgroupV1"] = False
+    return found
+
+
+def kube_proxy(facts: NodeFacts) -> Document:
+    """Settings of kube-proxy in a container: it must not touch what is the whole host's."""
+    conntrack: Document = {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}
+    if not facts.user_namespace:
+        # nftables mode drops what conntrack calls invalid; without this, long transfers break (kubernetes #117924).
+        conntrack["tcpBeLiberal"] = True
+    return {"mode": "nftables", "conntrack": conntrack}
+
+
+def init_documents(
+    shape: ClusterShape,
+    facts: NodeFacts,
+    *,
+    node: str,
+    addresses: Sequence[str],
+    sans: Sequence[str],
+    skip_phases: Sequence[str],
+    patches: str | None,
+    seconds: float,
+    user: Mapping[str, Document],
+) -> dict[str, Document]:
+    """The documents of ``kubeadm init`` on the control plane ``node``, by kind."""
+    registration = _registration(node, addresses[0])
+    if shape.schedulable:
+        # An empty list is "no taint"; none at all would be kubeadm's default.
+        registration["taints"] = []
+    # controller-manager starts forty controllers at once, each with requests of its own; at 20 a second they take five
+    # seconds until the first one works. The lease is asked for at first when the API knows no rules yet.
+    eager = [{"name": "leader-elect-retry-period", "value": "500ms"}]
+    hurried = [{"name": "kube-api-qps", "value": "200"}, {"name": "kube-api-burst", "value": "400"}]
+    ours: dict[str, Document] = {
+        "InitConfiguration": {
+            "localAPIEndpoint": {"advertiseAddress": addresses[0], "bindPort": API_PORT},
+            "nodeRegistration": registration,
+            "skipPhases": list(skip_phases),
+            "timeouts": _timeouts(seconds),
+            **({"patches": {"directory": patches}} if patches else {}),
+        },
+        "ClusterConfiguration": {
+            "kubernetesVersion": facts.version,
+            "clusterName": shape.cluster,
+            "controlPlaneEndpoint": f"{shape.endpoint}:{API_PORT}",
+            # RSA keys take seconds to find, these milliseconds.
+            "encryptionAlgorithm": "ECDSA-P256",
+            "apiServer": {"certSANs": list(sans)},
+            "controllerManager": {"extraArgs": eager + hurried},
+            "scheduler": {"extraArgs": eager},
+            "networking": {"podSubnet": shape.pod_subnet, "serviceSubnet": shape.service_subnet},
+        },
+        "KubeletConfiguration": kubelet(facts),
+        "KubeProxyConfiguration": kube_proxy(facts),
+    }
+    merged = {kind: merge(fields, user.get(kind, {})) for kind, fields in ours.items()}
+    # What we leave out to go on where a run was interrupted, is left out whatever the user leaves out too.
+    wanted = merged["InitConfiguration"].get("skipPhases") or []
+    merged["InitConfiguration"]["skipPhases"] = [*wanted, *(phase for phase in skip_phases if phase not in wanted)]
+    return merged
+
+
+def join_documents(
+    *,
+    node: str,
+    address: str,
+    endpoint: str,
+    token: str,
+    ca_hash: str,
+    patches: str | None,
+    seconds: float,
+    user: Mapping[str, Document],
+) -> dict[str, Document]:
+    """The document of ``kubeadm join`` for the worker ``node``. It holds a secret: it goes by standard input only."""
+    ours: Document = {
+        "discovery": {
+            "bootstrapToken": {
+                "apiServerEndpoint": f"{endpoint}:{API_PORT}",
+                "token": token,
+                "caCertHashes": [ca_hash],
+            }
+        },
+        "nodeRegistration": _registration(node, address),
+        "timeouts": _timeouts(seconds),
+        **({"patches": {"directory": patches}} if patches else {}),
+    }
+    merged = merge(ours, user.get("JoinConfiguration", {}))
+    wanted = merged.get("skipPhases") or []
+    # Preflight judges the host and pulls images, whatever else the user leaves out.
+    merged["skipPhases"] = wanted if "preflight" in wanted else [*wanted, "preflight"]
+    return {"JoinConfiguration": merged}
+
+
+def render(documents: Mapping[str, Document]) -> str:
+    """The documents as one file that kubeadm reads."""
+    return "\n---\n".join(
+        json.dumps({"apiVersion": API_VERSIONS[kind], "kind": kind, **fields}, indent=1)
+        for kind, fields in documents.items()
+    )

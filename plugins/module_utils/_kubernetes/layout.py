@@ -1,0 +1,218 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nodes of a cluster from the variables of the role kic_cluster, all of them checked before anything is changed."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .._core import checks
+from .._core.diagnosis import KicError
+from .._core.subnet import overlapping
+from . import configuration as conf
+from .kubeadm import KubeadmSpec
+from .look import ADMIN
+
+CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000
+"""Bytes below which kubeadm refuses a control plane (kubeadm's constants: ControlPlaneMem = 1700 MB)."""
+
+# What the role sets of each node itself.
+_OWN = frozenset(
+    (
+        "name",
+        "state",
+        "cluster",
+        "role",
+        "image",
+        "network",
+        "ip",
+        "ip6",
+        "hostname",
+        "volume",
+        "files",
+        "engine",
+        "engine_facts",
+    )
+)
+NODE_OPTIONS = frozenset(
+    (
+        *(
+            "mounts",
+            "tmpfs",
+            "publish",
+            "devices",
+            "memory",
+            "cpus",
+            "pids_limit",
+            "ulimits",
+            "sysctls",
+            "security_opts",
+        ),
+        *("env", "labels", "privileged", "runtime", "restart_policy", "recreate", "wait_timeout"),
+    )
+)
+"""Options of kic_node that the role's variable kic_cluster_node may set for all nodes."""
+
+
+def layout(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The role's variables (without their prefix) as ``nodes``, ``control_plane``, ``workers`` and ``avoid``.
+
+    Raises ``invalid_option`` with the name of the variable.
+    """
+    name = checks.host_name("kic_cluster_name", str(given["name"]))
+    for longest in (f"{name}-control-plane-1", f"{name}-worker-{max(1, _count(given, 'workers', 0))}"):
+        checks.host_name("kic_cluster_name", longest)
+    if _count(given, "control_planes", 1) != 1:
+        problem = f"{given['control_planes']} control planes are more than this release makes"
+        raise checks.invalid(
+            "kic_cluster_control_planes", problem, "set it to 1, and give kic_cluster_workers for more nodes"
+        )
+    # Checks versions, ranges, configuration and patches, and their overlaps.
+    for key, kind, word in (
+        ("network", dict, "mapping"),
+        ("engine_facts", dict, "mapping"),
+        ("api_sans", list, "list"),
+    ):
+        if not isinstance(given.get(key) or kind(), kind):
+            raise checks.invalid(f"kic_cluster_{key}", f"is no {word}", "see the documentation of the role kic_cluster")
+    params = _kubeadm(given, name)
+    _renamed(lambda: KubeadmSpec.from_params(params))
+    _check_network(given)
+    _check_api(given)
+    node = _check_node(given)
+    avoid = [part for key in ("pod_subnet", "service_subnet") for part in str(given[key]).split(",")]
+    api = {"port": conf.API_PORT, "protocol": "tcp", "address": given["api_address"]}
+    if given.get("api_port") is not None:
+        api["host_port"] = int(given["api_port"])
+    control_plane = {
+        "name": f"{name}-control-plane-1",
+        "role": "control-plane",
+        "publish": [api, *(node.get("publish") or [])],
+        # With it the node's own kubectl needs no argument: `podman exec NODE kubectl get nodes`.
+        "env": {"KUBECONFIG": ADMIN, **(node.get("env") or {})},
+    }
+    workers: list[dict[str, Any]] = [
+        # A port of the host leads to one node only; those of the user's are the control plane's.
+        {"name": f"{name}-worker-{index + 1}", "role": "worker", "publish": [], "env": node.get("env") or {}}
+        for index in range(_count(given, "workers", 0))
+    ]
+    return {
+        "nodes": [control_plane, *workers],
+        "control_plane": control_plane["name"],
+        "workers": [item["name"] for item in workers],
+        "avoid": avoid,
+    }
+
+
+def _renamed(build: Any) -> None:
+    # The options of modules are variables of the role here, and it is those that the user wrote.
+    try:
+        build()
+    except KicError as error:
+        option, _separator, problem = error.diagnosis.cause.rstrip(".").partition(": ")
+        raise checks.invalid(f"kic_cluster_{option}", problem, error.diagnosis.fix) from error
+
+
+def _kubeadm(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {
+        "state": "initialized",
+        "node": f"{name}-control-plane-1",
+        "cluster": name,
+        "control_plane": None,
+        "kubernetes_version": given.get("kubernetes_version"),
+        "pod_subnet": str(given["pod_subnet"]),
+        "service_subnet": str(given["service_subnet"]),
+        "api_sans": [str(item) for item in given["api_sans"] or ()],
+        "endpoint": None,
+        "schedulable": True,
+        "configuration": given.get("configuration"),
+        "patches": given.get("patches"),
+        "manifests": [],
+        "timeout": _number("timeout", given["timeout"]),
+    }
+
+
+def _number(option: str, value: Any) -> float:
+    try:
+        found = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise checks.invalid(f"kic_cluster_{option}", f"{value!r} is no number", "set it to one")
+    return found
+
+
+def _count(given: Mapping[str, Any], key: str, least: int) -> int:
+    try:
+        found = int(given[key])
+    except (TypeError, ValueError):
+        found = -1
+    if not least <= found <= 99:
+        raise checks.invalid(f"kic_cluster_{key}", f"{given[key]!r} is no number from {least} to 99", "set it to one")
+    return found
+
+
+def _check_network(given: Mapping[str, Any]) -> None:
+    network = given.get("network") or {}
+    for key, version in (("subnet", 4), ("subnet6", 6)):
+        value = network.get(key)
+        if value is None or value == "none":
+            continue
+        option = f"kic_cluster_network.{key}"
+        subnet = checks.network(option, str(value), version)
+        for other in ("pod_subnet", "service_subnet"):
+            taken = overlapping(subnet, [ipaddress.ip_network(part) for part in str(given[other]).split(",")])
+            if taken is not None:
+                problem = f"{subnet} overlaps {taken}, which is kic_cluster_{other}"
+                raise checks.invalid(option, problem, "leave it out to have a free one chosen, or name another")
+        if key == "subnet" and network.get("gateway") is not None:
+            checks.address_in("kic_cluster_network.gateway", str(network["gateway"]), subnet)
+
+
+def _check_api(given: Mapping[str, Any]) -> None:
+    checks.address("kic_cluster_api_address", str(given["api_address"]))
+    port = given.get("api_port")
+    if port is not None and not (str(port).isdigit() and 1 <= int(port) <= 65535):
+        raise checks.invalid("kic_cluster_api_port", f"{port!r} is no port", "leave it out to have a free one chosen")
+
+
+def _check_node(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    node: Mapping[str, Any] = given.get("node") or {}
+    if not isinstance(node, Mapping):
+        raise checks.invalid(
+            "kic_cluster_node", "is no mapping of options", "write it like kic_cluster_node: {memory: 4g}"
+        )
+    for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list")):
+        if node.get(key) is not None and not isinstance(node[key], kind):
+            raise checks.invalid(f"kic_cluster_node.{key}", f"is no {word}", f"see the option {key} of kic_node")
+    for key in node:
+        if key in _OWN:
+            raise checks.invalid(f"kic_cluster_node.{key}", "is set by the role for each node", "leave it out")
+        if key not in NODE_OPTIONS:
+            raise checks.invalid(
+                f"kic_cluster_node.{key}", "is no option of kic_node", f"use {', '.join(sorted(NODE_OPTIONS))}"
+            )
+    facts = given.get("engine_facts") or {}
+    known = bool(facts) and facts.get("version") != "0"
+    cpus, memory = node.get("cpus"), node.get("memory")
+    if cpus is not None and _number("node.cpus", cpus) > (int(facts["cpus"]) if known else 100_000):
+        have = facts["cpus"] if known else 100_000
+        problem = f"{cpus} is more than the {have} processors of this machine"
+        raise checks.invalid("kic_cluster_node.cpus", problem, f"set it to {have} or less")
+    minimum = f"{CONTROL_PLANE_MEMORY // 1000 // 1000} MB"
+    if memory is not None:
+        asked = checks.size("kic_cluster_node.memory", str(memory))
+        if asked < CONTROL_PLANE_MEMORY:
+            problem = f"{memory} is less than the {minimum} that a control plane of Kubernetes needs"
+            raise checks.invalid("kic_cluster_node.memory", problem, "set it to 2g or more")
+        if known and asked > int(facts["memory"]):
+            problem = f"{memory} is more than the {int(facts['memory']) >> 20} MiB of this machine"
+            raise checks.invalid("kic_cluster_node.memory", problem, "set it to less")
+    elif known and int(facts["memory"]) < CONTROL_PLANE_MEMORY:
+        problem = f"this machine has {int(facts['memory']) >> 20} MiB, a control plane of Kubernetes needs {minimum}"
+        raise checks.invalid("kic_cluster_node.memory", problem, "use a machine with more memory")
+    return node

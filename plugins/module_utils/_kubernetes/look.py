@@ -1,0 +1,269 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One look at a node: a script that runs inside it, asks the node and the API, and prints JSON.
+
+An exec costs as much as all that it asks, so everything is asked in one. The script uses what every node image has:
+bash, jq, kubectl.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._core.diagnosis import failure
+from .._engine.base import Engine
+from .configuration import NodeFacts
+
+STATE = "/var/lib/nodeforge.kic"
+"""Where a node keeps what it must remember; it is on the node's volume."""
+
+RECORD = f"{STATE}/kubeadm.json"
+CNI = "/etc/cni/net.d/10-kic.conflist"
+POD_NETWORK = "kic-pod-network.service"
+POD_NETWORK_TABLE = "kic-pod-network"
+ADMIN = "/etc/kubernetes/admin.conf"
+
+# $@: the files that are looked for.
+_LOCAL = r"""
+content() { cat "$1" 2>/dev/null || true; }
+flag() { if "$@" >/dev/null 2>&1; then echo true; else echo false; fi; }
+lower() { (echo -999 >/proc/self/oom_score_adj) 2>/dev/null; }
+mapped() { ! grep -Eq '^ *0 +0 +4294967295$' /proc/self/uid_map; }
+driver() {
+  containerd config dump 2>/dev/null | awk '
+    /^ *\[/ { inside = /runtimes\.runc\.options\]/ }
+    inside && $1 == "SystemdCgroup" { print $3; exit }'
+}
+rotating() { grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf; }
+stands=$(for path in "$@"; do if [ -s "$path" ]; then echo "$path"; fi; done)
+jq -nc --arg stands "$stands" --arg version "$(content /kind/version)" --arg record "$(content "$STATE/kubeadm.json")" \
+  --arg hosts "$(content "$STATE/hosts")" --arg names "$(content /etc/hosts)" --arg cni "$(content "$CNI")" \
+  --arg driver "$(driver)" --argjson v2 "$(flag test -f /sys/fs/cgroup/cgroup.controllers)" \
+  --argjson lowers "$(flag lower)" --argjson mapped "$(flag mapped)" --argjson rotating "$(flag rotating)" \
+  --argjson pod_network "$(flag systemctl cat "$UNIT")" \
+  --argjson masquerades "$(flag nft list table ip "$TABLE")" \
+  '{local: {stands: ($stands | split("\n")), version: ($version | rtrimstr("\n")), record: $record, hosts: $hosts,
+    names: $names, cni: $cni, systemd_cgroup: ($driver == "true"), cgroup_version: (if $v2 then 2 else 1 end),
+    lowers: $lowers, mapped: $mapped, rotating: $rotating, pod_network: $pod_network, masquerades: $masquerades}}'
+"""
+
+# NODE in the environment; manifests on standard input as [{name, content} or {name, path}].
+_API = r"""
+export KUBECONFIG=/etc/kubernetes/admin.conf
+if [ ! -s "$KUBECONFIG" ]; then echo '{"api": {"error": "no administrator configuration"}}'; exit 0; fi
+work=$(mktemp -d /run/nodeforge.kic.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+kubectl="kubectl --request-timeout=10s --cache-dir=/run/nodeforge.kic-discovery"
+applied() { # file, name
+  $kubectl apply --dry-run=server -f "$1" >"$work/$2.out" 2>"$work/$2.err" || echo failed >>"$work/$2.out"
+}
+if [ "$ADDONS" = yes ]; then
+  cat >"$work/manifests"
+  names=$(jq -r '.[].name' "$work/manifests")
+  for name in $names; do
+    path=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .path // empty' "$work/manifests")
+    if [ -z "$path" ]; then
+      path=$work/$name.yaml
+      jq -r --arg name "$name" '.[] | select(.name == $name) | .content' "$work/manifests" >"$path"
+    fi
+    if [ -s "$path" ]; then applied "$path" "$name" & fi
+  done
+fi
+$kubectl -n kube-system get "node/$NODE" $OBJECTS --ignore-not-found -o json >"$work/objects" 2>"$work/error" \
+  || echo '{"failed": true}' >"$work/objects"
+wait
+changes='{}'
+for name in ${names:-}; do
+  if [ -f "$work/$name.out" ]; then
+    changes=$(jq -c --arg name "$name" --arg text "$(cat "$work/$name.out" "$work/$name.err")" \
+      '.[$name] = $text' <<<"$changes")
+  fi
+done
+jq -sc --arg error "$(cat "$work/error")" --argjson changes "$changes" '
+  (.[0] // {}) as $answer
+  | ([$answer.items[]?, ($answer | select(.kind != null and .kind != "List"))]) as $items
+  | {api: {
+      error: (if $answer.failed then $error else "" end),
+      objects: [$items[] | "\(.kind)/\(.metadata.name)"],
+      changes: $changes,
+      node: ([$items[] | select(.kind == "Node") | {
+        name: .metadata.name, labels: (.metadata.labels // {}), taints: (.spec.taints // []),
+        pod_cidrs: (.spec.podCIDRs // []), version: .status.nodeInfo.kubeletVersion,
+        ready: ([.status.conditions[]? | select(.type == "Ready") | .status] | first // "Unknown"),
+        why: ([.status.conditions[]? | select(.type == "Ready") | .message] | first // ""),
+        address: ([.status.addresses[]? | select(.type == "InternalIP") | .address] | first // "")}] | first)}}' \
+  "$work/objects"
+"""
+
+
+_ENVIRONMENT = {"STATE": STATE, "CNI": CNI, "UNIT": POD_NETWORK, "TABLE": POD_NETWORK_TABLE}
+
+
+# Objects that kubeadm's later phases leave in the API, as kubectl's arguments. All in kube-system or cluster-wide, so
+# that one request asks for them.
+OBJECTS = {
+    "configmap/kubeadm-config": "ConfigMap/kubeadm-config",
+    "configmap/kubelet-config": "ConfigMap/kubelet-config",
+    "clusterrolebinding/kubeadm:get-nodes": "ClusterRoleBinding/kubeadm:get-nodes",
+    "serviceaccount/coredns": "ServiceAccount/coredns",
+    "configmap/coredns": "ConfigMap/coredns",
+    "deployment/coredns": "Deployment/coredns",
+    "service/kube-dns": "Service/kube-dns",
+    "clusterrole/system:coredns": "ClusterRole/system:coredns",
+    "clusterrolebinding/system:coredns": "ClusterRoleBinding/system:coredns",
+    "serviceaccount/kube-proxy": "ServiceAccount/kube-proxy",
+    "configmap/kube-proxy": "ConfigMap/kube-proxy",
+    "daemonset/kube-proxy": "DaemonSet/kube-proxy",
+    "clusterrolebinding/kubeadm:node-proxier": "ClusterRoleBinding/kubeadm:node-proxier",
+}
+
+
+@dataclass(frozen=True)
+class ApiNode:
+    """A node as the API knows it."""
+
+    name: str
+    ready: bool
+    why: str
+    version: str
+    address: str
+    labels: Mapping[str, str]
+    taints: tuple[str, ...]
+    pod_cidrs: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a task returns of it."""
+        prefix = "node-role.kubernetes.io/"
+        return {
+            "name": self.name,
+            "ready": self.ready,
+            "version": self.version,
+            "address": self.address,
+            "roles": sorted(key[len(prefix) :] for key in self.labels if key.startswith(prefix)),
+            "pod_cidrs": list(self.pod_cidrs),
+        }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look found."""
+
+    facts: NodeFacts
+    stands: frozenset[str]
+    """Those of the files that were looked for which are there and not empty."""
+    record: Mapping[str, Any]
+    """What a former run wrote when it was through (:data:`RECORD`); {} without one."""
+    hosts: str
+    names: str
+    """/etc/hosts as it is."""
+    cni: Mapping[str, Any] | None
+    """The CNI configuration, None when it is missing or no JSON."""
+    rotating: bool
+    """Whether kubelet uses the certificate that it renews itself."""
+    pod_network: bool
+    """Whether the node has the unit of the pod network."""
+    masquerades: bool
+    api: bool
+    """Whether the API answered."""
+    api_error: str
+    objects: frozenset[str]
+    changes: Mapping[str, str] = field(default_factory=dict)
+    """Per manifest, what an apply would say of each of its objects; without those the node has no file for."""
+    node: ApiNode | None = None
+
+
+def look(
+    engine: Engine,
+    node: str,
+    api_node: str,
+    files: Sequence[str],
+    manifests: Sequence[Mapping[str, str]],
+    *,
+    addons: bool,
+) -> Seen:
+    """Look at ``node``; the API is asked from ``api_node``, a control plane, which may be the same."""
+    words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "ADDONS": "yes" if addons else "no"}
+    shell = ["env", *(f"{key}={value}" for key, value in words.items()), "bash", "-c"]
+    stdin = json.dumps(list(manifests)).encode()
+    if node == api_node:
+        script = _LOCAL + _API
+        out = engine.exec(node, [*shell, script, "look", *files], action=f"looking at {node}", stdin=stdin).out
+    else:
+        out = engine.exec(node, [*shell, _LOCAL, "look", *files], action=f"looking at {node}").out
+        asking = f"asking {api_node} for {node}"
+        out += engine.exec(api_node, [*shell, _API, "look"], action=asking, stdin=stdin).out
+    return decode(out, node)
+
+
+def decode(out: str, node: str) -> Seen:
+    """What the script printed."""
+    parts: dict[str, Any] = {}
+    try:
+        for line in out.splitlines():
+            parts.update(json.loads(line))
+        if set(parts) != {"local", "api"}:
+            raise ValueError(set(parts))
+        if not parts["local"]["version"]:
+            raise failure("no_kubernetes", node=node)
+        return _seen(parts["local"], parts["api"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise failure("node_unreadable", node=node, output=out) from None
+
+
+def _seen(local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
+    found = api.get("node")
+    return Seen(
+        facts=NodeFacts(
+            version=local["version"],
+            cgroup_version=local["cgroup_version"],
+            systemd_cgroup=local["systemd_cgroup"],
+            lowers_oom_score=local["lowers"],
+            user_namespace=local["mapped"],
+        ),
+        stands=frozenset(path for path in local["stands"] if path),
+        record=_json(local["record"]) or {},
+        hosts=local["hosts"],
+        names=local["names"],
+        cni=_json(local["cni"]),
+        rotating=local["rotating"],
+        pod_network=local["pod_network"],
+        masquerades=local["masquerades"],
+        api=not api["error"],
+        api_error=api["error"],
+        objects=frozenset(api.get("objects", ())),
+        changes=api.get("changes", {}),
+        node=ApiNode(
+            name=found["name"],
+            ready=found["ready"] == "True",
+            why=found["why"],
+            version=found["version"],
+            address=found["address"],
+            labels=found["labels"],
+            taints=tuple(f"{item['key']}:{item['effect']}" for item in found["taints"]),
+            pod_cidrs=tuple(found["pod_cidrs"]),
+        )
+        if found
+        else None,
+    )
+
+
+def _json(text: str) -> Any:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def pod_network_fits(cni: Mapping[str, Any] | None, pod_cidrs: Sequence[str]) -> bool:
+    """Whether the CNI configuration gives out this node's pod ranges with the plug-ins that it needs."""
+    try:
+        plugins = {item["type"]: item for item in (cni or {})["plugins"]}
+        ranges = [item["subnet"] for choices in plugins["ptp"]["ipam"]["ranges"] for item in choices]
+    except (KeyError, TypeError):
+        return False
+    return "portmap" in plugins and sorted(ranges) == sorted(pod_cidrs)

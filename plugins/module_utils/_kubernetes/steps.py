@@ -1,0 +1,47 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Limits of the steps of a long task, and what a node said last when one of them failed."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable
+
+from .._core.diagnosis import KicError, failure
+from .._engine.base import Engine
+
+LINES = 15
+
+
+class Deadline:
+    """What is left of a total of ``seconds``, counted from its making."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._total = seconds
+        self._end = clock() + seconds
+
+    def limit(self, step: str, own: float) -> float:
+        """Seconds that ``step`` may take: the smaller of its ``own`` limit and what is left.
+
+        Raises ``out_of_time`` when nothing is left.
+        """
+        left = self._end - self._clock()
+        if left < 1:
+            raise failure("out_of_time", step=step, seconds=self._total)
+        return min(own, left)
+
+
+def last_lines(engine: Engine, node: str) -> str:
+    """What kubelet said last. Best effort: a failure to read it must not hide the failure that it would explain."""
+    try:
+        result = engine.exec(
+            node,
+            ["journalctl", "--unit=kubelet", f"--lines={LINES}", "--no-pager", "--output=cat"],
+            check=False,
+            timeout=10,
+        )
+    except KicError:
+        return ""
+    return f"kubelet's last lines:\n{result.out.strip()}" if result.rc == 0 and result.out.strip() else ""

@@ -1,0 +1,130 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place of module_utils that knows Ansible: arguments in, results and failures out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._command import ModuleRunner
+from ._core.diagnosis import KicError
+from ._core.lock import host_lock
+from ._core.plan import Outcome, Resource, converge
+from ._engine.absent import AbsentEngine
+from ._engine.base import Engine
+from ._engine.model import EngineInfo
+from ._engine.registry import ENGINES, Status, select, status
+
+ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "engine": {"type": "str", "default": "auto", "choices": list(ENGINES)},
+    "engine_facts": {"type": "dict"},
+}
+
+
+@dataclass
+class Task:
+    """One run of a module: its parameters, whether it only looks, and the engine it works on."""
+
+    module: AnsibleModule
+    engine: Engine
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The module's parameters, as Ansible checked them."""
+        params: dict[str, Any] = self.module.params
+        return params
+
+    @property
+    def check_mode(self) -> bool:
+        """Whether nothing may be changed."""
+        return bool(self.module.check_mode)
+
+    def warn(self, text: str) -> None:
+        """Show a warning to the user."""
+        self.module.warn(text)
+
+    def registry(self) -> list[Status]:
+        """What is known of each engine that this release supports."""
+        if isinstance(self.engine, AbsentEngine):
+            return [Status(self.engine.name, self.engine.reason.diagnosis)]
+        return [status(self.engine)]
+
+    def converge(self, key: str, resource: Resource[Any]) -> dict[str, Any]:
+        """Bring ``resource`` into its state; the result has its description under ``key``."""
+        outcome = converge(resource, check_mode=self.check_mode, lock=host_lock)
+        return self.report(key, f"The {resource.kind} {resource.name}", outcome)
+
+    def report(self, key: str, subject: str, outcome: Outcome) -> dict[str, Any]:
+        """The result of a module that planned something; ``subject`` names it in warnings."""
+        plan = outcome.plan
+        for warning in plan.warnings:
+            self.warn(warning)
+        if plan.drift:
+            self.warn(
+                f"{subject} differs from what was asked for and was left as it is: "
+                + "; ".join(str(item) for item in plan.drift)
+                + ". With recreate: on_drift it is replaced."
+            )
+        result: dict[str, Any] = {
+            "changed": plan.changed,
+            "actions": [str(action) for action in plan.actions],
+            "drift": [vars(item) for item in plan.drift],
+            key: outcome.value,
+        }
+        if self.module._diff:
+            result["diff"] = outcome.diff
+        return result
+
+
+def run_module(
+    argument_spec: Mapping[str, Any],
+    body: Callable[[Task], dict[str, Any]],
+    *,
+    supports_check_mode: bool = True,
+    mutually_exclusive: Sequence[Sequence[str]] = (),
+    required_if: Sequence[Sequence[Any]] = (),
+    required_one_of: Sequence[Sequence[str]] = (),
+    failure_facts: Callable[[], dict[str, Any]] | None = None,
+) -> None:
+    """Run one module to its end: ``body`` returns the result, a :class:`KicError` becomes the failure.
+
+    ``failure_facts`` gives what a failure returns beside its diagnosis.
+    """
+    module = AnsibleModule(
+        argument_spec=dict(argument_spec, **ENGINE_ARGUMENTS),
+        supports_check_mode=supports_check_mode,
+        mutually_exclusive=mutually_exclusive,
+        required_if=required_if,
+        required_one_of=required_one_of,
+    )
+    name = module.params["engine"]
+    try:
+        engine = _engine(module)
+        result = body(Task(module, engine))
+        result.setdefault("engine", engine.name)
+        result.setdefault("actions", [])
+    except KicError as error:
+        more = failure_facts() if failure_facts is not None else {}
+        module.fail_json(msg=str(error), diagnosis=error.diagnosis.as_dict(), engine=name, actions=[], **more)
+    module.exit_json(**result)
+
+
+def _engine(module: AnsibleModule) -> Engine:
+    given = module.params["engine_facts"]
+    # The facts of a machine that had no engine when they were taken (check mode) say nothing about it.
+    facts = EngineInfo.from_dict(given) if given and given.get("version") != "0" else None
+    engine = select(module.params["engine"], ModuleRunner(module), facts)
+    if module.check_mode and facts is None:
+        try:
+            engine.info  # noqa: B018  # asked here, so that every later question may rely on an answer
+        except KicError as error:
+            if error.diagnosis.id != "engine_not_installed":
+                raise
+            module.warn(f"{error.diagnosis.cause} The plan is made against an empty engine.")
+            return AbsentEngine(engine.name, error)
+    return engine

@@ -1,0 +1,350 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images: present under a name, from the engine's own store, an archive or a registry, in this order."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._core import checks
+from .._core.diagnosis import KicError, failure
+from .._core.drift import in_use
+from .._core.plan import Action, Plan, Resource
+from .._engine.base import Engine
+from .._engine.model import Attached, Image
+
+REACH_SECONDS = 5.0
+"""How long a registry may take to answer before it counts as one that can not be reached."""
+
+PULL_SECONDS = 3600.0
+"""The longest a pull may take: a gigabyte at 2.3 Mbit/s."""
+
+# An OCI index may point to indexes; deeper than this no tool writes them, and a circle must end.
+_INDEX_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """An image as it was asked for."""
+
+    name: str
+    """With its tag."""
+    present: bool
+    digest: str | None
+    """Digest of the registry's manifest, or of its list of manifests."""
+    source: str
+    """auto, local, archive or registry."""
+    archive: str | None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> ImageSpec:
+        """From a module's parameters; raises ``invalid_option``."""
+        name = checks.image("name", params["name"])
+        present = params["state"] == "present"
+        source, archive, digest = params["source"], params["archive"], params["digest"]
+        if digest is not None:
+            checks.digest("digest", digest)
+            if not present:
+                raise checks.invalid("digest", "means nothing for an image that is to go", "leave digest out")
+        if archive is not None and not os.path.isabs(archive):
+            raise checks.invalid("archive", f"{archive!r} is no absolute path", "write it from / on")
+        if source == "archive" and archive is None:
+            raise checks.invalid("archive", "is missing for source: archive", "name the archive on the managed machine")
+        if source == "registry" and checks.image_registry(name) is None:
+            raise checks.invalid("name", f"{name!r} names no registry", f"write it like docker.io/library/{name}")
+        return cls(name, present, digest, source, archive)
+
+    @property
+    def reference(self) -> str:
+        """What to ask a registry for: with a digest the tag says nothing more, and podman takes only one of both."""
+        return f"{self.name.rpartition(':')[0]}@{self.digest}" if self.digest else self.name
+
+
+@dataclass(frozen=True)
+class ArchivedImage:
+    """An image in an archive. ``id`` is the digest of its configuration, which every engine uses as the image's id."""
+
+    id: str
+    names: tuple[str, ...]
+    architecture: str
+    digest: str | None
+    """Digest of its manifest; None in docker's layout of archives, which has none."""
+
+
+@dataclass(frozen=True)
+class ObservedImage:
+    """The image that has the name, and who uses it (only filled where that matters)."""
+
+    image: Image
+    containers: tuple[Attached, ...] = ()
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Where an image that is not there could come from. Nothing was asked that the plan does not need."""
+
+    same_digest: Image | None = None
+    """An image of the store that has the digest and another name."""
+    archive: tuple[ArchivedImage, ...] | None = None
+    """None when no archive was named or it is not there (yet)."""
+    registry: KicError | None = None
+    """Why the registry will not give the image."""
+    registry_asked: bool = False
+
+
+def read_archive(path: str, name: str) -> tuple[ArchivedImage, ...]:
+    """The images of an archive in docker's or OCI's layout, plain or compressed.
+
+    ``name`` is for the message. Raises ``archive_missing`` and ``archive_unusable``.
+    """
+    try:
+        with tarfile.open(path, "r:*") as tar:
+            members = {os.path.normpath(member.name): member for member in tar}
+
+            def load(member: str) -> Any:
+                stream = tar.extractfile(members[member])
+                if stream is None:
+                    raise KeyError(member)
+                return json.loads(stream.read())
+
+            if "manifest.json" in members:
+                return tuple(_of_docker(load(item["Config"]), item) for item in load("manifest.json"))
+            return tuple(
+                found
+                for manifest in load("index.json")["manifests"]
+                for found in _of_index(load, manifest, _reference(manifest), 0)
+            )
+    except FileNotFoundError:
+        raise failure("archive_missing", path=path) from None
+    except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"it is no archive of images that can be read ({type(error).__name__}: {error})"
+        raise failure("archive_unusable", path=path, reason=reason, engine="podman", name=name) from error
+
+
+def _of_docker(config: Mapping[str, Any], item: Mapping[str, Any]) -> ArchivedImage:
+    # "<id>.json" by docker save and podman save, "blobs/sha256/<id>" by newer docker.
+    identity = os.path.basename(item["Config"]).partition(".")[0]
+    return ArchivedImage(identity, tuple(item.get("RepoTags") or ()), config["architecture"], None)
+
+
+def _reference(manifest: Mapping[str, Any]) -> str:
+    annotations = manifest.get("annotations") or {}
+    # containerd (ctr, buildkit) writes the whole name under a key of its own, podman under OCI's.
+    return str(
+        annotations.get("io.containerd.image.name") or annotations.get("org.opencontainers.image.ref.name") or ""
+    )
+
+
+def _of_index(load: Any, manifest: Mapping[str, Any], reference: str, depth: int) -> list[ArchivedImage]:
+    found = load(_blob(manifest["digest"]))
+    if "manifests" in found:
+        if depth == _INDEX_DEPTH:
+            return []
+        return [image for item in found["manifests"] for image in _of_index(load, item, reference, depth + 1)]
+    config = load(_blob(found["config"]["digest"]))
+    names = (reference,) if reference else ()
+    identity = found["config"]["digest"].partition(":")[2]
+    return [ArchivedImage(identity, names, config.get("architecture", "unknown"), manifest["digest"])]
+
+
+def _blob(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
+
+
+def pick(spec: ImageSpec, images: tuple[ArchivedImage, ...], architecture: str, engine: str) -> ArchivedImage:
+    """The image of an archive that is meant: the one with the name, or else the only one."""
+    path = spec.archive or ""
+    named = [image for image in images if any(has_name(spec.name, (name,)) for name in image.names)]
+    candidates = named or list(images)
+    fitting = [image for image in candidates if image.architecture == architecture]
+    if not fitting and candidates:
+        raise failure(
+            "image_platform",
+            name=f"{spec.name} of {path}",
+            found=", ".join(sorted({image.architecture for image in candidates})),
+            machine=architecture,
+        )
+    if spec.digest is not None:
+        fitting = [image for image in fitting if image.digest == spec.digest]
+        if not fitting:
+            reason = f"no image in it has the digest {spec.digest}, which only OCI's layout of archives can show"
+            raise failure("archive_unusable", path=path, reason=reason, engine=engine, name=spec.name)
+    if len({image.id for image in fitting}) != 1:
+        names = ", ".join(name for image in fitting for name in image.names) or "none"
+        reason = f"it holds {len(fitting)} images and none of them is {spec.name} alone; names in it: {names}"
+        raise failure("archive_unusable", path=path, reason=reason, engine=engine, name=spec.name)
+    return fitting[0]
+
+
+def has_name(name: str, tags: tuple[str, ...]) -> bool:
+    """Whether ``name`` is among ``tags``, which hold full names; one without a registry may mean any of its own."""
+    if checks.image_registry(name) is None and not name.startswith("localhost/"):
+        return any(tag == name or tag.endswith("/" + name) for tag in tags)
+    return name in tags
+
+
+def plan_image(spec: ImageSpec, observed: ObservedImage | None, offers: Offers, machine: str, engine: str) -> Plan:
+    """What there is to do. ``machine`` is the architecture of this machine."""
+    before = describe(observed.image, spec.name) if observed is not None else {}
+    if not spec.present:
+        if observed is None:
+            return Plan()
+        if observed.containers:
+            raise in_use("image", spec.name, engine, [item.name for item in observed.containers])
+        return Plan((Action("remove", "image", spec.name),), before, {})
+    fits = observed is not None and (spec.digest is None or spec.digest in observed.image.digests)
+    if spec.source == "archive":
+        return _plan_archive(spec, observed if fits else None, before, offers, machine, engine)
+    if observed is not None and fits:
+        if observed.image.architecture != machine:
+            raise failure("image_platform", name=spec.name, found=observed.image.architecture, machine=machine)
+        return Plan((), before, before)
+    if offers.same_digest is not None:
+        after = describe(offers.same_digest, spec.name)
+        actions = (Action("tag", "image", spec.name, f"{spec.digest} is here under another name"),)
+        return Plan(actions, before, after, chosen={"id": offers.same_digest.id})
+    if spec.source == "local":
+        if observed is not None:
+            found = ", ".join(observed.image.digests) or "none"
+            raise failure("image_differs", name=spec.name, engine=engine, digest=spec.digest, found=found)
+        raise failure("image_missing", name=spec.name, engine=engine)
+    if spec.source == "auto" and offers.archive is not None:
+        return _plan_archive(spec, None, before, offers, machine, engine)
+    warnings: tuple[str, ...] = ()
+    if spec.source == "auto" and spec.archive is not None:
+        warnings = (f"There is no archive {spec.archive}; the registry is next.",)
+    if checks.image_registry(spec.name) is None:
+        raise failure("image_missing", name=spec.name, engine=engine)
+    if offers.registry is not None:
+        raise offers.registry
+    if not offers.registry_asked:
+        warnings += (f"Without an engine nobody can ask whether the registry has {spec.reference}.",)
+    after = {"name": spec.name, "id": None, "digest": spec.digest}
+    return Plan((Action("pull", "image", spec.name, spec.reference),), before, after, warnings=warnings)
+
+
+def _plan_archive(
+    spec: ImageSpec,
+    observed: ObservedImage | None,
+    before: Mapping[str, Any],
+    offers: Offers,
+    machine: str,
+    engine: str,
+) -> Plan:
+    if offers.archive is None:
+        # Only in check mode does a plan get this far without its archive: an earlier task would have made it.
+        warnings = (f"There is no archive {spec.archive} yet, so what it holds can not be seen.",)
+        after = {"name": spec.name, "id": None, "digest": spec.digest}
+        return Plan((Action("load", "image", spec.name, str(spec.archive)),), before, after, warnings=warnings)
+    found = pick(spec, offers.archive, machine, engine)
+    if observed is not None and observed.image.id == found.id:
+        return Plan((), before, before)
+    after = {"name": spec.name, "id": found.id, "digest": spec.digest}
+    actions = (Action("load", "image", spec.name, str(spec.archive)),)
+    return Plan(actions, before, after, chosen={"id": found.id})
+
+
+def describe(image: Image, name: str) -> dict[str, Any]:
+    """The fields that a diff shows."""
+    return {"name": name, "id": image.id, "digest": image.digests[0] if image.digests else None}
+
+
+class ImageResource(Resource[ObservedImage]):
+    """The image of an :class:`ImageSpec` on an engine.
+
+    :param check_mode: whether an archive that is not there may still be made by the task that was to make it.
+    """
+
+    kind = "image"
+
+    def __init__(self, spec: ImageSpec, engine: Engine, check_mode: bool = False) -> None:
+        self.name = spec.name
+        self._spec = spec
+        self._engine = engine
+        self._check_mode = check_mode
+        self._offers: Offers | None = None
+
+    def observe(self) -> ObservedImage | None:
+        found = self._engine.image(self.name)
+        # An engine also takes the beginning of an id for a name.
+        if found is None or not has_name(self.name, found.tags):
+            return None
+        users = () if self._spec.present else tuple(self._engine.attached_to_image(found.id))
+        return ObservedImage(found, users)
+
+    def plan(self, observed: ObservedImage | None) -> Plan:
+        if self._offers is None:
+            # Asked once: an archive does not change under us, and a registry that is silent costs five seconds.
+            self._offers = self._look_for(observed)
+        spec = self._spec
+        machine = self._engine.info.architecture if spec.present else ""
+        return plan_image(spec, observed, self._offers, machine, self._engine.name)
+
+    def _look_for(self, observed: ObservedImage | None) -> Offers:
+        """Where the image could come from; stops at the first place that has it."""
+        spec = self._spec
+        if not spec.present:
+            return Offers()
+        if spec.source == "archive":
+            return Offers(archive=self._archive(required=not self._check_mode))
+        if observed is not None and (spec.digest is None or spec.digest in observed.image.digests):
+            return Offers()
+        if spec.digest is not None:
+            same = self._engine.image(spec.reference)
+            if same is not None and spec.digest in same.digests:
+                return Offers(same_digest=same)
+        archive = self._archive(required=False) if spec.source == "auto" and spec.archive else None
+        if archive is not None or spec.source == "local" or checks.image_registry(spec.name) is None:
+            return Offers(archive=archive)
+        try:
+            return Offers(registry_asked=self._engine.ask_registry(spec.reference, REACH_SECONDS))
+        except KicError as error:
+            return Offers(registry=error, registry_asked=True)
+
+    def _archive(self, required: bool) -> tuple[ArchivedImage, ...] | None:
+        if self._spec.archive is None:
+            return None
+        try:
+            return read_archive(self._spec.archive, self.name)
+        except KicError as error:
+            if required or error.diagnosis.id != "archive_missing":
+                raise
+            return None
+
+    def apply(self, plan: Plan) -> None:
+        """Bring or remove the image, and look that it is the one that was meant."""
+        spec, engine = self._spec, self._engine
+        if plan.does("remove"):
+            engine.remove_image(self.name)
+            return
+        if plan.does("load"):
+            engine.load_image(str(spec.archive))
+        if plan.does("pull"):
+            engine.pull_image(spec.reference, PULL_SECONDS)
+        identity = plan.chosen.get("id")
+        found = engine.image(identity or spec.reference)
+        if found is None:
+            raise failure("vanished", kind="image", name=spec.reference)
+        if found.architecture != engine.info.architecture:
+            # podman only warns of it and keeps what can not run here.
+            if plan.does("pull"):
+                engine.remove_image(spec.reference)
+            raise failure("image_platform", name=spec.name, found=found.architecture, machine=engine.info.architecture)
+        if not has_name(self.name, found.tags):
+            engine.tag_image(found.id, self.name)
+
+    def describe(self, observed: ObservedImage | None, plan: Plan) -> dict[str, Any]:
+        if not plan.after:
+            return {}
+        if observed is None or (plan.changed and plan.after.get("id") not in (None, observed.image.id)):
+            # In check mode: what the run would bring, as far as it can be known before.
+            return {"id": plan.after["id"], "digest": plan.after["digest"], "tags": [self.name], "size": None}
+        image = observed.image
+        digest = self._spec.digest or (image.digests[0] if image.digests else None)
+        return {"id": image.id, "digest": digest, "tags": sorted(image.tags), "size": image.size}

@@ -1,0 +1,268 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Networks: a bridge of our own for a cluster, on a subnet that nothing else on this machine uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._core import checks, labels
+from .._core.checks import IPAddress, IPNetwork
+from .._core.diagnosis import failure
+from .._core.drift import differing, in_use, label_drift, refuse_foreign
+from .._core.plan import Action, Drift, Plan, Resource, known
+from .._core.subnet import first_free, overlapping, unique_local
+from .._engine.base import Engine
+from .._engine.model import Attached, Network, Range
+from .._host import routes
+
+NO_IPV6 = "none"
+"""What ``subnet6`` takes to keep a network from having IPv6."""
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network as it was asked for. None means: choose."""
+
+    name: str
+    present: bool
+    subnet: IPNetwork | None
+    subnet6: IPNetwork | None
+    ipv6: bool
+    """False when the user wants none."""
+    pools: tuple[IPNetwork, ...]
+    prefix: int
+    avoid: tuple[IPNetwork, ...]
+    gateway: IPAddress | None
+    mtu: int | None
+    labels: Mapping[str, str]
+    cluster: str | None
+    replace: bool
+    """Whether drift is mended by making it again (``recreate: on_drift``)."""
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> NetworkSpec:
+        """From a module's parameters; raises ``invalid_option`` before anything was looked at."""
+        subnet = checks.network("subnet", params["subnet"], 4) if params["subnet"] is not None else None
+        wants6 = params["subnet6"] != NO_IPV6
+        subnet6 = checks.network("subnet6", params["subnet6"], 6) if wants6 and params["subnet6"] is not None else None
+        gateway = checks.address("gateway", params["gateway"]) if params["gateway"] is not None else None
+        if gateway is not None and subnet is None:
+            raise checks.invalid("gateway", "needs a subnet", "set subnet too, or leave gateway out")
+        if gateway is not None and subnet is not None:
+            checks.address_in("gateway", params["gateway"], subnet)
+        pools = tuple(checks.network("pools", pool, 4) for pool in params["pools"])
+        prefix = params["prefix"]
+        if not 8 <= prefix <= 29:
+            raise checks.invalid("prefix", f"/{prefix} can not hold nodes", "choose a prefix from 8 to 29")
+        if subnet is not None and subnet.prefixlen > 29:
+            raise checks.invalid("subnet", f"{subnet} can not hold nodes", "choose a prefix length of 29 or less")
+        if subnet is None and all(pool.prefixlen > prefix for pool in pools):
+            raise checks.invalid("pools", f"none of them can hold a /{prefix}", "name a larger pool")
+        mtu = params["mtu"]
+        # 68 is the least an IPv4 interface may have (RFC 791), 65535 the most an IP packet can.
+        if mtu is not None and not 68 <= mtu <= 65535:
+            raise checks.invalid("mtu", f"{mtu} is outside 68 to 65535", "leave it out for the default route's")
+        avoid = tuple(checks.network("avoid", item) for item in params["avoid"])
+        for asked in (subnet, subnet6):
+            blocker = overlapping(asked, avoid) if asked is not None else None
+            if blocker is not None:
+                raise failure("subnet_overlap", subnet=asked, other=f"{blocker}, which the option avoid names")
+        return cls(
+            name=checks.name("name", params["name"]),
+            present=params["state"] == "present",
+            subnet=subnet,
+            subnet6=subnet6,
+            ipv6=wants6,
+            pools=pools,
+            prefix=prefix,
+            avoid=avoid,
+            gateway=gateway,
+            mtu=mtu,
+            labels=checks.labels("labels", params["labels"]),
+            cluster=checks.name("cluster", params["cluster"]) if params["cluster"] is not None else None,
+            replace=params["recreate"] == "on_drift",
+        )
+
+
+@dataclass(frozen=True)
+class ObservedNetwork:
+    """A network as it is. ``containers`` is filled only where the answer matters."""
+
+    network: Network
+    containers: tuple[Attached, ...]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What else has addresses: where a new subnet must not lie, each with a name for messages."""
+
+    taken: tuple[tuple[IPNetwork, str], ...]
+    mtu: int | None
+    """MTU of the host's default route."""
+    ipv6: bool
+
+    @property
+    def subnets(self) -> list[IPNetwork]:
+        """The taken ranges alone."""
+        return [subnet for subnet, _owner in self.taken]
+
+
+def look_around(networks: list[Network], name: str) -> Surroundings:
+    """The surroundings of the network ``name``: other networks of the engine and the routes of the host.
+
+    A range of the network itself is left out, also where the host has a route to it, so that one that is about to be
+    made again may have its old subnet.
+    """
+    own = {item.subnet for network in networks if network.name == name for item in network.ranges}
+    taken = [
+        (item.subnet, f"the network {network.name}")
+        for network in networks
+        if network.name != name
+        for item in network.ranges
+    ]
+    known = {subnet for subnet, _owner in taken}
+    for route in routes.routed():
+        inside_own = any(route.version == mine.version and route.subnet_of(mine) for mine in own)  # type: ignore[arg-type]
+        if route not in known and not inside_own:
+            taken.append((route, f"a route of this host to {route}"))
+    return Surroundings(tuple(taken), routes.default_route_mtu(), routes.has_ipv6())
+
+
+def plan_network(spec: NetworkSpec, observed: ObservedNetwork | None, around: Surroundings | None, engine: str) -> Plan:
+    """What there is to do. ``around`` is needed where a subnet is chosen or checked: for a create."""
+    if not spec.present:
+        return _plan_absent(spec, observed, engine)
+    if observed is None:
+        network = choose(spec, known(around))
+        return Plan((Action("create", "network", spec.name),), {}, describe(network), chosen={"network": network})
+    refuse_foreign("network", spec.name, engine, observed.network.labels, spec.cluster)
+    drift = find_drift(spec, observed.network)
+    before = describe(observed.network)
+    if not drift or not spec.replace:
+        return Plan((), before, before, drift)
+    if observed.containers:
+        raise in_use("network", spec.name, engine, [item.name for item in observed.containers])
+    network = choose(spec, known(around))
+    why = "; ".join(str(item) for item in drift)
+    actions = (Action("remove", "network", spec.name, why), Action("create", "network", spec.name))
+    return Plan(actions, before, describe(network), chosen={"network": network})
+
+
+def _plan_absent(spec: NetworkSpec, observed: ObservedNetwork | None, engine: str) -> Plan:
+    if observed is None:
+        return Plan()
+    if not labels.is_ours(observed.network.labels):
+        raise failure("not_ours", kind="network", name=spec.name, label=labels.SCHEMA, engine=engine)
+    if spec.cluster is not None:
+        refuse_foreign("network", spec.name, engine, observed.network.labels, spec.cluster)
+    if observed.containers:
+        raise in_use("network", spec.name, engine, [item.name for item in observed.containers])
+    return Plan((Action("remove", "network", spec.name),), describe(observed.network), {})
+
+
+def choose(spec: NetworkSpec, around: Surroundings) -> Network:
+    """The network to make: what was asked for, checked, and the rest chosen."""
+    if spec.subnet is not None:
+        for other, owner in around.taken:
+            if overlapping(spec.subnet, [other]):
+                raise failure("subnet_overlap", subnet=spec.subnet, other=owner)
+    taken = [*around.subnets, *spec.avoid]
+    subnet = spec.subnet or first_free(spec.pools, spec.prefix, taken)
+    if subnet is None:
+        pools = ", ".join(str(pool) for pool in spec.pools)
+        raise failure("no_free_subnet", prefix=spec.prefix, pools=pools, count=len(taken))
+    ranges = [Range(subnet, spec.gateway or subnet.network_address + 1)]
+    if spec.subnet6 is not None:
+        for other, owner in around.taken:
+            if overlapping(spec.subnet6, [other]):
+                raise failure("subnet_overlap", subnet=spec.subnet6, other=owner)
+    if spec.subnet6 is not None or (spec.ipv6 and around.ipv6):
+        subnet6 = spec.subnet6 or unique_local(spec.name, taken)
+        ranges.append(Range(subnet6, subnet6.network_address + 1))
+    return Network(
+        id="",
+        name=spec.name,
+        driver="bridge",
+        ranges=tuple(ranges),
+        mtu=spec.mtu if spec.mtu is not None else around.mtu,
+        labels={**spec.labels, **labels.ownership(spec.cluster)},
+    )
+
+
+def find_drift(spec: NetworkSpec, found: Network) -> tuple[Drift, ...]:
+    """What was asked for by name and is otherwise. A value that was left out to be chosen fits as it is."""
+    asked: dict[str, Any] = {"driver": "bridge", "mtu": spec.mtu}
+    if spec.subnet is not None:
+        asked["subnet"] = str(spec.subnet)
+    if spec.gateway is not None:
+        asked["gateway"] = str(spec.gateway)
+    if spec.subnet6 is not None:
+        asked["subnet6"] = str(spec.subnet6)
+    drift = differing(asked, dict(describe(found), driver=found.driver))
+    if not spec.ipv6 and found.range(6) is not None:
+        drift += (Drift("subnet6", NO_IPV6, describe(found)["subnet6"]),)
+    return drift + label_drift(spec.labels, found.labels)
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """The fields that a diff shows and a task returns."""
+    found = {"name": network.name, "mtu": network.mtu, "labels": dict(sorted(network.labels.items()))}
+    for version, suffix in ((4, ""), (6, "6")):
+        item = network.range(version)
+        found["subnet" + suffix] = str(item.subnet) if item else None
+        found["gateway" + suffix] = str(item.gateway) if item and item.gateway else None
+    return found
+
+
+class NetworkResource(Resource[ObservedNetwork]):
+    """The network of a :class:`NetworkSpec` on an engine."""
+
+    kind = "network"
+
+    def __init__(self, spec: NetworkSpec, engine: Engine) -> None:
+        self.name = spec.name
+        self._spec = spec
+        self._engine = engine
+        self._networks: list[Network] = []
+        self._found: Network | None = None
+
+    def observe(self) -> ObservedNetwork | None:
+        self._networks = self._engine.networks()
+        found = [network for network in self._networks if network.name == self.name]
+        self._found = found[0] if found else None
+        if not found:
+            return None
+        return ObservedNetwork(found[0], tuple(self._engine.attached_to_network(found[0].name)))
+
+    def plan(self, observed: ObservedNetwork | None) -> Plan:
+        spec = self._spec
+        # Only a create needs to know where everything else lies.
+        creates = spec.present and (observed is None or (spec.replace and bool(find_drift(spec, observed.network))))
+        if creates:
+            self._engine.info  # noqa: B018  # refuses an engine whose networks can not hold nodes
+        around = look_around(self._networks, self.name) if creates else None
+        return plan_network(spec, observed, around, self._engine.name)
+
+    def reserve(self, plan: Plan) -> None:
+        if plan.does("remove"):
+            self._engine.remove_network(known(self._found).id)
+        if plan.does("create"):
+            self._engine.create_network(plan.chosen["network"])
+
+    def apply(self, plan: Plan) -> None:
+        """Nothing is left: the create itself reserves."""
+
+    def describe(self, observed: ObservedNetwork | None, plan: Plan) -> dict[str, Any]:
+        if observed is None:
+            # In check mode: what the run would make, but for the id that only the engine can give.
+            return dict(plan.after, id=None, containers=[]) if plan.after else {}
+        if not plan.after:
+            # In check mode: what the run would remove.
+            return {}
+        fields = dict(plan.after) if plan.changed else describe(observed.network)
+        containers = sorted(item.name for item in observed.containers)
+        return dict(fields, id=observed.network.id, containers=containers)

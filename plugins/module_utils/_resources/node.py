@@ -1,0 +1,319 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes: containers that run systemd. Nothing here knows Kubernetes."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Mapping
+from typing import Any
+
+from .._core import checks, labels
+from .._core.checks import IPAddress
+from .._core.diagnosis import KicError, failure
+from .._core.lock import host_lock
+from .._core.plan import Plan, Resource, known
+from .._core.state import ClusterState
+from .._engine.base import Engine
+from .._engine.model import Container, Image, Limits, NewContainer
+from .._host.cgroup import find_limits
+from .._host.machine import host_limits
+from .._host.ports import HostPorts, Ports
+from . import node_boot
+from .node_boot import Boot
+from .node_choice import Around, Refused
+from .node_plan import ObservedNode, describe, plan_node
+from .node_readback import differences, limit_differences
+from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_published, same_limit
+
+STOP_SECONDS = 30
+"""How long a system may take to shut down before it is ended."""
+
+REMOVE_SECONDS = 10
+"""The same for one that is to go: what it has to write is on its volume already."""
+
+_RETRIES = 3
+
+
+class NodeResource(Resource[ObservedNode]):
+    """The node of a :class:`NodeSpec` on an engine.
+
+    :param check_mode: nothing is waited for, and what is missing may still be made by an earlier task.
+    """
+
+    kind = "node"
+
+    def __init__(self, spec: NodeSpec, engine: Engine, check_mode: bool = False, ports: Ports | None = None) -> None:
+        self.name = spec.name
+        self._spec = spec
+        self._engine = engine
+        self._check_mode = check_mode
+        self._ports: Ports = ports or HostPorts()
+        self._host = host_limits()
+        self._refused = Refused()
+        self._image: tuple[Image | None] | None = None
+        self._boot: Boot | None = None
+        self._around: Around | None = None
+        self._found: ObservedNode | None = None
+
+    # Looking.
+    def observe(self) -> ObservedNode | None:
+        container = self._engine.container(self.name)
+        self._found = None
+        if container is None or not labels.is_ours(container.labels):
+            self._found = ObservedNode(container) if container is not None else None
+            return self._found
+        limits = find_limits(container.pid, container.id) if container.running else None
+        self._found = ObservedNode(container, self._asked_image(), limits, self._look_at_boot(container))
+        return self._found
+
+    def _asked_image(self) -> Image | None:
+        if self._spec.image is None or self._spec.state == "absent":
+            return None
+        if self._image is None:
+            self._image = (self._engine.image(self._spec.image),)
+        return self._image[0]
+
+    def _look_at_boot(self, container: Container) -> Boot | None:
+        spec = self._spec
+        if not container.running or not spec.wait or spec.state not in ("started", "restarted", "present"):
+            return None
+        if self._boot is None:
+            # A node that an interrupted run left on its way is waited for like one that was just started.
+            waits = spec.state == "started" and not self._check_mode
+            self._boot = (
+                node_boot.wait(self._engine, container, spec.wait_timeout)
+                if waits
+                else node_boot.peek(self._engine, container)
+            )
+        return self._boot
+
+    def _look_around(self) -> Around:
+        spec, engine = self._spec, self._engine
+        networks = tuple(engine.networks()) if spec.network is not None else ()
+        ours = [item for item in engine.containers(labels.SCHEMA) if item.name != self.name]
+        missing = [("mounts.source", mount.source) for mount in spec.mounts if not os.path.lexists(mount.source)]
+        for device in spec.devices:
+            path = device.partition(":")[0]
+            missing += [("devices", path)] if not os.path.lexists(path) else []
+        published = [item for node in ours for item in decode_published(node.labels.get(labels.PUBLISH, ""))]
+        return Around(
+            info=engine.info,
+            image=self._asked_image(),
+            networks=networks,
+            volume=spec.volume is None or engine.volume(spec.volume) is not None,
+            addresses=self._addresses(ours),
+            host_ports=frozenset((item.protocol, item.host_port) for item in published if item.host_port is not None),
+            missing=tuple(missing),
+            ports=self._ports,
+        )
+
+    def _addresses(self, ours: list[Container]) -> dict[IPAddress, str]:
+        """Addresses on the network: of ours by label, which also those have that do not run; of others as they are."""
+        if self._spec.network is None:
+            return {}
+        found: dict[IPAddress, str] = {}
+        known = {item.id for item in ours}
+        others = [
+            self._engine.container(item.id)
+            for item in self._engine.attached_to_network(self._spec.network)
+            if item.id not in known and item.name != self.name
+        ]
+        for item in [*ours, *(other for other in others if other is not None)]:
+            texts = [*item.addresses.get(self._spec.network, ())]
+            if self._spec.network in item.addresses:
+                texts += [item.labels[key] for key in (labels.ADDRESS, labels.ADDRESS6) if key in item.labels]
+            for text in texts:
+                found[checks.address("ip", text)] = item.name
+        return found
+
+    # Planning.
+    def plan(self, observed: ObservedNode | None) -> Plan:
+        spec = self._spec
+        recorded = self._recorded()
+        creates = spec.described and spec.state != "absent" and (observed is None or spec.replace)
+        if creates:
+            # Made again under the lock: what was free may be taken by now.
+            self._around = self._look_around()
+        return plan_node(
+            spec,
+            observed,
+            self._around,
+            self._host,
+            engine=self._engine.name,
+            updatable=self._updatable(observed, recorded),
+            recorded=recorded,
+            lenient=self._check_mode,
+            refused=self._refused,
+        )
+
+    def _updatable(self, observed: ObservedNode | None, recorded: Limits) -> frozenset[str]:
+        # It may ask the engine for its version, so only where it matters.
+        asked = self._spec.limits if self._spec.described else recorded
+        if observed is None or asked == Limits():
+            return frozenset()
+        return self._engine.updatable
+
+    def _state_name(self) -> str:
+        cluster = self._spec.cluster
+        if cluster is None and self._found is not None:
+            cluster = self._found.container.labels.get(labels.CLUSTER)
+        return cluster or self.name
+
+    def _recorded(self) -> Limits:
+        return recorded_limits(self._state_name(), self.name)
+
+    def _record(self, wanted: Mapping[str, Any], made_with: Limits) -> None:
+        """Keep the limits that are not those the container was made with; call it outside the lock."""
+        kept = {key: value for key, value in wanted.items() if not same_limit(value, getattr(made_with, key))}
+        name = self._state_name()
+        if kept == ClusterState.load(name).limits.get(self.name, {}):
+            return
+        with host_lock():
+            state = ClusterState.load(name)
+            state.limits.pop(self.name, None)
+            if kept:
+                state.limits[self.name] = kept
+            state.save()
+
+    # Doing.
+    def reserve(self, plan: Plan) -> None:
+        if plan.does("remove") and plan.does("create"):
+            old = known(self._found).container
+            # Stopped first and by itself: a shutdown that takes its time is no reason to lose what it writes.
+            self._stop(old)
+            self._engine.remove_container(old.id, 0)
+        if plan.does("create"):
+            self._create(plan.chosen["container"])
+
+    def _stop(self, container: Container) -> None:
+        if container.status == "paused":
+            # What is frozen can not shut down.
+            self._engine.resume_container(container.id)
+        if container.running or container.status == "paused":
+            self._engine.stop_container(container.id, STOP_SECONDS)
+
+    def _create(self, new: NewContainer) -> str:
+        return self._engine.create_container(new)
+
+    def apply(self, plan: Plan) -> None:
+        engine = self._engine
+        if plan.does("create"):
+            self._boot = None
+            self._record({}, Limits())
+            self._first_start(plan)
+            return
+        container = known(self._found).container
+        if plan.does("remove"):
+            self._record({}, Limits())
+            engine.remove_container(container.id, REMOVE_SECONDS)
+            return
+        if plan.does("stop"):
+            self._stop(container)
+        if plan.does("resume"):
+            engine.resume_container(container.id)
+        if plan.does("start"):
+            if container.status == "created":
+                # An earlier run was interrupted before its first start, maybe before it had its files.
+                self._put_files(container.id)
+            self._boot = None
+            engine.start_container(container.id)
+        running = engine.container(container.id)
+        if running is not None and running.running and plan.chosen["limits"]:
+            engine.update_limits(container.id, Limits(**plan.chosen["limits"]))
+        self._record(plan.chosen["wanted"], container.limits)
+        if plan.does("start") or plan.does("resume"):
+            if running is None or not running.running:
+                raise node_boot.died(engine, self.name)
+            self._wait(running)
+        if plan.chosen["limits"] and running is not None and running.running:
+            self._refuse_otherwise(limit_differences(Limits(**plan.chosen["limits"]), running))
+
+    def _put_files(self, identity: str) -> None:
+        if self._spec.files:
+            self._engine.put_files(identity, archive(self._spec))
+
+    def _wait(self, container: Container) -> None:
+        if self._spec.wait:
+            self._boot = node_boot.wait(self._engine, container, self._spec.wait_timeout)
+
+    def _first_start(self, plan: Plan) -> None:
+        """From the created container to a system that is up. What was chosen and turns out to be taken is chosen anew."""
+        engine, new = self._engine, plan.chosen["container"]
+        for attempt in range(_RETRIES + 1):
+            try:
+                self._put_files(self.name)
+                if not plan.does("start"):
+                    return
+                engine.start_container(self.name)
+                break
+            except KicError as error:
+                found = engine.container(self.name)
+                if found is not None and found.status not in ("created", "initialized"):
+                    # It did start, and ended at once: it is kept, with its log.
+                    raise node_boot.died(engine, self.name) from error
+                if plan.does("remove"):
+                    # The node that it replaces is gone: its address and ports are kept by this one's labels.
+                    raise
+                if found is not None:
+                    engine.remove_container(found.id, 0)
+                if attempt == _RETRIES or not self._was_chosen(error, new):
+                    raise
+                new = self._choose_again(error, new)
+        container = engine.container(self.name)
+        if container is None or not container.running:
+            raise node_boot.died(engine, self.name)
+        self._refuse_otherwise(differences(new, container))
+        self._wait(container)
+
+    def _was_chosen(self, error: KicError, new: NewContainer) -> bool:
+        if error.diagnosis.id == "address_taken":
+            return self._spec.ip is None and self._spec.ip6 is None and new.ip is not None
+        return error.diagnosis.id == "port_taken" and any(item.host_port is None for item in self._spec.publish)
+
+    def _choose_again(self, error: KicError, new: NewContainer) -> NewContainer:
+        addresses, ports = set(self._refused.addresses), set(self._refused.ports)
+        if error.diagnosis.id == "address_taken":
+            addresses |= {checks.address("ip", item) for item in (new.ip, new.ip6) if item}
+        else:
+            ports |= {item.host_port for item in new.publish if item.host_port is not None}
+        self._refused = Refused(frozenset(addresses), frozenset(ports))
+        with host_lock():
+            plan = self.plan(None)
+            found: NewContainer = plan.chosen["container"]
+            self._create(found)
+        return found
+
+    def _refuse_otherwise(self, found: list[str]) -> None:
+        if found:
+            fields = "; ".join(found)
+            raise failure("not_as_asked", node=self.name, fields=fields, engine=self._engine.name)
+
+    def describe(self, observed: ObservedNode | None, plan: Plan) -> dict[str, Any]:
+        if not plan.after:
+            return {}
+        if observed is None or (plan.does("create") and self._check_mode):
+            predicted = dict(plan.after, id=None, image_id=None, ready=None, systemd_state=None, failed_units=[])
+            return dict(predicted, adaptations=[])
+        found = describe(observed, self._recorded())
+        return dict(found, **plan.after) if self._check_mode else found
+
+
+def recorded_limits(cluster: str, node: str) -> Limits:
+    """Limits of a node that were changed after it was made; a node without a cluster has a record of its own name."""
+    found = ClusterState.load(cluster).limits.get(node, {})
+    return Limits(**{key: found.get(key) for key in LIMIT_OPTIONS})
+
+
+def archive(spec: NodeSpec) -> bytes:
+    """The node's files as a tar archive. Directories on the way are left as they are in the image."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for file in spec.files:
+            item = tarfile.TarInfo(file.path.lstrip("/"))
+            item.size, item.mode = len(file.content), file.mode
+            tar.addfile(item, io.BytesIO(file.content))
+    return buffer.getvalue()

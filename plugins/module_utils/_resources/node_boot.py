@@ -1,0 +1,151 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node's way from its start to a system that is up: waited for by systemd's own state, never by lines of a log."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+from .._core.diagnosis import KicError, failure
+from .._engine.base import Engine
+from .._engine.model import Container
+from .._host.cgroup import settled
+from .._host.files import read
+
+READY = ("running", "degraded")
+"""States of systemd in which the system is up (systemctl(1), is-system-running)."""
+
+LOG_LINES = 15
+_LOOK_SECONDS = 0.02
+_PEEK_SECONDS = 10.0
+
+# Inside the node. $1: seconds to wait, 0 to look only. systemd answers a little after it has taken its control group;
+# from then on it is systemd itself that waits.
+_ASK = r"""
+end=$(($(date +%s) + $1)) wait=--wait
+if [ "$1" = 0 ]; then wait=; fi
+while :; do
+  state=$(systemctl is-system-running $wait 2>/dev/null)
+  case $state in running|degraded|maintenance|stopping) break ;; esac
+  if [ "$(date +%s)" -ge $end ]; then break; fi
+  sleep 0.1
+done
+echo "${state:-unknown}"
+systemctl list-units --failed --plain --no-legend --no-pager 2>/dev/null | while read -r unit rest; do echo "failed $unit"; done
+if [ "$state" != running ] && [ "$state" != degraded ]; then
+  systemctl list-jobs --plain --no-legend --no-pager 2>/dev/null | while read -r job unit rest; do echo "waits $unit"; done
+fi
+exit 0
+"""
+
+# How an entrypoint says why it gives up: ours by a line of its own, kind's (and with it minikube's) in words.
+_REFUSED = re.compile(r"nodeforge\.kic: refused: (?P<id>\w+): (?P<text>[^\r\n]*)")
+_NOT_DELEGATED = re.compile(r"UserNS: (?P<controller>\w+) controller needs to be delegated")
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What systemd says of itself: ``running``, ``degraded``, ``starting``, …, and the units that failed."""
+
+    state: str
+    failed_units: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the system is up."""
+        return self.state in READY
+
+
+def decode_boot(out: str) -> Boot:
+    """What the script inside the node printed."""
+    lines = out.split("\n")
+    return Boot(
+        state=lines[0].strip() or "unknown",
+        failed_units=tuple(line[7:].strip() for line in lines[1:] if line.startswith("failed ")),
+        waits_for=tuple(line[6:].strip() for line in lines[1:] if line.startswith("waits ")),
+    )
+
+
+def peek(engine: Engine, container: Container) -> Boot:
+    """The state as it is now; nothing is waited for, and a node that does not answer is ``unknown``."""
+    if not settled(read(f"/proc/{container.pid}/cgroup") or ""):
+        return Boot("initializing")
+    try:
+        return _ask(engine, container, 0, _PEEK_SECONDS)
+    except KicError:
+        return Boot("unknown")
+
+
+def wait(engine: Engine, container: Container, seconds: float) -> Boot:
+    """Wait until the node's system is up. Raises ``node_died``, ``node_not_ready`` and what an entrypoint refused.
+
+    Nothing is run inside before systemd has taken its control group: on version 2 a process that an engine puts into
+    the root group before that keeps systemd from handing on its controllers.
+    """
+    end = time.monotonic() + seconds
+    while not settled(read(f"/proc/{container.pid}/cgroup") or ""):
+        if read(f"/proc/{container.pid}/cgroup") is None:
+            raise died(engine, container.name)
+        if time.monotonic() >= end:
+            raise _not_ready(engine, container, Boot("initializing"), seconds)
+        # The kernel has no event for it that Python's library could wait for; a look costs microseconds.
+        time.sleep(_LOOK_SECONDS)
+    left = max(1, int(end - time.monotonic()))
+    try:
+        found = _ask(engine, container, left, left + 5)
+    except KicError as error:
+        now = engine.container(container.id)
+        if now is None or not now.running:
+            raise died(engine, container.name) from error
+        if error.diagnosis.id == "timed_out":
+            raise _not_ready(engine, container, Boot("starting"), seconds) from error
+        raise
+    if not found.ready:
+        now = engine.container(container.id)
+        if now is None or not now.running:
+            raise died(engine, container.name)
+        raise _not_ready(engine, container, found, seconds)
+    return found
+
+
+def _ask(engine: Engine, container: Container, seconds: int, limit: float) -> Boot:
+    result = engine.exec(
+        container.id,
+        ["sh", "-c", _ASK, "boot", str(seconds)],
+        action=f"asking the systemd of {container.name}",
+        timeout=limit,
+    )
+    return decode_boot(result.out)
+
+
+def _not_ready(engine: Engine, container: Container, boot: Boot, seconds: float) -> KicError:
+    waits = ", ".join(boot.waits_for[:5])
+    return failure(
+        "node_not_ready",
+        node=container.name,
+        seconds=seconds,
+        state=boot.state + (f", it waits for {waits}" if waits else ""),
+        engine=engine.name,
+        output=engine.logs(container.id, LOG_LINES),
+    )
+
+
+def died(engine: Engine, name: str) -> KicError:
+    """Why a node is not running any more: what its entrypoint refused, else its exit code and last lines."""
+    found = engine.container(name)
+    if found is None:
+        return failure("vanished", kind="node", name=name)
+    log = engine.logs(found.id, LOG_LINES)
+    lost = _NOT_DELEGATED.search(log)
+    if lost:
+        controller = lost.group("controller")
+        return failure("controller_not_delegated", controller=controller, node=name, engine=engine.name, output=log)
+    refused = _REFUSED.search(log)
+    reason = refused.group("text") if refused else found.error
+    if not reason:
+        reason = "it ran out of memory" if found.oom_killed else "see its last lines below"
+    return failure("node_died", node=name, rc=found.exit_code, reason=reason, engine=engine.name, output=log)

@@ -1,0 +1,247 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The container of a node that is to be made: what was asked for, checked, and the rest chosen. Pure."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from .._core import checks, labels
+from .._core.checks import IPAddress, IPNetwork
+from .._core.diagnosis import KicError, failure
+from .._core.plan import known
+from .._core.subnet import first_free_address
+from .._engine.model import Container, EngineInfo, Image, Mount, Network, NewContainer, Publication
+from .._host.machine import HostLimits
+from .._host.ports import Ports
+from .node_spec import DEFAULT_TMPFS, NodeSpec, decode_published, encode_asked, encode_published
+
+ROOTLESS_PIDS = 32768
+"""The pids limit of a rootless node for which none was asked: without one, podman sets its own default of 2048, which
+a few dozen pods use up; "no limit" is not for an ordinary user to give."""
+
+NPROC = 1048576
+NOFILE = 1048576
+"""What a machine's systemd gives its services (systemd 240 and later); fewer where this machine can not give as many."""
+
+MODULES = "/lib/modules"
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a create needs to know of the engine and the machine."""
+
+    info: EngineInfo
+    image: Image | None
+    networks: tuple[Network, ...]
+    volume: bool
+    """Whether the volume that is asked for is there."""
+    addresses: Mapping[IPAddress, str]
+    """Addresses on the network that others have or are promised, with their names."""
+    host_ports: frozenset[tuple[str, int]]
+    """Protocol and port of the host that other nodes of ours hold, also those that do not run."""
+    missing: tuple[tuple[str, str], ...]
+    """Options and paths of this machine that they name and that are not there."""
+    ports: Ports
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Values that turned out to be taken by others when the engine was to use them."""
+
+    addresses: frozenset[IPAddress] = frozenset()
+    ports: frozenset[int] = frozenset()
+
+
+NOTHING_REFUSED = Refused()
+
+
+def choose(
+    spec: NodeSpec,
+    around: Around,
+    host: HostLimits,
+    old: Container | None,
+    *,
+    engine: str,
+    lenient: bool,
+    refused: Refused,
+) -> tuple[NewContainer, tuple[str, ...]]:
+    """The container to make: what was asked for, checked, and the rest chosen. ``old`` is the one that it replaces.
+
+    Address and ports of the old one are taken again: others know them.
+    """
+    image = known(spec.image)
+    warnings: list[str] = []
+
+    def absent(what: str, error: KicError) -> None:
+        if not lenient:
+            raise error
+        warnings.append(f"There is no {what} yet; it is taken as one that an earlier task will make.")
+
+    for option, path in around.missing:
+        absent(path, checks.invalid(option, f"there is no {path} on this machine", "make it first, or name another"))
+    if around.image is None:
+        absent(f"image {image}", failure("image_missing", name=image, engine=engine))
+    elif around.image.architecture != around.info.architecture:
+        found = around.image.architecture
+        raise failure("image_platform", name=image, found=found, machine=around.info.architecture)
+    if spec.volume is not None and not around.volume:
+        absent(f"volume {spec.volume}", failure("volume_missing", name=spec.volume))
+    network = next((item for item in around.networks if item.name == spec.network), None)
+    if spec.network is not None and network is None:
+        absent(f"network {spec.network}", failure("network_missing", name=spec.network))
+    ip, ip6 = (_choose_address(spec, network, version, around, old, refused, lenient=lenient) for version in (4, 6))
+    adaptations: list[dict[str, str]] = []
+    runtime = _choose_runtime(spec, around.info, host, adaptations)
+    ulimits = _choose_ulimits(spec, host, adaptations)
+    published = _choose_ports(spec, around, old, refused)
+    mounts = spec.mounts
+    if MODULES not in [mount.target for mount in mounts]:
+        # What a node asks its kernel for, it looks up here.
+        if host.modules:
+            mounts += (Mount(MODULES, MODULES, read_only=True),)
+        else:
+            adaptations.append(_adaptation("mounts", f"no {MODULES}", "this machine has none"))
+    limits = spec.limits
+    if limits.pids is None and around.info.rootless:
+        limits = replace(limits, pids=ROOTLESS_PIDS)
+    own = {
+        **labels.ownership(spec.cluster),
+        labels.SPEC: encode_asked(spec.asked),
+        labels.PUBLISH: encode_published(published),
+        labels.ADAPTATIONS: json.dumps(adaptations, sort_keys=True),
+    }
+    own.update(
+        {key: value for key, value in ((labels.ROLE, spec.role), (labels.ADDRESS, ip), (labels.ADDRESS6, ip6)) if value}
+    )
+    return (
+        NewContainer(
+            name=spec.name,
+            image=image,
+            hostname=spec.hostname,
+            network=spec.network,
+            ip=ip,
+            ip6=ip6,
+            volume=spec.volume,
+            mounts=mounts,
+            tmpfs={**DEFAULT_TMPFS, **spec.tmpfs},
+            publish=published,
+            devices=spec.devices,
+            limits=limits,
+            ulimits=ulimits,
+            sysctls=spec.sysctls,
+            security_opts=spec.security_opts,
+            env=spec.env,
+            labels={**spec.labels, **own},
+            privileged=spec.privileged != "false",
+            runtime=runtime,
+            command=spec.command,
+            restart_policy=spec.restart_policy,
+        ),
+        tuple(warnings),
+    )
+
+
+def _choose_address(
+    spec: NodeSpec,
+    network: Network | None,
+    version: int,
+    around: Around,
+    old: Container | None,
+    refused: Refused,
+    *,
+    lenient: bool,
+) -> str | None:
+    option, asked = ("ip", spec.ip) if version == 4 else ("ip6", spec.ip6)
+    found = network.range(version) if network is not None else None
+    if found is None:
+        if asked is not None and not (lenient and network is None and spec.network):
+            where = f"the network {spec.network} has no IPv{version} subnet" if spec.network else "no network is named"
+            raise checks.invalid(option, f"{asked} can not be given, as {where}", "leave it out, or name a network")
+        return str(asked) if asked is not None else None
+    if asked is not None:
+        checks.address_in(option, str(asked), found.subnet)
+        if asked == found.gateway:
+            raise checks.invalid(option, f"{asked} is the gateway of {spec.network}", "choose another, or leave it out")
+        if asked in around.addresses:
+            raise failure("address_taken", ip=asked, network=spec.network, owner=around.addresses[asked])
+        return str(asked)
+    taken = {*around.addresses, *refused.addresses} | ({found.gateway} if found.gateway else set())
+    before = old.labels.get(labels.ADDRESS if version == 4 else labels.ADDRESS6) if old is not None else None
+    if before and _usable(checks.address(option, before), found.subnet, taken):
+        return before
+    free = first_free_address(found.subnet, taken)
+    if free is None:
+        raise failure("no_free_address", network=spec.network, subnet=found.subnet)
+    return str(free)
+
+
+def _usable(address: IPAddress, subnet: IPNetwork, taken: Collection[IPAddress]) -> bool:
+    ends = (subnet.network_address, subnet.broadcast_address)
+    return address in subnet and address not in ends and address not in taken
+
+
+def _choose_ports(spec: NodeSpec, around: Around, old: Container | None, refused: Refused) -> tuple[Publication, ...]:
+    held = decode_published(old.labels.get(labels.PUBLISH, "")) if old is not None else ()
+    before = {(item.port, item.protocol, item.address): item.host_port for item in held}
+    # While the old one runs, its ports are busy: with itself.
+    own = {(item.protocol, item.host_port) for item in held}
+    named = {(item.protocol, item.host_port) for item in spec.publish if item.host_port is not None}
+    kept = {}
+    for item in spec.publish:
+        port = before.get((item.port, item.protocol, item.address))
+        lost = (item.protocol, port) in {*around.host_ports, *named} or port in refused.ports
+        if item.host_port is None and port is not None and not lost:
+            kept[item] = port
+    # Those that are known come first: what is picked must not be one of them.
+    used = {port for _protocol, port in around.host_ports} | set(refused.ports) | set(kept.values())
+    used |= {port for _protocol, port in named if port is not None}
+    chosen = []
+    for item in spec.publish:
+        port = item.host_port
+        if port is not None:
+            _refuse_port(item, port, around, mine=(item.protocol, port) in own)
+        else:
+            port = kept[item] if item in kept else around.ports.pick(item.address, item.protocol, used)
+        used.add(port)
+        chosen.append(replace(item, host_port=port))
+    return tuple(chosen)
+
+
+def _refuse_port(item: Publication, port: int, around: Around, *, mine: bool) -> None:
+    if around.info.rootless and port < around.ports.lowest():
+        raise failure("port_privileged", port=port, lowest=around.ports.lowest())
+    busy = (item.protocol, port) in around.host_ports or not around.ports.free(item.address, item.protocol, port)
+    if busy and not mine:
+        raise failure("port_taken", port=port, address=item.address)
+
+
+def _adaptation(option: str, value: str, reason: str) -> dict[str, str]:
+    return {"option": option, "value": value, "reason": reason}
+
+
+def _choose_runtime(
+    spec: NodeSpec, info: EngineInfo, host: HostLimits, adaptations: list[dict[str, str]]
+) -> str | None:
+    if spec.runtime is not None:
+        return spec.runtime
+    if info.cgroup_version == 1 and os.path.basename(info.runtime) == "crun":
+        if "runc" not in host.runtimes:
+            raise failure("runtime_unfit", engine=info.name)
+        reason = "crun can not give a node a control group of its own on cgroup version 1 and hybrid hosts"
+        adaptations.append(_adaptation("runtime", "runc", reason))
+        return "runc"
+    return None
+
+
+def _choose_ulimits(spec: NodeSpec, host: HostLimits, adaptations: list[dict[str, str]]) -> dict[str, str]:
+    nofile = min(NOFILE, host.nofile)
+    if nofile < NOFILE:
+        reason = f"open files: this machine gives no process more than {nofile}"
+        adaptations.append(_adaptation("ulimits.nofile", str(nofile), reason))
+    nproc = min(NPROC, host.nproc)
+    return {"nofile": f"{nofile}:{nofile}", "nproc": f"{nproc}:{nproc}", **spec.ulimits}

@@ -1,0 +1,61 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes and clusters as they are found, by labels and by the records of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._core import labels
+from .._core.state import ClusterState, recorded_clusters
+from .._engine.base import Engine
+from .._host.cgroup import find_limits
+from .node import recorded_limits
+from .node_boot import peek
+from .node_plan import ObservedNode, describe
+
+IMAGE_KEY = labels.PREFIX + "image.key"
+"""Label of the images that the role kic_image builds: the key of all that went into it."""
+
+
+def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[dict[str, Any]]:
+    """Descriptions of the nodes by name; of one cluster or the one of this name, if that is asked."""
+    label = f"{labels.CLUSTER}={cluster}" if cluster is not None else labels.SCHEMA
+    found = []
+    for container in sorted(engine.containers(label), key=lambda item: item.name):
+        if not labels.is_ours(container.labels) or (name is not None and container.name != name):
+            continue
+        boot = peek(engine, container) if container.running else None
+        limits = find_limits(container.pid, container.id) if container.running else None
+        recorded = recorded_limits(container.labels.get(labels.CLUSTER) or container.name, container.name)
+        found.append(describe(ObservedNode(container, None, limits, boot), recorded))
+    return found
+
+
+def find_images(engine: Engine) -> list[str]:
+    """Names of node images that were built by the role kic_image."""
+    return sorted(tag for image in engine.images(IMAGE_KEY) for tag in image.tags)
+
+
+def find_clusters(engine: Engine, nodes: Sequence[dict[str, Any]], cluster: str | None) -> list[dict[str, Any]]:
+    """What belongs to each cluster: on the engine by label, on this machine by record."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def add(owner: str | None, kind: str, name: str) -> None:
+        if owner and cluster in (None, owner):
+            entry = {"name": owner, "nodes": [], "networks": [], "volumes": [], "kubeconfigs": []}
+            found.setdefault(owner, entry)[kind].append(name)
+
+    for node in nodes:
+        add(node["cluster"], "nodes", node["name"])
+    for network in engine.networks():
+        if labels.is_ours(network.labels):
+            add(network.labels.get(labels.CLUSTER), "networks", network.name)
+    for volume in engine.volumes(labels.SCHEMA):
+        add(volume.labels.get(labels.CLUSTER), "volumes", volume.name)
+    for owner in recorded_clusters():
+        for file in ClusterState.load(owner).files:
+            add(owner, "kubeconfigs", str(file["path"]))
+    return sorted(found.values(), key=lambda item: str(item["name"]))

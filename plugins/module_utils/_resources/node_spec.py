@@ -1,0 +1,353 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node as it was asked for: the options of kic_node, checked before anything is looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._core import checks
+from .._core.checks import IPAddress
+from .._engine.model import Limits, Mount, Publication
+
+VERSION = 1
+"""Layout of the label that keeps what was asked for."""
+
+NO_VOLUME = "none"
+"""What ``volume`` takes for a node without one."""
+
+VAR = "/var"
+"""Where a node's volume is."""
+
+DEFAULT_TMPFS = {"/run": "rw,nosuid,nodev,exec,mode=755", "/tmp": "rw,nosuid,nodev,exec,mode=1777"}
+"""systemd wants both empty at each start, and finds them read-only or on the container's own layer otherwise."""
+
+MEMORY_MINIMUM = 16 << 20
+"""Bytes below which no systemd starts; what a node needs for its work only its user knows."""
+
+LIMIT_OPTIONS = {"memory": "memory", "cpus": "cpus", "pids": "pids_limit"}
+"""The options by the fields of Limits."""
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
+RESTART_POLICIES = ("no", "always", "on-failure", "unless-stopped")
+
+# Fields of the label, with what each is when it is not there: an option that a later release adds has been left out.
+_DEFAULTS: Mapping[str, Any] = {
+    "image": None,
+    "role": None,
+    "network": None,
+    "hostname": None,
+    "volume": None,
+    "mounts": [],
+    "tmpfs": {},
+    "devices": [],
+    "ulimits": {},
+    "sysctls": {},
+    "security_opts": [],
+    "env": [],
+    "privileged": "auto",
+    "runtime": None,
+    "command": [],
+    "restart_policy": "no",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a node gets before its first start."""
+
+    path: str
+    content: bytes
+    mode: int
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node as it was asked for. Without an image only its state is, and the other options say nothing."""
+
+    name: str
+    state: str
+    """present, started, stopped, restarted or absent."""
+    cluster: str | None
+    role: str | None
+    image: str | None
+    network: str | None
+    ip: IPAddress | None
+    ip6: IPAddress | None
+    hostname: str
+    volume: str | None
+    mounts: tuple[Mount, ...]
+    tmpfs: Mapping[str, str]
+    publish: tuple[Publication, ...]
+    devices: tuple[str, ...]
+    limits: Limits
+    ulimits: Mapping[str, str]
+    sysctls: Mapping[str, str]
+    security_opts: tuple[str, ...]
+    env: Mapping[str, str]
+    labels: Mapping[str, str]
+    privileged: str
+    """auto, true or false."""
+    runtime: str | None
+    command: tuple[str, ...]
+    restart_policy: str
+    files: tuple[File, ...]
+    replace: bool
+    """Whether drift is mended by making it again (``recreate: on_drift``)."""
+    wait: bool
+    wait_timeout: float
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> NodeSpec:
+        """From a module's parameters; raises ``invalid_option`` before anything was looked at."""
+        name = checks.host_name("name", params["name"])
+        if params["wait_timeout"] < 1:
+            raise checks.invalid("wait_timeout", "is no time", "give it in seconds, like 120")
+        volume = params["volume"] if params["volume"] is not None else name
+        mounts = tuple(_mount(item) for item in params["mounts"])
+        tmpfs = {_target("tmpfs", path): str(options or "rw") for path, options in params["tmpfs"].items()}
+        volume = None if volume == NO_VOLUME else checks.name("volume", volume)
+        _refuse_same_target(mounts, tmpfs, volume)
+        files = tuple(_file(item) for item in params["files"])
+        _refuse_hidden(files, [mount.target for mount in mounts] + [*DEFAULT_TMPFS, *tmpfs] + ([VAR] if volume else []))
+        return cls(
+            name=name,
+            state=params["state"],
+            cluster=checks.name("cluster", params["cluster"]) if params["cluster"] is not None else None,
+            role=checks.name("role", params["role"]) if params["role"] is not None else None,
+            image=checks.image("image", params["image"]) if params["image"] is not None else None,
+            network=checks.name("network", params["network"]) if params["network"] is not None else None,
+            ip=_address("ip", params["ip"], 4),
+            ip6=_address("ip6", params["ip6"], 6),
+            hostname=checks.host_name("hostname", params["hostname"]) if params["hostname"] is not None else name,
+            volume=volume,
+            mounts=mounts,
+            tmpfs=tmpfs,
+            publish=_publications(params["publish"]),
+            devices=tuple(_device(item) for item in params["devices"]),
+            limits=_limits(params),
+            ulimits={_word("ulimits", key): _ulimit(key, value) for key, value in params["ulimits"].items()},
+            sysctls=_texts("sysctls", params["sysctls"]),
+            security_opts=tuple(_option("security_opts", item) for item in params["security_opts"]),
+            env=_texts("env", params["env"]),
+            labels=checks.labels("labels", params["labels"]),
+            privileged=params["privileged"],
+            runtime=_option("runtime", params["runtime"]) if params["runtime"] is not None else None,
+            command=tuple(params["command"]),
+            restart_policy=params["restart_policy"],
+            files=files,
+            replace=params["recreate"] == "on_drift",
+            wait=params["wait"],
+            wait_timeout=float(params["wait_timeout"]),
+        )
+
+    @property
+    def described(self) -> bool:
+        """Whether more than the state is asked for."""
+        return self.image is not None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the label keeps, all of its fields. Of the environment the names only; limits, addresses and ports are
+        not in it: the kernel and labels of their own have them."""
+        return {
+            "image": self.image,
+            "role": self.role,
+            "network": self.network,
+            "hostname": self.hostname if self.hostname != self.name else None,
+            "volume": self.volume,
+            "mounts": [item.as_dict() for item in self.mounts],
+            "tmpfs": dict(sorted(self.tmpfs.items())),
+            "devices": list(self.devices),
+            "ulimits": dict(sorted(self.ulimits.items())),
+            "sysctls": dict(sorted(self.sysctls.items())),
+            "security_opts": list(self.security_opts),
+            "env": sorted(self.env),
+            "privileged": self.privileged,
+            "runtime": self.runtime,
+            "command": list(self.command),
+            "restart_policy": self.restart_policy,
+        }
+
+
+def encode_asked(asked: Mapping[str, Any]) -> str:
+    """The label's text: what differs from the defaults, so that a later release with more options reads the same."""
+    kept = {key: value for key, value in asked.items() if value != _DEFAULTS[key]}
+    return json.dumps({"version": VERSION, **kept}, sort_keys=True, separators=(",", ":"))
+
+
+def decode_asked(text: str) -> dict[str, Any]:
+    """The label's fields, all of them; of a label that is missing or of a later layout, the defaults."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = {}
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        found = {}
+    return {key: found.get(key, default) for key, default in _DEFAULTS.items()}
+
+
+def encode_published(published: Sequence[Publication]) -> str:
+    """The text of the label that keeps ports."""
+    return json.dumps([item.as_dict() for item in published], sort_keys=True, separators=(",", ":"))
+
+
+def decode_published(text: str) -> tuple[Publication, ...]:
+    """Ports from the label's text; () when it is missing."""
+    try:
+        return tuple(
+            Publication(int(item["port"]), str(item["protocol"]), str(item["address"]), int(item["host_port"]))
+            for item in json.loads(text or "[]")
+        )
+    except (ValueError, KeyError, TypeError):
+        return ()
+
+
+def same_limit(asked: Any, found: Any) -> bool:
+    """Whether two limits are one to the kernel; None is no limit."""
+    if asked is None or found is None:
+        return asked is found
+    # The kernel keeps a quota per period, in microseconds.
+    return bool(abs(asked - found) < 0.005)
+
+
+def _address(option: str, value: str | None, version: int) -> IPAddress | None:
+    if value is None:
+        return None
+    found = checks.address(option, value)
+    if found.version != version:
+        raise checks.invalid(option, f"{value} is not IPv{version}", f"give an IPv{version} address, or leave it out")
+    return found
+
+
+def _limits(params: Mapping[str, Any]) -> Limits:
+    memory, cpus, pids = params["memory"], params["cpus"], params["pids_limit"]
+    size = checks.size("memory", memory) if memory is not None else None
+    if size is not None and size < MEMORY_MINIMUM:
+        raise checks.invalid("memory", f"{memory} is too little for any systemd", "set it to 64m or more")
+    # The kernel's least quota is a millisecond of a period of 100 (cpu.cfs_quota_us, sched-bwc.rst).
+    if cpus is not None and not 0.01 <= cpus < 100_000:
+        raise checks.invalid("cpus", f"{cpus:g} is no number of processors", "set it to 0.01 or more, like 1.5")
+    if pids is not None and pids < 1:
+        raise checks.invalid("pids_limit", f"{pids} is no number of processes", "leave it out for no limit of its own")
+    # A page is the kernel's unit; what is asked for is what it will show.
+    return Limits(size // 4096 * 4096 if size is not None else None, cpus, pids)
+
+
+def _plain(option: str, value: str) -> str:
+    if not value or any(ord(character) < 32 for character in value):
+        raise checks.invalid(option, f"{value!r} is empty or has control characters", "write it as one line of text")
+    return value
+
+
+def _option(option: str, value: str) -> str:
+    if _plain(option, value).startswith("-"):
+        raise checks.invalid(option, f"{value!r} begins with '-'", "write the value alone, without the engine's flag")
+    return value
+
+
+def _word(option: str, value: str) -> str:
+    if not re.fullmatch(r"[a-z]+", value):
+        raise checks.invalid(option, f"{value!r} is no name of a limit", "use a name like nofile or nproc")
+    return value
+
+
+def _target(option: str, value: str) -> str:
+    if not os.path.isabs(value) or os.path.normpath(value) in ("/", "//") or ":" in _plain(option, value):
+        raise checks.invalid(option, f"{value!r} is no absolute path below / without ':'", "write it like /srv/data")
+    return os.path.normpath(value)
+
+
+def _mount(item: Mapping[str, Any]) -> Mount:
+    source = str(item["source"])
+    if not os.path.isabs(source) or ":" in _plain("mounts.source", source):
+        raise checks.invalid("mounts.source", f"{source!r} is no absolute path without ':'", "write it like /srv/data")
+    return Mount(
+        source=os.path.normpath(source),
+        target=_target("mounts.target", str(item["target"])),
+        read_only=item["read_only"],
+        propagation=item["propagation"],
+        relabel=item["relabel"],
+    )
+
+
+def _refuse_same_target(mounts: Sequence[Mount], tmpfs: Mapping[str, str], volume: str | None) -> None:
+    targets = [mount.target for mount in mounts] + list(tmpfs) + ([VAR] if volume else [])
+    for target in targets:
+        if targets.count(target) > 1:
+            raise checks.invalid(
+                "mounts", f"{target} would be mounted twice", "keep one of them (see mounts, tmpfs, volume)"
+            )
+
+
+def _refuse_hidden(files: Sequence[File], targets: Sequence[str]) -> None:
+    for file in files:
+        over = next((target for target in targets if file.path.startswith(target + "/")), None)
+        if over is not None:
+            raise checks.invalid(
+                "files.path", f"{file.path} would be hidden by what is mounted at {over}", "choose another"
+            )
+
+
+def _publications(items: Sequence[Mapping[str, Any]]) -> tuple[Publication, ...]:
+    found = []
+    for item in items:
+        for key in ("port", "host_port"):
+            if item[key] is not None and not 1 <= item[key] <= 65535:
+                raise checks.invalid(f"publish.{key}", f"{item[key]} is no port", "choose one from 1 to 65535")
+        address = str(checks.address("publish.address", item["address"]))
+        found.append(Publication(item["port"], item["protocol"], address, item["host_port"]))
+    for index, one in enumerate(found):
+        for other in found[:index]:
+            if one.host_port and (one.host_port, one.protocol, one.address) == (
+                other.host_port,
+                other.protocol,
+                other.address,
+            ):
+                problem = f"port {one.host_port} of {one.address} is given twice"
+                raise checks.invalid("publish.host_port", problem, "leave one of them out to have a free one chosen")
+            if (one.port, one.protocol, one.address) == (other.port, other.protocol, other.address):
+                problem = f"{one.port}/{one.protocol} is published twice on {one.address}"
+                raise checks.invalid("publish.port", problem, "keep one of them")
+    return tuple(found)
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"/dev/[^:]+(:/dev/[^:]+)?(:[rwm]{1,3})?", _plain("devices", value)):
+        raise checks.invalid("devices", f"{value!r} is no device", "write it like /dev/fuse or /dev/sdb:/dev/xvdb:rw")
+    return value
+
+
+def _ulimit(name: str, value: Any) -> str:
+    match = re.fullmatch(r"(\d+)(?::(\d+))?", str(value))
+    if match is None or int(match.group(1)) > int(match.group(2) or match.group(1)):
+        raise checks.invalid("ulimits", f"{value!r} is no limit for {name}", "write it like 65536 or 1024:65536")
+    return f"{match.group(1)}:{match.group(2) or match.group(1)}"
+
+
+def _texts(option: str, value: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    for key, content in value.items():
+        if not re.fullmatch(r"[A-Za-z0-9_./-]+", str(key)) or str(key).startswith("-"):
+            raise checks.invalid(option, f"{key!r} is no name", "use letters, digits, '_', '.', '/' and '-'")
+        if isinstance(content, bool) or not isinstance(content, (str, int, float)):
+            # YAML made something else of the word: which one the user wrote is lost.
+            raise checks.invalid(option, f"the value of {key} is no string", f"quote it: {key}: '...'")
+        if "\0" in str(content) or "\n" in str(content):
+            raise checks.invalid(option, f"the value of {key} has more than one line", "give it one line")
+        found[str(key)] = str(content)
+    return found
+
+
+def _file(item: Mapping[str, Any]) -> File:
+    path, mode = _target("files.path", str(item["path"])), str(item["mode"])
+    if not re.fullmatch(r"0?[0-7]{3,4}", mode):
+        raise checks.invalid("files.mode", f"{mode!r} is no mode", "quote four octal digits, like '0644'")
+    return File(path, str(item["content"]).encode(), int(mode, 8))

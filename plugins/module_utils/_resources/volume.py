@@ -1,0 +1,146 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Volumes: where a node keeps what must survive it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .._core import checks, labels
+from .._core.diagnosis import failure
+from .._core.drift import in_use, label_drift, refuse_foreign
+from .._core.plan import Action, Drift, Plan, Resource
+from .._engine.base import Engine
+from .._engine.model import Attached, Volume
+
+
+@dataclass(frozen=True)
+class VolumeSpec:
+    """A volume as it was asked for."""
+
+    name: str
+    present: bool
+    labels: Mapping[str, str]
+    options: Mapping[str, str] | None
+    """Options of the local driver (``type``, ``device``, ``o``); None when nothing was said of them."""
+    cluster: str | None
+    replace: bool
+    """Whether drift is mended by making it again, empty (``recreate: on_drift``)."""
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> VolumeSpec:
+        """From a module's parameters; raises ``invalid_option``."""
+        options = params["options"]
+        return cls(
+            name=checks.name("name", params["name"]),
+            present=params["state"] == "present",
+            labels=checks.labels("labels", params["labels"]),
+            options=checks.labels("options", options) if options is not None else None,
+            cluster=checks.name("cluster", params["cluster"]) if params["cluster"] is not None else None,
+            replace=params["recreate"] == "on_drift",
+        )
+
+    @property
+    def volume(self) -> Volume:
+        """The volume to make."""
+        all_labels = {**self.labels, **labels.ownership(self.cluster)}
+        return Volume(self.name, "local", "", all_labels, self.options or {})
+
+
+@dataclass(frozen=True)
+class ObservedVolume:
+    """A volume as it is, and who uses it."""
+
+    volume: Volume
+    containers: tuple[Attached, ...]
+
+
+def plan_volume(spec: VolumeSpec, observed: ObservedVolume | None, engine: str) -> Plan:
+    """What there is to do."""
+    if observed is None:
+        if not spec.present:
+            return Plan()
+        return Plan((Action("create", "volume", spec.name),), {}, describe(spec.volume))
+    before = describe(observed.volume)
+    users = [item.name for item in observed.containers]
+    if not spec.present:
+        if not labels.is_ours(observed.volume.labels):
+            raise failure("not_ours", kind="volume", name=spec.name, label=labels.SCHEMA, engine=engine)
+        if spec.cluster is not None:
+            refuse_foreign("volume", spec.name, engine, observed.volume.labels, spec.cluster)
+        if users:
+            raise in_use("volume", spec.name, engine, users)
+        return Plan((Action("remove", "volume", spec.name),), before, {})
+    refuse_foreign("volume", spec.name, engine, observed.volume.labels, spec.cluster)
+    drift = find_drift(spec, observed.volume)
+    if not drift or not spec.replace:
+        return Plan((), before, before, drift)
+    if users:
+        raise in_use("volume", spec.name, engine, users)
+    why = "; ".join(str(item) for item in drift)
+    actions = (Action("remove", "volume", spec.name, why), Action("create", "volume", spec.name))
+    return Plan(actions, before, describe(spec.volume))
+
+
+def find_drift(spec: VolumeSpec, found: Volume) -> tuple[Drift, ...]:
+    """What was asked for and is otherwise."""
+    drift = label_drift(spec.labels, found.labels)
+    if spec.options is not None and dict(spec.options) != dict(found.options):
+        drift += (Drift("options", dict(spec.options), dict(found.options)),)
+    return drift
+
+
+def describe(volume: Volume) -> dict[str, Any]:
+    """The fields that a diff shows."""
+    return {
+        "name": volume.name,
+        "labels": dict(sorted(volume.labels.items())),
+        "options": dict(sorted(volume.options.items())),
+    }
+
+
+class VolumeResource(Resource[ObservedVolume]):
+    """The volume of a :class:`VolumeSpec` on an engine."""
+
+    kind = "volume"
+
+    def __init__(self, spec: VolumeSpec, engine: Engine) -> None:
+        self.name = spec.name
+        self._spec = spec
+        self._engine = engine
+
+    def observe(self) -> ObservedVolume | None:
+        found = self._engine.volume(self.name)
+        if found is None:
+            return None
+        # Who uses it matters only to one that may go.
+        may_go = not self._spec.present or (self._spec.replace and bool(find_drift(self._spec, found)))
+        users = self._engine.attached_to_volume(self.name) if may_go else []
+        return ObservedVolume(found, tuple(users))
+
+    def plan(self, observed: ObservedVolume | None) -> Plan:
+        return plan_volume(self._spec, observed, self._engine.name)
+
+    def reserve(self, plan: Plan) -> None:
+        if plan.does("remove") and plan.does("create"):
+            # An engine that refuses the new options must do so before the old volume is gone.
+            probe = replace(self._spec.volume, name=f"{self.name}-{secrets.token_hex(4)}")
+            self._engine.create_volume(probe)
+            self._engine.remove_volume(probe.name)
+        if plan.does("remove"):
+            self._engine.remove_volume(self.name)
+        if plan.does("create"):
+            self._engine.create_volume(self._spec.volume)
+
+    def apply(self, plan: Plan) -> None:
+        """Nothing is left: the create itself reserves the name."""
+
+    def describe(self, observed: ObservedVolume | None, plan: Plan) -> dict[str, Any]:
+        if not plan.after:
+            return {}
+        mountpoint = observed.volume.mountpoint if observed is not None else None
+        return dict(plan.after, mountpoint=mountpoint)

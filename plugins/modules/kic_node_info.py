@@ -1,0 +1,125 @@
+#!/usr/bin/python
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module kic_node_info: documentation and arguments; the logic is in module_utils/_resources/node_info.py."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kic_node_info
+short_description: Which nodes and clusters of this collection a machine has
+version_added: 0.1.0
+description:
+  - Finds nodes by their labels, and what belongs to their clusters.
+  - Without O(name) and O(cluster) it finds all there are on the engine of this user.
+options:
+  name:
+    description: Only the node of this name.
+    type: str
+  cluster:
+    description: Only what belongs to this cluster.
+    type: str
+extends_documentation_fragment:
+  - nodeforge.kic.engine
+  - nodeforge.kic.engine.info
+seealso:
+  - module: nodeforge.kic.kic_node
+author:
+  - nodeforge.kic contributors (@nodeforge)
+"""
+
+EXAMPLES = r"""
+- name: Look at the nodes of a cluster
+  nodeforge.kic.kic_node_info:
+    cluster: lab
+  register: lab
+
+- name: Name those that run
+  ansible.builtin.debug:
+    msg: "{{ lab.nodes | selectattr('state', 'eq', 'running') | map(attribute='name') }}"
+"""
+
+RETURN = r"""
+nodes:
+  description: The nodes, each as RV(nodeforge.kic.kic_node#module:node).
+  type: list
+  elements: dict
+  returned: success
+  sample: [{cluster: lab, ip: 192.168.128.2, name: lab-control-plane-1, ready: true, role: control-plane, state: running}]
+clusters:
+  description: What belongs to each cluster, also where its nodes are gone. Empty with O(name).
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name: {description: Its name., type: str, returned: success}
+    nodes: {description: Names of its nodes., type: list, elements: str, returned: success}
+    networks: {description: Names of its networks., type: list, elements: str, returned: success}
+    volumes: {description: Names of its volumes., type: list, elements: str, returned: success}
+    kubeconfigs: {description: Files that hold entries of it., type: list, elements: str, returned: success}
+  sample:
+    - kubeconfigs: [/home/ada/.kube/config]
+      name: lab
+      networks: [lab]
+      nodes: [lab-control-plane-1]
+      volumes: [lab-control-plane-1]
+images:
+  description: Names of node images that were built here. Empty with O(name) or O(cluster).
+  type: list
+  elements: str
+  returned: success
+  sample: ['localhost/nodeforge/kic-node:v1.35.4-a309c84e92ca']
+actions:
+  description: Always empty, as nothing is changed.
+  type: list
+  elements: str
+  returned: always
+  sample: []
+engine:
+  description: The engine that was asked.
+  type: str
+  returned: always
+  sample: podman
+diagnosis:
+  description: Why the task failed.
+  type: dict
+  returned: failure
+  contains:
+    id: {description: Stable name of the cause., type: str, returned: failure}
+    cause: {description: What went wrong., type: str, returned: failure}
+    fix: {description: What to type., type: str, returned: failure}
+    output: {description: The engine's own words., type: str, returned: failure}
+"""
+
+from typing import Any
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
+from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import (
+    find_clusters,
+    find_images,
+    find_nodes,
+)
+
+
+def look(task: Task) -> dict[str, Any]:
+    """The nodes, and what belongs to their clusters."""
+    name, cluster = task.params["name"], task.params["cluster"]
+    if name is not None:
+        checks.host_name("name", name)
+    if cluster is not None:
+        checks.name("cluster", cluster)
+    nodes = find_nodes(task.engine, name, cluster)
+    clusters = find_clusters(task.engine, nodes, cluster) if name is None else []
+    images = find_images(task.engine) if name is None and cluster is None else []
+    return {"changed": False, "nodes": nodes, "clusters": clusters, "images": images}
+
+
+def main() -> None:
+    """Run the module."""
+    run_module({"name": {"type": "str"}, "cluster": {"type": "str"}}, look, mutually_exclusive=[["name", "cluster"]])
+
+
+if __name__ == "__main__":
+    main()

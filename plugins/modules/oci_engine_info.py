@@ -1,0 +1,140 @@
+#!/usr/bin/python
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module oci_engine_info: documentation and arguments; the logic is in module_utils/_engine."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: oci_engine_info
+short_description: Which container engines a machine has, the one to use, and facts of the host
+version_added: 0.1.0
+description:
+  - Looks once for all tasks of a play. Hand RV(engine_facts) on to the other modules of the collection.
+  - Fails when the engine that was asked for can not be used, or none can.
+extends_documentation_fragment:
+  - nodeforge.kic.engine
+  - nodeforge.kic.engine.info
+author:
+  - nodeforge.kic contributors (@nodeforge)
+"""
+
+EXAMPLES = r"""
+- name: Look at the engine once
+  nodeforge.kic.oci_engine_info:
+  register: kic_engine
+
+- name: Work without asking again
+  nodeforge.kic.oci_volume:
+    name: data
+    engine_facts: "{{ kic_engine.engine_facts }}"
+"""
+
+RETURN = r"""
+engines:
+  description: The engines that were looked for.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name: {description: The engine., type: str, returned: success}
+    installed: {description: Whether its client is there., type: bool, returned: success}
+    usable: {description: Whether nodes can run on it., type: bool, returned: success}
+    reason: {description: Why it can not be used; id of a diagnosis or empty., type: str, returned: success}
+    cause: {description: The same for a person., type: str, returned: success}
+    fix: {description: What to type., type: str, returned: success}
+  sample: [{cause: '', fix: '', installed: true, name: podman, reason: '', usable: true}]
+engine_facts:
+  description: The chosen engine and its host, to be handed on.
+  type: dict
+  returned: success
+  sample:
+    apparmor: false
+    architecture: amd64
+    cgroup_controllers: [cpuset, cpu, memory, pids]
+    cgroup_manager: systemd
+    cgroup_version: 2
+    cpus: 2
+    memory: 25276510208
+    name: podman
+    network_backend: netavark
+    rootless: false
+    runtime: crun
+    runtimes: [crun]
+    selinux: false
+    storage_driver: overlay
+    storage_filesystem: extfs
+    storage_path: /var/lib/containers/storage
+    version: 5.4.2
+host:
+  description: The machine, as far as it decides how nodes run on it. A failure has it too.
+  type: dict
+  returned: always
+  contains:
+    architecture: {description: By its name in images., type: str, returned: always}
+    cgroup_version: {description: 1 (also on hybrid hosts) or 2., type: int, returned: always}
+    cpus: {description: Processors that are switched on., type: int, returned: always}
+    memory: {description: Bytes of memory., type: int, returned: always}
+    runtimes: {description: OCI runtimes on PATH., type: list, elements: str, returned: always}
+    nofile: {description: The most open files a process can be given., type: int, returned: always}
+    nproc: {description: The most processes a user can be given., type: int, returned: always}
+    kernel_modules: {description: Whether there is C(/lib/modules)., type: bool, returned: always}
+    systemd: {description: Whether systemd manages the machine., type: bool, returned: always}
+    inotify: {description: The kernel's limits of inotify for each user., type: dict, returned: always}
+  sample:
+    architecture: amd64
+    cgroup_version: 2
+    cpus: 2
+    inotify: {max_user_instances: 128, max_user_watches: 192536}
+    kernel_modules: true
+    memory: 25276510208
+    nofile: 1048576
+    nproc: 1048576
+    runtimes: [crun]
+    systemd: true
+actions:
+  description: Always empty, as nothing is changed.
+  type: list
+  elements: str
+  returned: always
+  sample: []
+engine:
+  description: The engine that was chosen.
+  type: str
+  returned: always
+  sample: podman
+diagnosis:
+  description: Why the task failed.
+  type: dict
+  returned: failure
+  contains:
+    id: {description: Stable name of the cause., type: str, returned: failure}
+    cause: {description: What went wrong., type: str, returned: failure}
+    fix: {description: What to type., type: str, returned: failure}
+    output: {description: The engine's own words., type: str, returned: failure}
+"""
+
+from typing import Any
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts
+from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
+
+
+def look(task: Task) -> dict[str, Any]:
+    """The engines and the facts of the chosen one."""
+    return {
+        "changed": False,
+        "engines": [status.as_dict() for status in task.registry()],
+        "engine_facts": task.engine.info.as_dict(),
+        "host": host_facts(),
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    run_module({}, look, failure_facts=lambda: {"host": host_facts()})
+
+
+if __name__ == "__main__":
+    main()

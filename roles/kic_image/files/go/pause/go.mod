@@ -1,0 +1,3 @@
+module nodeforge.kic/pause
+
+go 1.25.0

@@ -1,0 +1,60 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Results of steps, each in a directory named by its key. A step that failed or was interrupted leaves none."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+# Results that no build has asked for in this time are removed by the next one. In seconds.
+UNUSED = 30 * 24 * 3600
+
+
+class Cache:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, kind: str, key: str) -> Path:
+        return self.directory / kind / key[:24]
+
+    def has(self, kind: str, key: str) -> bool:
+        return self.path(kind, key).is_dir()
+
+    @contextlib.contextmanager
+    def make(self, kind: str, key: str) -> Iterator[Path | None]:
+        """Gives a directory to fill, which becomes the result when the block ends well; None when it is there already.
+
+        A second process that wants the same waits for the first.
+        """
+        result = self.path(kind, key)
+        result.parent.mkdir(parents=True, exist_ok=True)
+        with Path(f"{result}.lock").open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if result.is_dir():
+                os.utime(result)
+                yield None
+                return
+            work = Path(f"{result}.part")
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            # A root file system inside must be passable whatever the umask.
+            work.chmod(0o755)
+            try:
+                yield work
+            except BaseException:
+                shutil.rmtree(work, ignore_errors=True)
+                raise
+            work.rename(result)
+
+    def clean(self) -> None:
+        for kind in ("programs", "base", "store", "archives"):
+            for path in (self.directory / kind).glob("*"):
+                if path.is_dir() and path.suffix == "" and time.time() - path.stat().st_mtime > UNUSED:
+                    shutil.rmtree(path)

@@ -1,0 +1,331 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What tests on a real engine share: podman, real runs of modules and playbooks, names that nobody else has.
+
+Nobody's engine configuration is used or changed: CONTAINERS_CONF names an empty file for every process started here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAYBOOKS = Path(__file__).parent / "playbooks"
+
+# Runs modules as Ansible does on a managed machine, without the second that ansible-playbook takes to start: each in a
+# process of its own, which begins where importing Ansible's part has ended.
+MODULE_PROGRAM = """
+import json, os, runpy, signal, socket, sys
+import ansible.module_utils.basic as basic
+try:
+    from ansible.module_utils.testing import patch_module_args
+except ImportError:  # ansible-core 2.18
+    patch_module_args = None
+
+def run(request):
+    os.environ.clear()
+    os.environ.update(request["env"])
+    module = "ansible_collections.nodeforge.kic.plugins.modules." + request["module"]
+    if patch_module_args is None:
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": request["arguments"]}).encode()
+        runpy.run_module(module, run_name="__main__")
+    else:
+        with patch_module_args(request["arguments"]):
+            runpy.run_module(module, run_name="__main__")
+
+listener = socket.socket(fileno=int(sys.argv[1]))
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+while True:
+    connection, _ = listener.accept()
+    if os.fork() == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        listener.close()
+        request = json.loads(connection.makefile().readline())
+        os.dup2(connection.fileno(), 1)
+        os.dup2(connection.fileno(), 2)
+        connection.close()
+        run(request)
+        sys.exit()
+    connection.close()
+"""
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of every process that a test starts."""
+    empty = tmp_path_factory.mktemp("containers") / "containers.conf"
+    empty.write_text("")
+    return dict(
+        os.environ,
+        CONTAINERS_CONF=str(empty),
+        ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"),
+        ANSIBLE_CALLBACK_PLUGINS=str(Path(__file__).parent / "callback_plugins"),
+        ANSIBLE_CALLBACKS_ENABLED="record",
+        ANSIBLE_NOCOLOR="1",
+        ANSIBLE_RETRY_FILES_ENABLED="0",
+    )
+
+
+@dataclass(frozen=True)
+class Podman:
+    """The real podman."""
+
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run podman; a failure shows its words."""
+        feed: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        done = subprocess.run(
+            ["podman", *arguments], capture_output=True, text=True, env=self.environment, check=False, **feed
+        )
+        assert not check or done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr or done.stdout}"
+        return done
+
+    def out(self, *arguments: str) -> str:
+        """Its standard output, stripped."""
+        return self.run(*arguments).stdout.strip()
+
+    def json(self, *arguments: str) -> Any:
+        """Its standard output of ``--format json``, decoded."""
+        return json.loads(self.out(*arguments, "--format", "json") or "null")
+
+    def holdings(self) -> dict[str, set[str]]:
+        """Everything in the store: what a test must leave as it found it."""
+        return {
+            "containers": set(self.out("ps", "--all", "--format", "{{.Names}}").split()),
+            "networks": set(self.out("network", "ls", "--format", "{{.Name}}").split()),
+            "volumes": set(self.out("volume", "ls", "--format", "{{.Name}}").split()),
+            "images": set(self.out("images", "--no-trunc", "--format", "{{.ID}}").split()),
+        }
+
+
+@dataclass(frozen=True)
+class Played:
+    """A finished ansible-playbook."""
+
+    rc: int
+    text: str
+    seconds: float
+    tasks: list[dict[str, Any]] = field(repr=False)
+    stats: dict[str, dict[str, int]]
+
+    @property
+    def changed(self) -> list[str]:
+        """Names of the tasks that changed something."""
+        return [task["task"] for task in self.tasks if task["result"].get("changed")]
+
+    def results(self, action: str) -> list[dict[str, Any]]:
+        """Results of every task with this action, in order; of a loop, those of its items."""
+        found = [task["result"] for task in self.tasks if task["action"].rpartition(".")[2] == action]
+        return [item for result in found for item in result.get("results", [result])]
+
+
+class Play(Protocol):
+    """Runs a playbook."""
+
+    def __call__(
+        self,
+        playbook: str | Path,
+        *arguments: str,
+        ok: bool = True,
+        process_env: dict[str, str] | None = None,
+        **variables: Any,
+    ) -> Played: ...
+
+
+@pytest.fixture(scope="session")
+def play(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Play:
+    """Run a playbook (a path, or the name of one in tests/integration/playbooks) as a user does."""
+    folder = tmp_path_factory.mktemp("plays")
+
+    def run(
+        playbook: str | Path,
+        *arguments: str,
+        ok: bool = True,
+        process_env: dict[str, str] | None = None,
+        **variables: Any,
+    ) -> Played:
+        path = PLAYBOOKS / playbook if isinstance(playbook, str) and "/" not in playbook else playbook
+        record = folder / f"{secrets.token_hex(4)}.jsonl"
+        command = ["ansible-playbook", str(path), "-i", str(ROOT / "inventory" / "localhost.yml"), *arguments]
+        if variables:
+            command += ["-e", json.dumps(variables)]
+        started = time.monotonic()
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+            env=dict(environment, RECORD_FILE=str(record), **(process_env or {})),
+            check=False,
+        )
+        seconds = time.monotonic() - started
+        lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+        played = Played(
+            done.returncode,
+            done.stdout,
+            seconds,
+            [line for line in lines if "task" in line],
+            next((line["stats"] for line in lines if "stats" in line), {}),
+        )
+        if ok:
+            assert played.rc == 0, f"{' '.join(command)} ended with {played.rc}:\n{played.text[-6000:]}"
+        else:
+            assert played.rc != 0, f"{' '.join(command)} was to fail:\n{played.text[-3000:]}"
+        return played
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def podman(environment: dict[str, str], play: Play) -> Podman:
+    """The machine's podman, brought there by our own role where it is missing."""
+    play("host.yml")
+    return Podman(environment)
+
+
+def have_image(play: Play, **variables: Any) -> str:
+    """Have an image by our own role, which builds what is missing; its reference."""
+    played = play("image.yml", **variables)
+    reference = next(
+        task["result"]["kic_image_reference"]
+        for task in reversed(played.tasks)
+        if "kic_image_reference" in task["result"]
+    )
+    assert isinstance(reference, str)
+    return reference
+
+
+@pytest.fixture(scope="session")
+def node_image(podman: Podman, play: Play) -> str:
+    """Reference of the node image, made by our own role where it is missing."""
+    del podman
+    return have_image(play)
+
+
+@pytest.fixture(scope="session")
+def contract_image(podman: Podman, play: Play) -> str:
+    """Reference of the image that offers kind's node image contract and no more (contract_image/README.md)."""
+    del podman
+    return have_image(play, kic_image_recipe=str(Path(__file__).parent / "contract_image"), kic_image_source="built")
+
+
+@pytest.fixture(scope="session")
+def run_module(
+    environment: dict[str, str], podman: Podman, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Run a module of the collection on this machine; its result, also that of a failure (``failed``)."""
+    del podman
+    address = str(tmp_path_factory.mktemp("modules") / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        program = subprocess.Popen(
+            [sys.executable, "-c", MODULE_PROGRAM, str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            env=dict(environment, PYTHONPATH=environment["ANSIBLE_COLLECTIONS_PATH"]),
+            stdin=subprocess.DEVNULL,
+        )
+
+    def run(
+        module: str, /, *, check: bool = False, process_env: dict[str, str] | None = None, **params: Any
+    ) -> dict[str, Any]:
+        request = {
+            "module": module,
+            "arguments": dict(params, _ansible_check_mode=check, _ansible_diff=True),
+            "env": {**environment, **(process_env or {})},
+        }
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile(encoding="utf-8") as stream:
+                text = stream.read()
+        lines = [line for line in text.splitlines() if line.startswith("{")]
+        assert lines, f"{module} returned nothing: {text}"
+        result: dict[str, Any] = json.loads(lines[-1])
+        return result
+
+    yield run
+    program.kill()
+    program.wait()
+
+
+class Predicted(Protocol):
+    """Runs a module in check mode and then for good; what the run did was predicted, exactly."""
+
+    def __call__(self, module: str, /, **params: Any) -> dict[str, Any]: ...
+
+
+# What each module keeps in a declared state, in podman's words.
+KINDS = {"kic_node": "container", "oci_network": "network", "oci_volume": "volume", "oci_image": "image"}
+
+
+@pytest.fixture(scope="session")
+def predicted(run_module: Callable[..., dict[str, Any]], podman: Podman) -> Predicted:
+    """Check mode first: it changes nothing, and names the actions, diff, drift or failure of the run that follows."""
+
+    def run(module: str, /, **params: Any) -> dict[str, Any]:
+        before = podman.run(KINDS[module], "inspect", params["name"], check=False).stdout
+        checked = run_module(module, check=True, **params)
+        assert podman.run(KINDS[module], "inspect", params["name"], check=False).stdout == before
+        done = run_module(module, **params)
+        for key in ("failed", "changed", "actions", "diff", "drift", "diagnosis"):
+            assert checked.get(key) == done.get(key), f"check mode foretold {key} otherwise: {checked} but {done}"
+        return done
+
+    return run
+
+
+@contextmanager
+def own_names(podman: Podman) -> Iterator[Callable[[str], str]]:
+    """Names that nobody else has; what carries one, or begins with one, is removed at the end."""
+    given: list[str] = []
+
+    def name(prefix: str = "t") -> str:
+        found = f"kictest-{prefix}-{secrets.token_hex(3)}"
+        given.append(found)
+        return found
+
+    try:
+        yield name
+    finally:
+        held = podman.holdings()
+        mine = {kind: [item for item in items if item.startswith(tuple(given))] for kind, items in held.items()}
+        for kind, removal in (
+            ("containers", ("rm", "--force", "--time", "1")),
+            ("networks", ("network", "rm")),
+            ("volumes", ("volume", "rm")),
+        ):
+            if given and mine[kind]:
+                podman.run(*removal, *mine[kind])
+
+
+@pytest.fixture
+def unique(podman: Podman) -> Iterator[Callable[[str], str]]:
+    """Names for one test."""
+    with own_names(podman) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def module_unique(podman: Podman) -> Iterator[Callable[[str], str]]:
+    """Names for what the tests of one file share."""
+    with own_names(podman) as name:
+        yield name

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""site.yml where it can not begin: bad input, and a machine that has no engine yet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import ROOT, Play, Podman
+
+SITE = ROOT / "playbooks" / "site.yml"
+
+# Each layer that refuses, once: the tables of all bad input are those of the modules and of the filter cluster_layout.
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "name with a slash": ({"kic_cluster_name": "a/b"}, "kic_cluster_name: 'a/b' is not a name"),
+    "too little memory": (
+        {"kic_cluster_node": {"memory": "512m"}},
+        "kic_cluster_node.memory: 512m is less than the 1700 MB",
+    ),
+    "more processors than there are": (
+        {"kic_cluster_node": {"cpus": 4096}},
+        "kic_cluster_node.cpus: 4096 is more than the",
+    ),
+    "subnet with host bits": (
+        {"kic_cluster_network": {"subnet": "192.168.200.1/24"}},
+        "kic_cluster_network.subnet: '192.168.200.1/24' has host bits set. Fix: write 192.168.200.0/24",
+    ),
+    "an option that is none": (
+        {"kic_cluster_node": {"memroy": "4g"}},
+        "kic_cluster_node.memroy: is no option of kic_node",
+    ),
+    "docker": ({"kic_engine": "docker"}, "engine docker is not supported by this release"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused_before_anything_is_changed(
+    case: str, podman: Podman, node_image: str, play: Play
+) -> None:
+    """One error that names the variable and a fix, and nothing was made."""
+    variables, message = REFUSED[case]
+    refused = play(SITE, ok=False, **{"kic_image_name": node_image, "kic_cluster_name": "kictest-refused", **variables})
+    said = " ".join(refused.text.split())
+    assert message in said, refused.text
+    assert "Fix:" in said
+    assert refused.stats["localhost"]["failures"] == 1
+    assert refused.changed == []
+    for names in podman.holdings().values():
+        assert not [name for name in names if "kictest-refused" in name]
+
+
+def test_missing_image_leaves_nothing(podman: Podman, play: Play) -> None:
+    """An image that does not exist is one error; the network and volume that the run had made are gone again."""
+    name = "kictest-noimage"
+    variables: dict[str, Any] = {
+        "kic_cluster_name": name,
+        "kic_image_source": "local",
+        "kic_image_name": "localhost/kictest/none:1",
+    }
+    refused = play(SITE, ok=False, **variables)
+    assert "the image localhost/kictest/none:1 is not in podman's store" in " ".join(refused.text.split())
+    cluster = ROOT / "benchmarks" / "cluster.yml"
+    refused = play(cluster, ok=False, kic_cluster_name=name, kic_cluster_image="localhost/kictest/none:1")
+    assert "the image localhost/kictest/none:1 is not in podman's store" in " ".join(refused.text.split())
+    for names in podman.holdings().values():
+        assert not [item for item in names if name in item]
+
+
+@pytest.fixture
+def path_without_engine(tmp_path: Path) -> str:
+    """A PATH with every program of this machine but engines and runtimes."""
+    hidden = {"podman", "docker", "crun", "runc"}
+    for directory in os.environ["PATH"].split(os.pathsep):
+        for program in Path(directory).glob("*") if Path(directory).is_dir() else ():
+            link = tmp_path / program.name
+            if program.name not in hidden and not link.exists():
+                link.symlink_to(program)
+    return str(tmp_path)
+
+
+def test_check_mode_without_an_engine(
+    path_without_engine: str, play: Play, podman: Podman, run_module: Callable[..., dict[str, Any]]
+) -> None:
+    """--check on a machine that has no engine plans against an empty one, warns, and does not fail."""
+    del podman
+    name = "kictest-empty"
+    looked = run_module("oci_engine_info", check=True, process_env={"PATH": path_without_engine})
+    assert looked["engine_facts"]["version"] == "0"
+    refused = run_module("oci_engine_info", process_env={"PATH": path_without_engine})
+    assert refused["diagnosis"]["id"] == "engine_not_installed"
+    played = play(SITE, "--check", "--diff", process_env={"PATH": path_without_engine}, kic_cluster_name=name)
+    assert "The plan is made against an empty engine." in " ".join(played.text.split())
+    for task in ("Network of the cluster", "Volumes of the nodes", "Nodes", "Control plane (usually 8 s)"):
+        assert any(done.endswith(task) for done in played.changed), played.text

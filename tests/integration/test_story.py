@@ -1,0 +1,345 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The main job from nothing to nothing, as a user does it: site.yml, a workload, stop and start, repair, teardown.
+
+The tests of a story stand on each other, in this order. It is told twice: on our own image, and on one that offers
+kind's node image contract and no more, so that nothing can quietly ask more of an image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import ROOT, Play, Played, Podman, have_image
+from .workload import build, manifests
+
+SITE = ROOT / "playbooks" / "site.yml"
+TEARDOWN = ROOT / "playbooks" / "teardown.yml"
+
+FOREIGN_KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "preferences": {"colors": True},
+    "clusters": [{"name": "work", "cluster": {"server": "https://work.example:6443"}}],
+    "users": [{"name": "me", "user": {"token": "kept"}}],
+    "contexts": [{"name": "work", "context": {"cluster": "work", "user": "me"}}],
+    "current-context": "work",
+}
+
+
+@dataclass
+class Story:
+    """One cluster and everything around it."""
+
+    name: str
+    image: str
+    podman: Podman
+    play: Play
+    folder: Path
+    before: dict[str, set[str]]
+    first: Played | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def node(self) -> str:
+        """The control plane's name."""
+        return f"{self.name}-control-plane-1"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A kubeconfig file that already holds something of the user's."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the user says of this cluster."""
+        return {
+            "kic_cluster_name": self.name,
+            "kic_cluster_image": self.image,
+            "kic_image_name": self.image,
+            "kic_cluster_kubeconfig": str(self.kubeconfig),
+            **self.extra,
+        }
+
+    def site(self, *arguments: str, **variables: Any) -> Played:
+        """Run site.yml."""
+        return self.play(SITE, *arguments, **{**self.variables, **variables})
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """The node's own kubectl, as site.yml's closing lines show it."""
+        interactive = ["--interactive"] if stdin is not None else []
+        command = ["exec", *interactive, self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments]
+        return self.podman.run(*command, stdin=stdin, check=check).stdout.strip()
+
+    def kubectl_json(self, *arguments: str) -> Any:
+        """Its answer, decoded."""
+        return json.loads(self.kubectl(*arguments, "-o", "json"))
+
+    def ask(self, url: str, *more: str, method: str = "get", seconds: float = 60) -> str:
+        """What the client pod gets from a URL; a service that is just coming up is asked again."""
+        deadline = time.monotonic() + seconds
+        while True:
+            done = self.podman.run(
+                "exec", self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf",
+                "exec", "client", "--", "/web", method, url, *more,
+                check=False,
+            )  # fmt: skip
+            if done.returncode == 0:
+                return done.stdout
+            assert time.monotonic() < deadline, f"{url}: {done.stderr}"
+            time.sleep(0.5)
+
+    def wait_for_workload(self) -> None:
+        """Until the web server and its client run."""
+        self.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+        self.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=120s")
+
+
+@pytest.fixture(scope="module", params=["own", "contract"])
+def story(
+    request: pytest.FixtureRequest, podman: Podman, play: Play, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Story]:
+    """A story's beginning, and its end whatever happened on the way."""
+    image = request.getfixturevalue("node_image" if request.param == "own" else "contract_image")
+    folder = tmp_path_factory.mktemp("story")
+    name = f"kictest-{request.param}-{secrets.token_hex(2)}"
+    # What is not ours and has a name much like ours must be left alone.
+    podman.run("volume", "create", f"{name}-control-plane-1-mine")
+    podman.run("network", "create", f"{name}-mine")
+    told = Story(name, image, podman, play, folder, podman.holdings())
+    told.kubeconfig.write_text(yaml.safe_dump(FOREIGN_KUBECONFIG))
+    told.kubeconfig.chmod(0o640)
+    yield told
+    play(TEARDOWN, kic_cluster_name=name)
+    podman.run("volume", "rm", f"{name}-control-plane-1-mine")
+    podman.run("network", "rm", f"{name}-mine")
+
+
+def test_check_mode_from_nothing(story: Story) -> None:
+    """--check before there is anything does not fail and changes nothing."""
+    story.site("--check", "--diff")
+    assert story.podman.holdings() == story.before
+
+
+def test_site_from_nothing(story: Story) -> None:
+    """site.yml ends with a node that the API calls Ready, and says what to type next."""
+    story.first = story.site("--diff")
+    node = story.kubectl_json("get", "node", story.node)
+    conditions = {item["type"]: item["status"] for item in node["status"]["conditions"]}
+    assert conditions["Ready"] == "True"
+    closing = story.first.text
+    assert story.node in closing
+    assert f"podman exec {story.node} kubectl get nodes" in closing
+
+
+def test_closing_lines_work(story: Story) -> None:
+    """The line that site.yml tells the user to type works as it is written."""
+    assert story.node in story.podman.out("exec", story.node, "kubectl", "get", "nodes")
+
+
+def test_kubeconfig(story: Story) -> None:
+    """The kubeconfig is private, keeps what the user had, and leads to the API from the host."""
+    assert stat.S_IMODE(story.kubeconfig.stat().st_mode) == 0o600
+    found = yaml.safe_load(story.kubeconfig.read_text())
+    for kind in ("clusters", "users", "contexts"):
+        assert FOREIGN_KUBECONFIG[kind][0] in found[kind]  # type: ignore[index]
+    assert found["preferences"] == {"colors": True}
+    ours = next(item for item in found["clusters"] if item["name"] != "work")
+    address, port = ours["cluster"]["server"].removeprefix("https://").split(":")
+    assert address == "127.0.0.1"
+    listening = json.loads(story.podman.out("container", "inspect", story.node))[0]["HostConfig"]["PortBindings"]
+    assert listening["6443/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": port}]
+
+
+@pytest.mark.parametrize("story", ["own"], indirect=True)
+def test_image_is_small(story: Story) -> None:
+    """Our own image takes less than 0.7 GB in the engine."""
+    size = int(story.podman.out("image", "inspect", "--format", "{{.Size}}", story.image))
+    assert 200e6 < size < 700e6
+
+
+def test_certificate_names(story: Story) -> None:
+    """The API's certificate holds the endpoint's name, the node's name and address and 127.0.0.1; keys are P-256."""
+    text = story.podman.out(
+        "exec", story.node, "openssl", "x509", "-in", "/etc/kubernetes/pki/apiserver.crt", "-noout", "-text"
+    )
+    node = story.kubectl_json("get", "node", story.node)
+    address = next(item["address"] for item in node["status"]["addresses"] if item["type"] == "InternalIP")
+    for expected in (f"DNS:{story.node}", f"IP Address:{address}", "IP Address:127.0.0.1", "prime256v1"):
+        assert expected in text
+
+
+def test_workload(story: Story, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A Deployment and a Service answer through the service address and by DNS name from a second pod."""
+    archive = tmp_path_factory.mktemp("web") / "web.tar"
+    archive.write_bytes(build(archive.parent))
+    story.podman.run("cp", str(archive), f"{story.node}:/var/lib/kictest-web.tar")
+    story.podman.run("exec", story.node, "ctr", "-n", "k8s.io", "images", "import", "/var/lib/kictest-web.tar")
+    story.kubectl("apply", "-f", "-", stdin=manifests())
+    story.wait_for_workload()
+    service = story.kubectl_json("get", "service", "web")["spec"]["clusterIP"]
+    assert "hello from web-" in story.ask(f"http://{service}/")
+    assert "hello from web-" in story.ask("http://web.default.svc.cluster.local/")
+    assert "hello from web-" in story.ask("http://web/")
+
+
+def test_pod_traffic_keeps_its_source(story: Story) -> None:
+    """Inside the pod range nothing is masqueraded: the server sees the client pod's own address."""
+    pods = story.kubectl_json("get", "pods")["items"]
+    addresses = {item["metadata"]["name"].partition("-")[0]: item["status"]["podIP"] for item in pods}
+    assert f"to {addresses['client']}:" in story.ask(f"http://{addresses['web']}:8080/")
+
+
+def test_logs_and_exec(story: Story) -> None:
+    """kubectl logs and exec work."""
+    assert "serving" in story.kubectl("logs", "deployment/web")
+    assert "hello" in story.kubectl("exec", "deployment/web", "--", "/web", "get", "http://127.0.0.1:8080/")
+
+
+def test_claim_is_bound_by_the_default_class(story: Story) -> None:
+    """The claim, which names no class, is bound; its data lies below /var, with affinity to the node."""
+    claim = story.kubectl_json("get", "pvc", "data")
+    assert claim["status"]["phase"] == "Bound"
+    volume = story.kubectl_json("get", "pv", claim["spec"]["volumeName"])
+    path = (volume["spec"].get("hostPath") or volume["spec"].get("local"))["path"]
+    assert path.startswith("/var/")
+    assert story.node in json.dumps(volume["spec"]["nodeAffinity"])
+    storage_class = story.kubectl_json("get", "storageclass", claim["spec"]["storageClassName"])
+    assert storage_class["volumeBindingMode"] == "WaitForFirstConsumer"
+
+
+def test_second_run_changes_nothing(story: Story) -> None:
+    """Run again: changed=0."""
+    again = story.site("--diff")
+    assert again.changed == [], again.text
+    assert again.stats["localhost"]["changed"] == 0
+
+
+def test_check_mode_on_the_running_cluster(story: Story) -> None:
+    """--check on the running cluster reports no change."""
+    checked = story.site("--check", "--diff")
+    assert checked.changed == [], checked.text
+
+
+def test_data_survives_stop_and_start(story: Story) -> None:
+    """After stop and start the node is Ready again, with its identity, its claim's data and the same API port."""
+    story.ask("http://web/kept", "before the stop", method="put")
+    machine_id = story.podman.out("exec", story.node, "cat", "/etc/machine-id")
+    server = story.kubeconfig.read_text()
+    stopped = story.site(kic_cluster_state="stopped")
+    assert stopped.changed
+    assert story.podman.out("container", "inspect", "--format", "{{.State.Status}}", story.node) == "exited"
+    assert story.site(kic_cluster_state="stopped").changed == []
+    story.site()
+    story.wait_for_workload()
+    assert story.ask("http://web/kept") == "before the stop"
+    assert story.podman.out("exec", story.node, "cat", "/etc/machine-id") == machine_id
+    assert story.kubeconfig.read_text() == server
+
+
+def break_pod_network(story: Story) -> str:
+    """Remove the CNI configuration."""
+    story.podman.run("exec", story.node, "sh", "-c", "rm -f /etc/cni/net.d/*")
+    return "pod-network"
+
+
+def break_dns(story: Story) -> str:
+    """Remove CoreDNS."""
+    story.kubectl("-n", "kube-system", "delete", "deployment", "coredns", "--wait")
+    return "coredns"
+
+
+def break_storage(story: Story) -> str:
+    """Remove the StorageClass."""
+    name = story.kubectl("get", "storageclass", "-o", "jsonpath={.items[0].metadata.name}")
+    story.kubectl("delete", "storageclass", name)
+    return "manifest-storage"
+
+
+@pytest.mark.parametrize("damage", [break_pod_network, break_dns, break_storage])
+def test_each_addon_is_repaired_alone(story: Story, damage: Any) -> None:
+    """What was broken is predicted by --check, repaired alone, and then in order."""
+    step = damage(story)
+    checked = story.site("--check", "--diff")
+    mended = story.site("--diff")
+    steps = [item["steps"] for item in mended.results("kic_kubeadm") if item.get("steps")]
+    assert steps == [[step]], steps
+    assert [item["steps"] for item in checked.results("kic_kubeadm") if item.get("steps")] == steps
+    assert checked.changed == mended.changed
+    assert story.site("--check").changed == []
+
+
+def test_kubeconfig_entry_is_repaired_alone(story: Story) -> None:
+    """An entry that is gone or wrong is written again; nothing else changes."""
+    good = yaml.safe_load(story.kubeconfig.read_text())
+    broken = yaml.safe_load(story.kubeconfig.read_text())
+    for item in broken["clusters"]:
+        if item["name"] != "work":
+            item["cluster"]["server"] = "https://127.0.0.1:1"
+    story.kubeconfig.write_text(yaml.safe_dump(broken))
+    checked = story.site("--check", "--diff")
+    mended = story.site("--diff")
+    assert checked.changed == mended.changed
+    assert len(mended.changed) == 1
+    assert yaml.safe_load(story.kubeconfig.read_text()) == good
+
+
+def test_recreated_node_keeps_its_data(story: Story, tmp_path: Path) -> None:
+    """A node that is made again for a changed mount comes back Ready with its data."""
+    story.extra["kic_cluster_node"] = {"mounts": [{"source": str(tmp_path), "target": "/mnt/added", "read_only": True}]}
+    before = story.podman.out("container", "inspect", "--format", "{{.Id}}", story.node)
+    left = story.site("--diff")
+    assert story.podman.out("container", "inspect", "--format", "{{.Id}}", story.node) == before, left.text
+    story.extra["kic_cluster_node"]["recreate"] = "on_drift"
+    checked = story.site("--check", "--diff")
+    done = story.site("--diff")
+    assert [r["actions"] for r in checked.results("kic_node")] == [r["actions"] for r in done.results("kic_node")]
+    assert story.podman.out("container", "inspect", "--format", "{{.Id}}", story.node) != before
+    story.wait_for_workload()
+    assert story.ask("http://web/kept") == "before the stop"
+    assert story.site().changed == []
+
+
+@pytest.mark.parametrize("story", ["own"], indirect=True)
+def test_rebuilt_image(story: Story, play: Play, tmp_path: Path) -> None:
+    """A node that is made again from a rebuilt image of the same version is Ready with its data, and its volume gets the
+    container images of the new one."""
+    for role in ("kic_image", "kic_cluster"):
+        shutil.copytree(ROOT / "roles" / role / "files", tmp_path / "roles" / role / "files")
+    source = tmp_path / "roles/kic_image/files/go/pause/main.go"
+    source.write_text(source.read_text() + "\n// Rebuilt.\n\nvar rebuilt = true\n")
+    story.image = have_image(play, kic_image_recipe=str(tmp_path / "roles/kic_image/files"), kic_image_source="built")
+    checked = story.site("--check", "--diff")
+    done = story.site("--diff")
+    assert [r["actions"] for r in checked.results("kic_node")] == [r["actions"] for r in done.results("kic_node")]
+    assert any("create node" in action for result in done.results("kic_node") for action in result["actions"])
+    story.wait_for_workload()
+    assert story.ask("http://web/kept") == "before the stop"
+    key = story.podman.out("exec", story.node, "cat", "/kind/images/key")
+    assert story.podman.out("exec", story.node, "cat", "/var/lib/nodeforge.kic/images").startswith(key)
+    assert story.site().changed == []
+
+
+def test_teardown_leaves_nothing(story: Story) -> None:
+    """Teardown removes what is ours, found by labels; all else is as it was, the user's kubeconfig too."""
+    gone = story.play(TEARDOWN, kic_cluster_name=story.name)
+    assert gone.changed
+    assert story.podman.holdings() == story.before
+    assert yaml.safe_load(story.kubeconfig.read_text()) == FOREIGN_KUBECONFIG
+    assert story.play(TEARDOWN, kic_cluster_name=story.name).changed == []
+    leftovers = [path for path in Path("/var/lib/nodeforge.kic").rglob("*") if story.name in path.name]
+    assert leftovers == [] or os.geteuid() != 0

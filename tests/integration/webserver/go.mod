@@ -1,0 +1,3 @@
+module nodeforge.kic/webserver
+
+go 1.24

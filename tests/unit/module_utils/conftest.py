@@ -1,0 +1,27 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keeps the tests of module_utils away from the records of the machine that they run on."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state directory of the test's own, which is also that of code that asks for the user's."""
+    # Imported late: when pytest loads this file, its plugin has not yet made the collection importable.
+    from ansible_collections.nodeforge.kic.plugins.module_utils._core import lock, state
+
+    # Not made here: most tests need none, and to make one costs more than they do.
+    path = tmp_path_factory.getbasetemp() / f"state-{next(NUMBERS)}"
+    monkeypatch.setattr(lock, "state_directory", lambda: str(path))
+    monkeypatch.setattr(state, "state_directory", lambda: str(path))
+    return path

@@ -1,0 +1,492 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the tests of module_utils share: parameters as a module hands them on, an engine in memory, recorded answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
+    Attached,
+    Container,
+    EngineInfo,
+    Image,
+    Limits,
+    Network,
+    NewContainer,
+    Range,
+    Volume,
+)
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import HostLimits
+
+RECORDED = Path(__file__).resolve().parent / "recorded"
+PODMAN = RECORDED / "podman-4.3.1"
+PROC = RECORDED / "proc"
+
+GIB = 1 << 30
+NO_PROCESS = 1 << 30
+"""An id that no process can have (the kernel's largest is 4194304), so nothing of it is found below /proc."""
+
+OURS = {labels.SCHEMA: "1"}
+IMAGE_ID = "a" * 64
+IMAGE_NAME = "localhost/nodeforge/kic-node:v1"
+
+
+@contextmanager
+def fails(condition: str, *words: str) -> Iterator[None]:
+    """Assert that the block raises KicError of ``condition`` and that its message holds all of ``words``."""
+    with pytest.raises(KicError) as caught:
+        yield
+    message = str(caught.value)
+    assert caught.value.diagnosis.id == condition, message
+    for word in words:
+        assert word in message
+
+
+def recorded(name: str) -> Any:
+    """A recorded answer of podman."""
+    return json.loads((PODMAN / name).read_text())
+
+
+def proc(name: str) -> str:
+    """A recorded file of /proc."""
+    return (PROC / name).read_text()
+
+
+def recorded_errors() -> dict[str, CommandResult]:
+    """The recorded failures by what they are about."""
+    return {
+        item["about"]: CommandResult(tuple(item["command"]), item["rc"], b"", item["stderr"].encode())
+        for item in recorded("errors.json")
+    }
+
+
+def node_params(**given: Any) -> dict[str, Any]:
+    """Parameters of kic_node with the module's defaults."""
+    found: dict[str, Any] = {
+        "name": "node-1",
+        "state": "started",
+        "cluster": None,
+        "role": None,
+        "image": IMAGE_NAME,
+        "network": None,
+        "ip": None,
+        "ip6": None,
+        "hostname": None,
+        "volume": "none",
+        "mounts": [],
+        "tmpfs": {},
+        "publish": [],
+        "devices": [],
+        "memory": None,
+        "cpus": None,
+        "pids_limit": None,
+        "ulimits": {},
+        "sysctls": {},
+        "security_opts": [],
+        "env": {},
+        "labels": {},
+        "privileged": "auto",
+        "runtime": None,
+        "command": [],
+        "restart_policy": "no",
+        "files": [],
+        "recreate": "never",
+        "wait": False,
+        "wait_timeout": 120,
+    }
+    assert not given.keys() - found.keys()
+    return {**found, **given}
+
+
+def mount_params(source: str, target: str, **given: Any) -> dict[str, Any]:
+    """One item of the option mounts with the module's defaults."""
+    defaults = {"read_only": False, "propagation": "rprivate", "relabel": "none"}
+    return {"source": source, "target": target, **defaults, **given}
+
+
+def publish_params(port: int, host_port: int | None = None, **given: Any) -> dict[str, Any]:
+    """One item of the option publish with the module's defaults."""
+    return {"port": port, "host_port": host_port, "protocol": "tcp", "address": "127.0.0.1", **given}
+
+
+def network_params(**given: Any) -> dict[str, Any]:
+    """Parameters of oci_network with the module's defaults."""
+    found: dict[str, Any] = {
+        "name": "kic",
+        "state": "present",
+        "subnet": None,
+        "subnet6": None,
+        "pools": ["192.168.128.0/17"],
+        "prefix": 24,
+        "avoid": [],
+        "gateway": None,
+        "mtu": None,
+        "labels": {},
+        "cluster": None,
+        "recreate": "never",
+    }
+    assert not given.keys() - found.keys()
+    return {**found, **given}
+
+
+def volume_params(**given: Any) -> dict[str, Any]:
+    """Parameters of oci_volume with the module's defaults."""
+    found: dict[str, Any] = {
+        "name": "data",
+        "state": "present",
+        "labels": {},
+        "options": None,
+        "cluster": None,
+        "recreate": "never",
+    }
+    assert not given.keys() - found.keys()
+    return {**found, **given}
+
+
+def image_params(**given: Any) -> dict[str, Any]:
+    """Parameters of oci_image with the module's defaults."""
+    found: dict[str, Any] = {
+        "name": "registry.example/team/node:v1",
+        "state": "present",
+        "digest": None,
+        "source": "auto",
+        "archive": None,
+    }
+    assert not given.keys() - found.keys()
+    return {**found, **given}
+
+
+def engine_info(**given: Any) -> EngineInfo:
+    """Facts of a rootful podman on a machine with cgroup version 2."""
+    found = EngineInfo(
+        name="podman",
+        version="4.3.1",
+        rootless=False,
+        cgroup_version=2,
+        cgroup_manager="systemd",
+        cgroup_controllers=("cpu", "memory", "pids"),
+        network_backend="netavark",
+        runtime="crun",
+        runtimes=("crun", "runc"),
+        storage_driver="overlay",
+        storage_filesystem="extfs",
+        storage_path="/var/lib/containers/storage",
+        architecture="amd64",
+        cpus=4,
+        memory=8 * GIB,
+        selinux=False,
+        apparmor=False,
+    )
+    return replace(found, **given)
+
+
+def host(**given: Any) -> HostLimits:
+    """A machine with four processors and 8 GiB that can give what a node likes to have."""
+    found = HostLimits(
+        cpus=4,
+        memory=8 * GIB,
+        nofile=1 << 20,
+        nproc=1 << 20,
+        runtimes=frozenset(("crun", "runc")),
+        modules=True,
+    )
+    return replace(found, **given)
+
+
+def image(**given: Any) -> Image:
+    """A node image of the store."""
+    found = Image(IMAGE_ID, (IMAGE_NAME,), (), 1000, "amd64", {}, (), ())
+    return replace(found, **given)
+
+
+def network(name: str = "kic", subnet: str = "10.5.0.0/24", *more: str, **given: Any) -> Network:
+    """A network of ours whose gateways are the first addresses of its subnets."""
+    ranges = []
+    for text in (subnet, *more):
+        found = Range.of(text, None)
+        ranges.append(replace(found, gateway=found.subnet.network_address + 1))
+    return replace(Network(f"id-{name}", name, "bridge", tuple(ranges), None, OURS), **given)
+
+
+def container(name: str = "node-1", **given: Any) -> Container:
+    """A running container of ours that has no process on this machine."""
+    found = Container(
+        id=f"id-{name}",
+        name=name,
+        image_id=IMAGE_ID,
+        image_name=IMAGE_NAME,
+        status="running",
+        pid=NO_PROCESS,
+        exit_code=0,
+        error="",
+        oom_killed=False,
+        labels=OURS,
+        environment={},
+        addresses={},
+        runtime="crun",
+        limits=Limits(),
+    )
+    return replace(found, **given)
+
+
+class MemoryPorts:
+    """Ports of a machine on which ``busy`` are in use; those it picks count up from 40000."""
+
+    def __init__(self, busy: Collection[int] = (), lowest: int = 1024) -> None:
+        self._busy = frozenset(busy)
+        self._lowest = lowest
+
+    def free(self, address: str, protocol: str, port: int) -> bool:
+        """Whether it is not busy."""
+        return port not in self._busy
+
+    def pick(self, address: str, protocol: str, taken: Collection[int]) -> int:
+        """The first from 40000 on."""
+        return next(port for port in range(40000, 50000) if port not in self._busy and port not in taken)
+
+    def lowest(self) -> int:
+        """As it was set."""
+        return self._lowest
+
+
+class MemoryEngine(Engine):
+    """An engine that keeps everything in dictionaries and writes down what was done to it in ``done``."""
+
+    name = "podman"
+
+    def __init__(self, info: EngineInfo | None = None) -> None:
+        self.facts = info or engine_info()
+        self.network_table: dict[str, Network] = {}
+        self.volume_table: dict[str, Volume] = {}
+        self.image_table: dict[str, Image] = {}
+        self.container_table: dict[str, Container] = {}
+        self.users: dict[str, list[Attached]] = {}
+        self.registry: dict[str, Image] = {}
+        self.archives: dict[str, list[Image]] = {}
+        self.refuses_start: list[KicError] = []
+        self.refused_as: str | None = None
+        self.starts_as = "running"
+        self.log = ""
+        self.answers: list[CommandResult | KicError] = []
+        self.made: list[NewContainer] = []
+        self.done: list[str] = []
+        self.can_update = frozenset(("memory", "cpus"))
+
+    @property
+    def info(self) -> EngineInfo:
+        return self.facts
+
+    def networks(self) -> list[Network]:
+        return list(self.network_table.values())
+
+    def create_network(self, network: Network) -> None:
+        self.done.append(f"create network {network.name}")
+        self.network_table[network.name] = replace(network, id=f"id-{network.name}")
+
+    def remove_network(self, identity: str) -> None:
+        self.done.append(f"remove network {identity}")
+        self.network_table = {key: item for key, item in self.network_table.items() if item.id != identity}
+
+    def attached_to_network(self, name: str) -> list[Attached]:
+        return [
+            *self.users.get(f"network {name}", []),
+            *(Attached(item.id, item.name, item.labels) for item in self._containers() if name in item.addresses),
+        ]
+
+    def volume(self, name: str) -> Volume | None:
+        return self.volume_table.get(name)
+
+    def volumes(self, label: str) -> list[Volume]:
+        return [item for item in self.volume_table.values() if _carries(item.labels, label)]
+
+    def create_volume(self, volume: Volume) -> None:
+        self.done.append(f"create volume {volume.name}")
+        self.volume_table[volume.name] = replace(volume, mountpoint=f"/volumes/{volume.name}")
+
+    def remove_volume(self, name: str) -> None:
+        self.done.append(f"remove volume {name}")
+        self.volume_table.pop(name, None)
+
+    def attached_to_volume(self, name: str) -> list[Attached]:
+        return self.users.get(f"volume {name}", [])
+
+    def image(self, reference: str) -> Image | None:
+        for found in self.image_table.values():
+            digests = {f"{tag.rpartition(':')[0]}@{digest}" for tag in found.tags for digest in found.digests}
+            if reference in (found.id, *found.tags, *digests):
+                return found
+        return None
+
+    def images(self, label: str) -> list[Image]:
+        return [item for item in self.image_table.values() if _carries(item.labels, label)]
+
+    def ask_registry(self, reference: str, seconds: float) -> bool:
+        self.done.append(f"ask registry {reference}")
+        if reference not in self.registry:
+            raise failure("image_unknown", engine=self.name, name=reference, repository=reference)
+        return True
+
+    def pull_image(self, reference: str, seconds: float) -> None:
+        self.done.append(f"pull {reference}")
+        found = self.registry[reference]
+        self.image_table[found.id] = found
+
+    def load_image(self, path: str) -> None:
+        self.done.append(f"load {path}")
+        self.image_table.update({item.id: item for item in self.archives[path]})
+
+    def tag_image(self, identity: str, name: str) -> None:
+        self.done.append(f"tag {identity} {name}")
+        for key, item in self.image_table.items():
+            self.image_table[key] = replace(item, tags=tuple(tag for tag in item.tags if tag != name))
+        found = self.image_table[identity]
+        self.image_table[identity] = replace(found, tags=(*found.tags, name))
+
+    def remove_image(self, name: str) -> None:
+        self.done.append(f"remove image {name}")
+        found = self.image(name)
+        if found is not None:
+            del self.image_table[found.id]
+
+    def attached_to_image(self, identity: str) -> list[Attached]:
+        return self.users.get(f"image {identity}", [])
+
+    def _containers(self) -> list[Container]:
+        return list(self.container_table.values())
+
+    def add(self, found: Container) -> None:
+        """Put a container there."""
+        self.container_table[found.name] = found
+
+    def container(self, name: str) -> Container | None:
+        return next((item for item in self._containers() if name in (item.name, item.id)), None)
+
+    def containers(self, label: str) -> list[Container]:
+        return [item for item in self._containers() if _carries(item.labels, label)]
+
+    def create_container(self, new: NewContainer) -> str:
+        self.done.append(f"create container {new.name}")
+        self.made.append(new)
+        addresses = tuple(item for item in (new.ip, new.ip6) if item)
+        self.add(
+            container(
+                new.name,
+                status="created",
+                labels=new.labels,
+                environment=new.env,
+                limits=new.limits,
+                addresses={new.network: addresses} if new.network else {},
+            )
+        )
+        return f"id-{new.name}"
+
+    def put_files(self, identity: str, archive: bytes) -> None:
+        self.done.append(f"put files {identity}")
+
+    def _become(self, identity: str, status: str) -> None:
+        found = self.container(identity)
+        assert found is not None
+        self.add(replace(found, status=status))
+
+    def start_container(self, identity: str) -> None:
+        self.done.append(f"start {identity}")
+        if self.refuses_start:
+            if self.refused_as is not None:
+                self._become(identity, self.refused_as)
+            raise self.refuses_start.pop(0)
+        self._become(identity, self.starts_as)
+
+    def stop_container(self, identity: str, seconds: int) -> None:
+        self.done.append(f"stop {identity}")
+        self._become(identity, "exited")
+
+    def resume_container(self, identity: str) -> None:
+        self.done.append(f"resume {identity}")
+        self._become(identity, "running")
+
+    def remove_container(self, identity: str, seconds: int) -> None:
+        self.done.append(f"remove container {identity}")
+        found = self.container(identity)
+        if found is not None:
+            del self.container_table[found.name]
+
+    @property
+    def updatable(self) -> frozenset[str]:
+        return self.can_update
+
+    def update_limits(self, identity: str, limits: Limits) -> None:
+        kept = {key: value for key, value in vars(limits).items() if value is not None}
+        self.done.append(f"update {identity} {kept}")
+
+    def logs(self, identity: str, lines: int) -> str:
+        return self.log
+
+    def call(
+        self,
+        arguments: Sequence[str],
+        *,
+        action: str,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        self.done.append(f"call {arguments[0]} {arguments[1]}")
+        answer = self.answers.pop(0)
+        if isinstance(answer, KicError):
+            raise answer
+        return answer
+
+
+def _carries(found: Mapping[str, str], label: str) -> bool:
+    key, equals, value = label.partition("=")
+    return key in found and (not equals or found[key] == value)
+
+
+class TableRunner:
+    """A Runner that answers from a table by how a command begins, and keeps the commands.
+
+    The longest beginning that fits is taken; a command that nothing fits is an error of the test.
+    """
+
+    def __init__(self, table: Mapping[str, CommandResult | Exception]) -> None:
+        self._table = table
+        self.commands: list[str] = []
+        self.stdin: list[bytes | None] = []
+        self.timeouts: list[float | None] = []
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Look it up."""
+        command = " ".join(argv)
+        self.commands.append(command)
+        self.stdin.append(stdin)
+        self.timeouts.append(timeout)
+        answer = self._table[max((key for key in self._table if command.startswith(key)), key=len)]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def said(out: str | bytes = "", rc: int = 0, err: str = "") -> CommandResult:
+    """An answer of a program."""
+    return CommandResult((), rc, out.encode() if isinstance(out, str) else out, err.encode())

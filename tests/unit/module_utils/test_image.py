@@ -1,0 +1,549 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Archives of images, plans of images, and how they are done on an engine in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import (
+    ArchivedImage,
+    ImageResource,
+    ImageSpec,
+    ObservedImage,
+    Offers,
+    has_name,
+    pick,
+    plan_image,
+    read_archive,
+)
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
+    MemoryEngine,
+    engine_info,
+    fails,
+    image,
+    image_params,
+)
+
+NAME = "registry.example/team/node:v1"
+DIGEST = "sha256:" + "1" * 64
+OTHER = "sha256:" + "2" * 64
+
+
+def spec(**given: Any) -> ImageSpec:
+    """An image as a user asks for it."""
+    return ImageSpec.from_params(image_params(**given))
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"name": ""}, "name: is empty", "docker.io/kindest/node:v1.35.0"),
+    ({"name": "A/b"}, "name: 'A/b' is no image name", "write it like docker.io"),
+    ({"name": f"a@{DIGEST}"}, "holds a digest", "the digest as option digest"),
+    ({"digest": "1234"}, "digest: '1234' is no digest", "sha256: and 64 hexadecimal digits"),
+    ({"digest": DIGEST, "state": "absent"}, "digest: means nothing for an image that is to go", "leave digest out"),
+    ({"archive": "x.tar"}, "archive: 'x.tar' is no absolute path", "write it from / on"),
+    ({"source": "archive"}, "archive: is missing for source: archive", "name the archive"),
+    ({"source": "registry", "name": "node:v1"}, "name: 'node:v1' names no registry", "docker.io/library/node:v1"),
+]
+
+
+@pytest.mark.parametrize(("given", "problem", "fix"), BAD, ids=[item[1] for item in BAD])
+def test_bad_option(given: dict[str, Any], problem: str, fix: str) -> None:
+    """A value that can not be used is refused; the message names option, problem and what to write."""
+    with fails("invalid_option", problem, fix):
+        spec(**given)
+
+
+def test_reference() -> None:
+    """A registry is asked by tag, or by digest where one is given."""
+    assert spec().reference == NAME
+    assert spec(name="localhost:5000/node").reference == "localhost:5000/node:latest"
+    assert spec(name="localhost:5000/node", digest=DIGEST).reference == f"localhost:5000/node@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "expected"),
+    [
+        (NAME, (NAME,), True),
+        (NAME, ("registry.example/team/node:v2",), False),
+        (NAME, (), False),
+        ("node:v1", ("localhost/node:v1",), True),
+        ("node:v1", ("docker.io/library/node:v1",), True),
+        ("node:v1", ("docker.io/library/bignode:v1",), False),
+        ("localhost/node:v1", ("docker.io/localhost/node:v1",), False),
+        ("localhost/node:v1", ("localhost/node:v1",), True),
+        ("team/node:v1", ("localhost/team/node:v1",), True),
+    ],
+)
+def test_has_name(name: str, tags: tuple[str, ...], expected: bool) -> None:
+    """A short name means any full name that ends so; one with a registry, or of this machine, means itself."""
+    assert has_name(name, tags) is expected
+
+
+# Archives.
+
+
+def write_archive(path: Path, files: dict[str, Any], mode: str = "w", prefix: str = "") -> str:
+    """A tar archive of JSON files; a value of bytes is written as it is."""
+    with tarfile.open(str(path), mode) as tar:  # type: ignore[call-overload]
+        for name, content in files.items():
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            member = tarfile.TarInfo(prefix + name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return str(path)
+
+
+class Oci:
+    """The files of an archive in OCI's layout."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Any] = {"oci-layout": {"imageLayoutVersion": "1.0.0"}}
+
+    def blob(self, content: Any) -> str:
+        """Put a JSON blob in; returns its digest."""
+        data = json.dumps(content).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        self.files[f"blobs/sha256/{digest}"] = data
+        return f"sha256:{digest}"
+
+    def manifest(self, architecture: str, **more: Any) -> tuple[str, str]:
+        """An image of this architecture: the digests of its manifest and its configuration."""
+        config = self.blob({"architecture": architecture, **more})
+        return self.blob({"config": {"digest": config}, "layers": []}), config
+
+    def index(self, *manifests: dict[str, Any]) -> dict[str, Any]:
+        """All files, with this index."""
+        return {**self.files, "index.json": {"manifests": list(manifests)}}
+
+
+def docker_files(*images: tuple[str, str, list[str] | None]) -> dict[str, Any]:
+    """The files of an archive in docker's layout: id, architecture and names of each image."""
+    files: dict[str, Any] = {f"{identity}.json": {"architecture": arch} for identity, arch, _names in images}
+    manifest = [{"Config": f"{identity}.json", "RepoTags": names} for identity, _arch, names in images]
+    return {**files, "manifest.json": manifest}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
+@pytest.mark.parametrize("prefix", ["", "./"], ids=["plain names", "names from ./ on"])
+def test_docker_archive(tmp_path: Path, mode: str, prefix: str) -> None:
+    """An archive in docker's layout is read, plain and compressed; it has no digests of manifests."""
+    files = docker_files(("a" * 64, "amd64", [NAME, "x:1"]), ("b" * 64, "arm64", None))
+    assert read_archive(write_archive(tmp_path / "a.tar", files, mode, prefix), NAME) == (
+        ArchivedImage("a" * 64, (NAME, "x:1"), "amd64", None),
+        ArchivedImage("b" * 64, (), "arm64", None),
+    )
+
+
+def test_docker_archive_with_blobs(tmp_path: Path) -> None:
+    """Newer docker keeps the configuration among blobs; its name is the id there too."""
+    files = {
+        "blobs/sha256/" + "c" * 64: {"architecture": "amd64"},
+        "manifest.json": [{"Config": "blobs/sha256/" + "c" * 64, "RepoTags": [NAME]}],
+        "index.json": {"manifests": []},
+    }
+    assert read_archive(write_archive(tmp_path / "a.tar", files), NAME) == (
+        ArchivedImage("c" * 64, (NAME,), "amd64", None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("annotations", "names"),
+    [
+        ({"org.opencontainers.image.ref.name": NAME}, (NAME,)),
+        ({"io.containerd.image.name": NAME, "org.opencontainers.image.ref.name": "v1"}, (NAME,)),
+        (None, ()),
+    ],
+    ids=["podman", "containerd", "none"],
+)
+def test_oci_archive(tmp_path: Path, annotations: dict[str, str] | None, names: tuple[str, ...]) -> None:
+    """An archive in OCI's layout is read with its manifest's digest and the name in the way of its maker."""
+    oci = Oci()
+    digest, config = oci.manifest("amd64")
+    path = write_archive(tmp_path / "a.tar", oci.index({"digest": digest, "annotations": annotations}))
+    assert read_archive(path, NAME) == (ArchivedImage(config.partition(":")[2], names, "amd64", digest),)
+
+
+def test_oci_archive_of_platforms(tmp_path: Path) -> None:
+    """An index in an index gives all its images under the name of the outer one; a manifest of no image is unknown."""
+    oci = Oci()
+    amd, arm, signature = oci.manifest("amd64"), oci.manifest("arm64"), oci.blob({"config": {"digest": oci.blob({})}})
+    inner = oci.blob({"manifests": [{"digest": amd[0]}, {"digest": arm[0]}, {"digest": signature}]})
+    files = oci.index({"digest": inner, "annotations": {"org.opencontainers.image.ref.name": NAME}})
+    found = read_archive(write_archive(tmp_path / "a.tar", files), NAME)
+    assert [(item.architecture, item.names) for item in found] == [
+        ("amd64", (NAME,)),
+        ("arm64", (NAME,)),
+        ("unknown", (NAME,)),
+    ]
+    assert [item.digest for item in found] == [amd[0], arm[0], signature]
+
+
+def test_oci_archive_that_goes_round(tmp_path: Path) -> None:
+    """An index that leads to itself ends."""
+    digest = "sha256:" + "d" * 64
+    circle = {"manifests": [{"digest": digest}]}
+    files = {"blobs/sha256/" + "d" * 64: circle, "index.json": circle}
+    assert read_archive(write_archive(tmp_path / "a.tar", files), NAME) == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (b"no tar at all", "ReadError"),
+        (b"", "ReadError"),
+        ({"other": {}}, "KeyError: 'index.json'"),
+        ({"manifest.json": b"{"}, "JSONDecodeError"),
+        ({"manifest.json": [{"Config": "missing.json"}]}, "KeyError: 'missing.json'"),
+        ({"index.json": {"manifests": [{"digest": DIGEST}]}}, "KeyError: 'blobs/sha256/1111"),
+        ({"index.json": ["a"]}, "TypeError"),
+    ],
+    ids=["no tar", "empty", "other content", "damaged", "no configuration", "no blob", "other shape"],
+)
+def test_archive_unusable(tmp_path: Path, files: Any, words: str) -> None:
+    """An archive that can not be read is named with what is wrong, and how to make it again."""
+    path = tmp_path / "a.tar"
+    if isinstance(files, bytes):
+        path.write_bytes(files)
+    else:
+        write_archive(path, files)
+    with fails("archive_unusable", str(path), words, f"podman save --format oci-archive --output {path} {NAME}"):
+        read_archive(str(path), NAME)
+
+
+def test_archive_cut_short(tmp_path: Path) -> None:
+    """An archive whose copy was interrupted is unusable, not half read."""
+    path = tmp_path / "a.tar"
+    write_archive(path, docker_files(("a" * 64, "amd64", [NAME])), "w:gz")
+    path.write_bytes(path.read_bytes()[:-40])
+    with fails("archive_unusable"):
+        read_archive(str(path), NAME)
+
+
+def test_directory_is_no_archive(tmp_path: Path) -> None:
+    """A directory is not an archive."""
+    with fails("archive_unusable", "IsADirectoryError"):
+        read_archive(str(tmp_path), NAME)
+
+
+def test_archive_missing(tmp_path: Path) -> None:
+    """An archive that is not there is missing, which is another thing than unusable."""
+    with fails("archive_missing", f"there is no archive {tmp_path}/none.tar", "ansible.builtin.copy"):
+        read_archive(f"{tmp_path}/none.tar", NAME)
+
+
+ONE = ArchivedImage("1", (NAME,), "amd64", DIGEST)
+ARM = ArchivedImage("2", (NAME,), "arm64", OTHER)
+NAMELESS = ArchivedImage("3", (), "amd64", OTHER)
+SECOND = ArchivedImage("4", ("second:v1",), "amd64", OTHER)
+
+
+@pytest.mark.parametrize(
+    ("digest", "images", "picked"),
+    [
+        (None, (ONE,), ONE),
+        (None, (ONE, ARM), ONE),
+        (None, (SECOND, ONE), ONE),
+        (None, (NAMELESS,), NAMELESS),
+        (None, (SECOND,), SECOND),
+        (None, (ONE, ONE), ONE),
+        (DIGEST, (ONE,), ONE),
+        (OTHER, (NAMELESS, ARM), None),
+    ],
+    ids=["named", "of this platform", "among others", "nameless", "only one", "twice", "digest", "name wins"],
+)
+def test_pick(digest: str | None, images: tuple[ArchivedImage, ...], picked: ArchivedImage | None) -> None:
+    """Of an archive that image is meant which has the name, else the only one, made for this machine."""
+    asked = spec(archive="/a.tar", digest=digest)
+    if picked is None:
+        with fails("image_platform", "arm64"):
+            pick(asked, images, "amd64", "podman")
+    else:
+        assert pick(asked, images, "amd64", "podman") == picked
+
+
+@pytest.mark.parametrize(
+    ("digest", "images", "condition", "words"),
+    [
+        (None, (ARM,), "image_platform", f"the image {NAME} of /a.tar is made for arm64, this machine is amd64"),
+        (None, (NAMELESS, SECOND), "archive_unusable", "it holds 2 images and none of them is"),
+        (None, (NAMELESS, SECOND), "archive_unusable", "names in it: second:v1"),
+        (None, (), "archive_unusable", "it holds 0 images"),
+        (OTHER, (ONE,), "archive_unusable", f"no image in it has the digest {OTHER}"),
+    ],
+    ids=["other platform", "many", "names", "empty", "other digest"],
+)
+def test_pick_refuses(digest: str | None, images: tuple[ArchivedImage, ...], condition: str, words: str) -> None:
+    """An archive that does not hold what is meant is refused with what it does hold."""
+    with fails(condition, words):
+        pick(spec(archive="/a.tar", digest=digest), images, "amd64", "podman")
+
+
+# Plans.
+
+HERE = image(id="i" * 64, tags=(NAME,), digests=(DIGEST,))
+
+
+def planned(asked: ImageSpec, found: Any = None, offers: Offers | None = None, users: tuple[str, ...] = ()) -> Plan:
+    """The plan for an amd64 machine."""
+    observed = ObservedImage(found, tuple(Attached(name, name, {}) for name in users)) if found else None
+    return plan_image(asked, observed, offers or Offers(), "amd64", "podman")
+
+
+@pytest.mark.parametrize("source", ["auto", "local", "registry"])
+@pytest.mark.parametrize("digest", [None, DIGEST], ids=["by name", "by digest"])
+def test_image_is_here(source: str, digest: str | None) -> None:
+    """An image that is in the store is not fetched, wherever it may come from."""
+    plan = planned(spec(source=source, digest=digest), HERE)
+    assert not plan.changed
+    assert plan.after == plan.before == {"name": NAME, "id": "i" * 64, "digest": DIGEST}
+
+
+def test_image_here_for_another_machine() -> None:
+    """An image of the store that is made for another processor is refused."""
+    with fails("image_platform", "is made for arm64, this machine is amd64"):
+        planned(spec(), image(tags=(NAME,), architecture="arm64"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "offers", "action", "chosen"),
+    [
+        (
+            {"digest": OTHER},
+            HERE,
+            Offers(same_digest=image(id="s")),
+            f"tag image {NAME}: {OTHER} is here under another name",
+            {"id": "s"},
+        ),
+        ({"archive": "/a.tar"}, None, Offers(archive=(ONE,)), f"load image {NAME}: /a.tar", {"id": "1"}),
+        (
+            {"source": "archive", "archive": "/a.tar"},
+            None,
+            Offers(archive=(ONE,)),
+            f"load image {NAME}: /a.tar",
+            {"id": "1"},
+        ),
+        (
+            {"source": "archive", "archive": "/a.tar"},
+            HERE,
+            Offers(archive=(ONE,)),
+            f"load image {NAME}: /a.tar",
+            {"id": "1"},
+        ),
+        ({}, None, Offers(registry_asked=True), f"pull image {NAME}: {NAME}", {}),
+        ({"source": "registry"}, None, Offers(registry_asked=True), f"pull image {NAME}: {NAME}", {}),
+        (
+            {"digest": OTHER},
+            HERE,
+            Offers(registry_asked=True),
+            f"pull image {NAME}: registry.example/team/node@{OTHER}",
+            {},
+        ),
+    ],
+    ids=["tag", "archive before registry", "archive", "archive has another", "registry", "registry only", "by digest"],
+)
+def test_where_from(asked: dict[str, Any], found: Any, offers: Offers, action: str, chosen: dict[str, str]) -> None:
+    """An image that is not here comes from another name, an archive or the registry, in this order."""
+    plan = planned(spec(**asked), found, offers)
+    assert [str(item) for item in plan.actions] == [action]
+    assert plan.chosen == chosen
+    assert plan.warnings == ()
+    assert plan.after["name"] == NAME
+    assert plan.after["id"] == chosen.get("id")
+
+
+def test_archive_holds_what_is_here() -> None:
+    """An image of the store that is the archive's own is not loaded again."""
+    plan = planned(spec(source="archive", archive="/a.tar"), image(id="1", tags=(NAME,)), Offers(archive=(ONE,)))
+    assert not plan.changed
+
+
+def test_missing_archive_in_check_mode() -> None:
+    """An archive that an earlier task is about to make can not be looked into, which is told."""
+    plan = planned(spec(source="archive", archive="/a.tar"))
+    assert [str(item) for item in plan.actions] == [f"load image {NAME}: /a.tar"]
+    assert plan.warnings == ("There is no archive /a.tar yet, so what it holds can not be seen.",)
+
+
+def test_missing_archive_leads_to_registry() -> None:
+    """With source auto an archive that is not there is told, and the registry asked."""
+    plan = planned(spec(archive="/a.tar"), None, Offers(registry_asked=True))
+    assert [item.verb for item in plan.actions] == ["pull"]
+    assert plan.warnings == ("There is no archive /a.tar; the registry is next.",)
+
+
+def test_registry_that_nobody_could_ask() -> None:
+    """Without an engine the plan says that the registry was not asked."""
+    assert planned(spec()).warnings == (f"Without an engine nobody can ask whether the registry has {NAME}.",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "offers", "condition", "words"),
+    [
+        ({"source": "local"}, None, Offers(), "image_missing", f"the image {NAME} is not in podman's store"),
+        (
+            {"source": "local", "digest": OTHER},
+            HERE,
+            Offers(),
+            "image_differs",
+            f"does not have the digest {OTHER}, it has {DIGEST}",
+        ),
+        ({"source": "local", "digest": OTHER}, image(tags=(NAME,)), Offers(), "image_differs", "it has none"),
+        ({"name": "localhost/x:1"}, None, Offers(), "image_missing", "localhost/x:1"),
+        ({"name": "x:1"}, None, Offers(), "image_missing", "nodeforge.kic.oci_image"),
+        (
+            {},
+            None,
+            Offers(registry=failure("registry_unreachable", name=NAME, seconds=5.0, registry="registry.example")),
+            "registry_unreachable",
+            "within 5 seconds",
+        ),
+    ],
+    ids=["local", "other digest", "no digest", "of this machine", "no registry", "registry failed"],
+)
+def test_nowhere(asked: dict[str, Any], found: Any, offers: Offers, condition: str, words: str) -> None:
+    """An image that no place gives is an error that says why."""
+    with fails(condition, words):
+        planned(spec(**asked), found, offers)
+
+
+def test_absent() -> None:
+    """An image that is to be absent is removed, once, and not while containers use it."""
+    assert planned(spec(state="absent")) == Plan()
+    plan = planned(spec(state="absent"), HERE)
+    assert [str(item) for item in plan.actions] == [f"remove image {NAME}"]
+    assert (plan.before["id"], plan.after) == ("i" * 64, {})
+    with fails("in_use", f"the image {NAME} is used by the containers node-1"):
+        planned(spec(state="absent"), HERE, users=("node-1",))
+
+
+# Doing it.
+
+
+def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Outcome:
+    """What the module oci_image does."""
+    return converge(ImageResource(spec(**given), engine, check_mode), check_mode=check_mode, lock=nullcontext)
+
+
+def test_run_from_archive(tmp_path: Path) -> None:
+    """An image is loaded and gets its name, once; later the archive is not needed."""
+    path = write_archive(tmp_path / "a.tar", docker_files(("a" * 64, "amd64", None)))
+    engine = MemoryEngine()
+    engine.archives[path] = [image(id="a" * 64, tags=(), size=7)]
+    first = run(engine, archive=path)
+    assert first.value == {"id": "a" * 64, "digest": None, "tags": [NAME], "size": 7}
+    assert engine.done == [f"load {path}", f"tag {'a' * 64} {NAME}"]
+    Path(path).unlink()
+    assert not run(engine, archive=path).plan.changed
+
+
+def test_run_from_archive_that_is_missing(tmp_path: Path) -> None:
+    """With source archive it must be there in a run, and may be made yet in check mode."""
+    asked: dict[str, Any] = {"source": "archive", "archive": f"{tmp_path}/none.tar"}
+    with fails("archive_missing"):
+        run(MemoryEngine(), **asked)
+    found = run(MemoryEngine(), check_mode=True, **asked)
+    assert found.plan.warnings
+    assert found.value == {"id": None, "digest": None, "tags": [NAME], "size": None}
+
+
+def test_run_from_unusable_archive(tmp_path: Path) -> None:
+    """With source auto a damaged archive is an error: nobody meant the registry."""
+    (tmp_path / "a.tar").write_bytes(b"x")
+    with fails("archive_unusable"):
+        run(MemoryEngine(), archive=f"{tmp_path}/a.tar")
+
+
+def test_run_from_registry() -> None:
+    """An image is asked for and pulled once; in check mode it is only asked for."""
+    engine = MemoryEngine()
+    engine.registry[NAME] = image(id="p" * 64, tags=(NAME,), digests=(DIGEST,))
+    assert run(engine, check_mode=True).value == {"id": None, "digest": None, "tags": [NAME], "size": None}
+    assert engine.done == [f"ask registry {NAME}"]
+    assert run(engine).value["digest"] == DIGEST
+    assert engine.done[1:] == [f"ask registry {NAME}", f"pull {NAME}"]
+    assert not run(engine).plan.changed
+    assert len(engine.done) == 3
+
+
+def test_run_by_digest() -> None:
+    """By digest an image is pulled without a tag, and then named; one with another digest loses the name."""
+    engine = MemoryEngine()
+    engine.image_table["old"] = image(id="old", tags=(NAME,), digests=(OTHER,))
+    reference = f"registry.example/team/node@{DIGEST}"
+    engine.registry[reference] = image(id="new", tags=("registry.example/team/node:x",), digests=(DIGEST,))
+    found = run(engine, digest=DIGEST)
+    assert engine.done == [f"ask registry {reference}", f"pull {reference}", f"tag new {NAME}"]
+    assert (found.value["id"], found.value["digest"]) == ("new", DIGEST)
+    assert not run(engine, digest=DIGEST).plan.changed
+
+
+def test_run_has_digest_under_another_name() -> None:
+    """An image of the same repository with the digest is named, and nothing is fetched."""
+    engine = MemoryEngine()
+    engine.image_table["s"] = image(id="s", tags=("registry.example/team/node:old",), digests=(DIGEST,))
+    run(engine, digest=DIGEST)
+    assert engine.done == [f"tag s {NAME}"]
+
+
+def test_run_refused_by_registry() -> None:
+    """What the registry says is the error, and in check mode too."""
+    for check_mode in (True, False):
+        with fails("image_unknown", f"the registry has no image {NAME}"):
+            run(MemoryEngine(), check_mode=check_mode)
+
+
+def test_run_pulls_for_another_machine() -> None:
+    """What was pulled and can not run here is removed again."""
+    engine = MemoryEngine(engine_info(architecture="arm64"))
+    engine.registry[NAME] = image(id="p" * 64, tags=(NAME,))
+    with fails("image_platform", "is made for amd64, this machine is arm64"):
+        run(engine)
+    assert engine.image_table == {}
+
+
+def test_run_beginning_of_an_id() -> None:
+    """An image that is found because the name is also the beginning of its id is another image."""
+
+    class Prefix(MemoryEngine):
+        """Takes what is in the store for any name, as an engine does with the beginning of an id."""
+
+        def image(self, reference: str) -> Any:
+            return image(id="abc", tags=("other:v1",))
+
+    assert ImageResource(spec(), Prefix()).observe() is None
+
+
+def test_run_removes() -> None:
+    """An image is removed by its name, and stays while containers were made from it."""
+    engine = MemoryEngine()
+    engine.image_table["i"] = image(id="i", tags=(NAME,))
+    engine.users["image i"] = [Attached("1", "node-1", {})]
+    with fails("in_use", "node-1"):
+        run(engine, state="absent")
+    engine.users.clear()
+    assert run(engine, state="absent").value == {}
+    assert engine.done == [f"remove image {NAME}"]
+    assert not run(engine, state="absent").plan.changed
+
+
+def test_run_loses_image(tmp_path: Path) -> None:
+    """An archive that did not bring what it seemed to hold is told."""
+    path = write_archive(tmp_path / "a.tar", docker_files(("a" * 64, "amd64", [NAME])))
+    engine = MemoryEngine()
+    engine.archives[path] = []
+    with fails("vanished", f"the image {NAME} is gone again"):
+        run(engine, archive=path)

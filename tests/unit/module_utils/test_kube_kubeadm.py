@@ -1,0 +1,1110 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Kubernetes on a node: what is planned for what was seen, and what is said to the node while it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import TIMED_OUT, CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Drift, Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeadm
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.configuration import NodeFacts
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.look import RECORD, ApiNode, Seen
+
+CONTROL_PLANE = "lab-control-plane-1"
+WORKER = "lab-worker-1"
+PKI = "/etc/kubernetes/pki/"
+MANIFESTS = "/etc/kubernetes/manifests/"
+ROLE = "node-role.kubernetes.io/control-plane"
+TAINT = f"{ROLE}:NoSchedule"
+TOKEN = "abcdef.0123456789abcdef"
+
+# Written out here, not taken from the code: this is what kubeadm leaves, and which step makes it.
+AUTHORITIES = (
+    *(f"{PKI}ca.crt", f"{PKI}ca.key", f"{PKI}front-proxy-ca.crt", f"{PKI}front-proxy-ca.key"),
+    *(f"{PKI}etcd/ca.crt", f"{PKI}etcd/ca.key", f"{PKI}sa.key", f"{PKI}sa.pub"),
+)
+LEAVES = tuple(
+    f"{PKI}{name}.{kind}"
+    for name in (
+        *("apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client"),
+        *("etcd/server", "etcd/peer", "etcd/healthcheck-client"),
+    )
+    for kind in ("crt", "key")
+)
+FILES = {
+    **dict.fromkeys(LEAVES, "certificates"),
+    **{f"/etc/kubernetes/{n}.conf": "kubeconfigs" for n in ("admin", "controller-manager", "scheduler", "kubelet")},
+    f"{MANIFESTS}etcd.yaml": "etcd",
+    **{f"{MANIFESTS}kube-{n}.yaml": "control-plane" for n in ("apiserver", "controller-manager", "scheduler")},
+    "/var/lib/kubelet/config.yaml": "kubelet",
+    "/var/lib/kubelet/kubeadm-flags.env": "kubelet",
+}
+OBJECTS = {
+    "ConfigMap/kubeadm-config": "upload-config",
+    "ConfigMap/kubelet-config": "upload-config",
+    "ClusterRoleBinding/kubeadm:get-nodes": "bootstrap-token",
+    "ServiceAccount/coredns": "coredns",
+    "ConfigMap/coredns": "coredns",
+    "Deployment/coredns": "coredns",
+    "Service/kube-dns": "coredns",
+    "ClusterRole/system:coredns": "coredns",
+    "ClusterRoleBinding/system:coredns": "coredns",
+    "ServiceAccount/kube-proxy": "kube-proxy",
+    "ConfigMap/kube-proxy": "kube-proxy",
+    "DaemonSet/kube-proxy": "kube-proxy",
+    "ClusterRoleBinding/kubeadm:node-proxier": "kube-proxy",
+}
+LOCAL_STEPS = ["certificates", "kubeconfigs", "etcd", "control-plane", "kubelet"]
+API_STEPS = [
+    *("upload-config", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "coredns", "kube-proxy"),
+]
+
+PARAMS: dict[str, Any] = {
+    "state": "initialized",
+    "node": CONTROL_PLANE,
+    "cluster": "lab",
+    "control_plane": None,
+    "kubernetes_version": None,
+    "pod_subnet": "10.244.0.0/16",
+    "service_subnet": "10.96.0.0/16",
+    "api_sans": [],
+    "endpoint": None,
+    "schedulable": True,
+    "configuration": None,
+    "patches": None,
+    "manifests": [],
+    "timeout": 600,
+}
+FACTS = NodeFacts(version="v1.35.4", cgroup_version=2, systemd_cgroup=True, lowers_oom_score=True, user_namespace=False)
+CNI = {
+    "plugins": [{"type": "ptp", "ipam": {"ranges": [[{"subnet": "10.244.0.0/24"}]]}}, {"type": "portmap"}],
+}
+API_NODE = ApiNode(
+    name=CONTROL_PLANE,
+    ready=True,
+    why="",
+    version="v1.35.4",
+    address="192.168.128.2",
+    labels={ROLE: ""},
+    taints=(),
+    pod_cidrs=("10.244.0.0/24",),
+)
+HOSTS = "192.168.128.2 lab.kic.internal\n"
+MANIFEST = {"name": "storage", "content": "kind: StorageClass"}
+
+
+def spec(**changes: Any) -> kubeadm.KubeadmSpec:
+    """A control plane as it was asked for, but for ``changes`` of the parameters."""
+    return kubeadm.KubeadmSpec.from_params({**PARAMS, **changes})
+
+
+def worker(**changes: Any) -> kubeadm.KubeadmSpec:
+    """A worker as it was asked for."""
+    return spec(**{"state": "joined", "node": WORKER, "control_plane": CONTROL_PLANE, **changes})
+
+
+def seen(asked: kubeadm.KubeadmSpec | None = None, **changes: Any) -> Seen:
+    """What a look finds at a control plane that is done."""
+    whole = Seen(
+        facts=FACTS,
+        stands=frozenset((*AUTHORITIES, *FILES)),
+        record={"version": 1, "state": "initialized", "asked": (asked or spec()).asked},
+        hosts=HOSTS,
+        names="127.0.0.1 localhost\n" + HOSTS,
+        cni=CNI,
+        rotating=True,
+        pod_network=True,
+        masquerades=True,
+        api=True,
+        api_error="",
+        objects=frozenset(OBJECTS),
+        node=API_NODE,
+    )
+    return replace(whole, **changes)
+
+
+def seen_worker(**changes: Any) -> Seen:
+    """What a look finds at a worker that has joined."""
+    return seen(
+        **{
+            "stands": frozenset(("/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml")),
+            "record": {"version": 1, "state": "joined", "asked": worker().asked},
+            "node": replace(API_NODE, name=WORKER, labels={}, address="192.168.128.3"),
+            **changes,
+        }
+    )
+
+
+def fresh(**changes: Any) -> Seen:
+    """What a look finds at a node that was just made."""
+    return seen(
+        **{
+            "stands": frozenset(),
+            "record": {},
+            "hosts": "",
+            "names": "127.0.0.1 localhost\n",
+            "cni": None,
+            "rotating": False,
+            "masquerades": False,
+            "api": False,
+            "api_error": "no administrator configuration",
+            "objects": frozenset(),
+            "node": None,
+            **changes,
+        }
+    )
+
+
+def container(name: str = CONTROL_PLANE, address: str = "192.168.128.2", **changes: Any) -> Container:
+    """A node's container that runs."""
+    found = Container(
+        id=name,
+        name=name,
+        image_id="sha256:0",
+        image_name="kic-node",
+        status="running",
+        pid=1,
+        exit_code=0,
+        error="",
+        oom_killed=False,
+        labels={labels.SCHEMA: "1", labels.CLUSTER: "lab", labels.ROLE: "control-plane", labels.ADDRESS: address},
+        environment={},
+        addresses={"lab": (address,)},
+        runtime="crun",
+        limits=Limits(),
+    )
+    return replace(found, **changes)
+
+
+def observed(found: Seen | None, **changes: Any) -> kubeadm.Observed:
+    """A look at the control plane."""
+    whole = kubeadm.Observed(container(), found, ("192.168.128.2",), ("192.168.128.2",))
+    return replace(whole, **changes)
+
+
+def steps(plan: Plan) -> list[str]:
+    """The steps of a plan, in their order."""
+    assert all((action.verb, action.kind) == ("run", "step") for action in plan.actions)
+    return [action.name for action in plan.actions]
+
+
+# What a user may write.
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"node": "Lab_1"}, "node: ", id="node"),
+        pytest.param({"cluster": "-lab"}, "cluster: ", id="cluster"),
+        pytest.param({"pod_subnet": "10.244.0.0"}, "pod_subnet: '10.244.0.0' is no CIDR", id="pods-no-cidr"),
+        pytest.param(
+            {"service_subnet": "10.96.0.1/16"}, "service_subnet: '10.96.0.1/16' has host bits", id="host-bits"
+        ),
+        pytest.param({"pod_subnet": "10.0.0.0/16,10.1.0.0/16"}, "pod_subnet: ", id="two-of-a-version"),
+        pytest.param({"pod_subnet": "10.0.0.0/16,fd00::/64,fd01::/64"}, "pod_subnet: ", id="three"),
+        pytest.param({"pod_subnet": "10.0.0.0/8"}, "pod_subnet: 10.0.0.0/8 overlaps the service range", id="overlap"),
+        pytest.param(
+            {"pod_subnet": "10.244.0.0/16,fd00::/56", "service_subnet": "10.96.0.0/16,fd00::/112"},
+            "pod_subnet: fd00::/56 overlaps",
+            id="overlap-of-ipv6",
+        ),
+        pytest.param({"kubernetes_version": "1.35"}, "kubernetes_version: 'v1.35' is no version", id="version"),
+        pytest.param({"kubernetes_version": "latest"}, "kubernetes_version: ", id="version-word"),
+        pytest.param({"endpoint": "lab"}, "endpoint: 'lab' is no domain name", id="endpoint-bare"),
+        pytest.param({"endpoint": "lab.kic;reboot"}, "endpoint: ", id="endpoint-shell"),
+        pytest.param({"endpoint": "lab.kic\nx"}, "endpoint: ", id="endpoint-line"),
+        pytest.param({"timeout": 0}, "timeout: is no time", id="timeout"),
+        pytest.param({"configuration": {"Pod": {}}}, "configuration: ", id="configuration"),
+        pytest.param({"patches": {"x": ""}}, "patches: ", id="patches"),
+        pytest.param(
+            {"manifests": [{"name": "a b", "content": "x"}]}, "manifests: 'a b' is no name", id="manifest-name"
+        ),
+    ],
+)
+def test_spec_refused(changes: dict[str, Any], said: str) -> None:
+    """What can not be is refused with the option's name before anything is looked at."""
+    with pytest.raises(KicError) as caught:
+        spec(**changes)
+    assert caught.value.diagnosis.id == "invalid_option"
+    assert caught.value.diagnosis.cause.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(None, None), ("1.35.4", "v1.35.4"), ("v1.35.4", "v1.35.4"), ("1.36.0-rc.1", "v1.36.0-rc.1")],
+    ids=["none", "bare", "with-v", "candidate"],
+)
+def test_spec_version(given: str | None, expected: str | None) -> None:
+    """A version is understood with and without its v."""
+    assert spec(kubernetes_version=given).version == expected
+
+
+def test_spec_of_a_control_plane() -> None:
+    """A control plane asks itself, its name is the cluster's, and empty fields of manifests are gone."""
+    found = spec(control_plane="other", manifests=[{"name": "a", "content": "x", "path": None}])
+    assert found.control_plane == CONTROL_PLANE
+    assert found.shape.endpoint == "lab.kic.internal"
+    assert found.manifests == ({"name": "a", "content": "x"},)
+
+
+def test_spec_of_a_worker() -> None:
+    """A worker asks the control plane and applies no manifests."""
+    found = worker(manifests=[MANIFEST], endpoint="api.example.org")
+    assert (found.control_plane, found.manifests) == (CONTROL_PLANE, ())
+    assert found.shape.endpoint == "api.example.org"
+
+
+def test_spec_dual_stack() -> None:
+    """One range of each IP version is a cluster of both."""
+    found = spec(pod_subnet="10.244.0.0/16,fd00:1::/56", service_subnet="10.96.0.0/16,fd00:2::/112")
+    assert found.shape.pod_subnet == "10.244.0.0/16,fd00:1::/56"
+
+
+# Plans of a control plane.
+def test_done_is_done() -> None:
+    """Nothing is planned for a control plane at which everything stands."""
+    plan = kubeadm.plan_initialized(spec(), observed(seen()))
+    assert plan.actions == () and not plan.drift
+    assert plan.before == plan.after == {"state": "initialized", "missing": []}
+
+
+def test_fresh_node() -> None:
+    """All steps are planned for a node that was just made, in kubeadm's order, and manifests with them."""
+    plan = kubeadm.plan_initialized(spec(manifests=[MANIFEST]), observed(fresh()))
+    assert steps(plan) == ["hosts", *LOCAL_STEPS, *API_STEPS, "manifest-storage"]
+    assert plan.before == {"state": "absent", "missing": steps(plan)}
+    assert plan.after == {"state": "initialized", "missing": []}
+
+
+@pytest.mark.parametrize(("path", "step"), FILES.items(), ids=[path.replace("/", "_") for path in FILES])
+def test_missing_file(path: str, step: str) -> None:
+    """A file that is missing leads to its step and to no other."""
+    found = seen(stands=frozenset((*AUTHORITIES, *FILES)) - {path})
+    assert steps(kubeadm.plan_initialized(spec(), observed(found))) == [step]
+
+
+@pytest.mark.parametrize(("name", "step"), OBJECTS.items(), ids=[name.replace("/", "_") for name in OBJECTS])
+def test_missing_object(name: str, step: str) -> None:
+    """An object that is missing leads to its step and to no other."""
+    found = seen(objects=frozenset(OBJECTS) - {name})
+    assert steps(kubeadm.plan_initialized(spec(), observed(found))) == [step]
+
+
+@pytest.mark.parametrize("path", AUTHORITIES, ids=[path.replace("/", "_") for path in AUTHORITIES])
+def test_authority_lost(path: str) -> None:
+    """What everything is signed with is never made anew in a cluster that is done: the loss is told."""
+    found = seen(stands=frozenset((*AUTHORITIES, *FILES)) - {path})
+    with pytest.raises(KicError) as caught:
+        kubeadm.plan_initialized(spec(), observed(found))
+    assert caught.value.diagnosis.id == "authority_lost"
+    assert f"{CONTROL_PLANE} lacks {path}." in caught.value.diagnosis.cause
+
+
+@pytest.mark.parametrize("path", AUTHORITIES, ids=[path.replace("/", "_") for path in AUTHORITIES])
+def test_authority_missing_before_the_end(path: str) -> None:
+    """As long as no run was through, an authority that is missing is made."""
+    found = seen(stands=frozenset((*AUTHORITIES, *FILES)) - {path}, record={})
+    plan = kubeadm.plan_initialized(spec(), observed(found))
+    assert steps(plan) == ["certificates"]
+    assert plan.before["state"] == "partial"
+
+
+def test_only_the_record_is_missing() -> None:
+    """A run that was ended before its last word writes that word and nothing else."""
+    assert steps(kubeadm.plan_initialized(spec(), observed(seen(record={})))) == ["record"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"rotating": False}, ["kubelet-finalize"], id="kubelet-certificate"),
+        pytest.param({"node": replace(API_NODE, labels={})}, ["mark-control-plane"], id="role-label"),
+        pytest.param({"node": None}, ["mark-control-plane"], id="node-not-in-the-api"),
+        pytest.param({"hosts": "", "names": ""}, ["hosts"], id="cluster-name"),
+        pytest.param({"cni": None}, ["pod-network"], id="cni-missing"),
+        pytest.param({"cni": {"plugins": []}}, ["pod-network"], id="cni-of-others"),
+        pytest.param(
+            {"node": replace(API_NODE, pod_cidrs=("10.244.7.0/24",))}, ["pod-network"], id="cni-of-another-range"
+        ),
+        pytest.param({"masquerades": False}, ["pod-network"], id="table-missing"),
+        pytest.param({"cni": None, "node": replace(API_NODE, pod_cidrs=())}, [], id="no-range-yet"),
+        pytest.param({"cni": None, "masquerades": False, "pod_network": False}, [], id="pod-network-of-the-user"),
+        pytest.param({"cni": None, "masquerades": False, "record": {}}, ["record"], id="pod-network-begins-by-itself"),
+        pytest.param({"node": replace(API_NODE, ready=False)}, [], id="not-ready-is-no-step"),
+    ],
+)
+def test_broken_part(changes: dict[str, Any], expected: list[str]) -> None:
+    """A part that is broken is mended alone; what is not ours to mend is left."""
+    assert steps(kubeadm.plan_initialized(spec(), observed(seen(**changes)))) == expected
+
+
+def test_api_that_does_not_answer() -> None:
+    """What the API can not be asked for does not stand; what the node itself shows still does."""
+    found = seen(api=False, api_error="refused", objects=frozenset(), node=None)
+    plan = kubeadm.plan_initialized(spec(manifests=[MANIFEST]), observed(found))
+    expected = ["upload-config", "mark-control-plane", "bootstrap-token", "coredns", "kube-proxy", "manifest-storage"]
+    assert steps(plan) == expected
+
+
+@pytest.mark.parametrize(
+    ("schedulable", "taints", "expected"),
+    [
+        pytest.param(True, (), [], id="takes-pods-and-shall"),
+        pytest.param(True, (TAINT,), ["schedulable"], id="takes-none-but-shall"),
+        pytest.param(False, (TAINT,), [], id="takes-none-and-shall-not"),
+        pytest.param(False, (), ["schedulable"], id="takes-pods-but-shall-not"),
+        pytest.param(True, ("other:NoSchedule",), [], id="taint-of-the-user"),
+        pytest.param(False, ("other:NoSchedule",), ["schedulable"], id="only-a-taint-of-the-user"),
+        pytest.param(True, (f"{ROLE}:NoExecute",), [], id="other-effect"),
+    ],
+)
+def test_schedulable(schedulable: bool, taints: tuple[str, ...], expected: list[str]) -> None:
+    """The control plane's own taint comes and goes with the option; others are the user's."""
+    found = seen(node=replace(API_NODE, taints=taints))
+    assert steps(kubeadm.plan_initialized(spec(schedulable=schedulable), observed(found))) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"storage": "storageclass/standard unchanged (server dry run)\n"}, [], id="unchanged"),
+        pytest.param(
+            {"storage": "storageclass/standard configured (server dry run)\n"}, ["manifest-storage"], id="changed"
+        ),
+        pytest.param(
+            {"storage": "storageclass/standard created (server dry run)\n"}, ["manifest-storage"], id="missing"
+        ),
+        pytest.param({"storage": "failed\nerror: no such kind\n"}, ["manifest-storage"], id="failed"),
+        pytest.param({}, [], id="file-the-node-has-not"),
+    ],
+)
+def test_manifests(changes: dict[str, str], expected: list[str]) -> None:
+    """A manifest is applied when an apply would change something, and the others are left."""
+    found = seen(changes={"other": "x unchanged\n", **changes})
+    plan = kubeadm.plan_initialized(spec(manifests=[{"name": "other", "content": "x"}, MANIFEST]), observed(found))
+    assert steps(plan) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("a unchanged\nb unchanged (server dry run)\n", True, id="all"),
+        pytest.param("Warning: old\na unchanged\n\n", True, id="warning-and-empty-line"),
+        pytest.param("a unchanged\nb created\n", False, id="one-created"),
+        pytest.param("a configured (server dry run)\n", False, id="configured"),
+        pytest.param("a unchanged\nfailed\n", False, id="failed"),
+        pytest.param("", False, id="nothing-said"),
+        pytest.param("Warning: old\n", False, id="only-a-warning"),
+        pytest.param("unchanged-thing configured\n", False, id="word-in-a-name"),
+    ],
+)
+def test_unchanged(text: str, expected: bool) -> None:
+    """An apply changes nothing only when it says so of every object."""
+    assert kubeadm.unchanged(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("configuration", "gone", "expected"),
+    [
+        pytest.param({"InitConfiguration": {"skipPhases": ["addon/coredns"]}}, ["coredns"], [], id="one-addon"),
+        pytest.param({"InitConfiguration": {"skipPhases": ["addon"]}}, ["coredns", "kube-proxy"], [], id="all-addons"),
+        pytest.param(
+            {"InitConfiguration": {"skipPhases": ["addon/coredns"]}},
+            ["coredns", "kube-proxy"],
+            ["kube-proxy"],
+            id="not-the-other",
+        ),
+        pytest.param(
+            {"InitConfiguration": {"skipPhases": ["upload-config"]}}, ["upload-config"], [], id="upload-config"
+        ),
+        pytest.param(
+            {"InitConfiguration": {"skipPhases": ["bootstrap-token"]}}, ["bootstrap-token"], [], id="bootstrap-token"
+        ),
+        pytest.param({"ClusterConfiguration": {"dns": {"disabled": True}}}, ["coredns"], [], id="dns-disabled"),
+        pytest.param({"ClusterConfiguration": {"proxy": {"disabled": True}}}, ["kube-proxy"], [], id="proxy-disabled"),
+        pytest.param(
+            {"ClusterConfiguration": {"proxy": {"disabled": True}}}, ["coredns"], ["coredns"], id="other-disabled"
+        ),
+        pytest.param(
+            {"ClusterConfiguration": {"dns": {"disabled": False}}}, ["coredns"], ["coredns"], id="dns-enabled"
+        ),
+        pytest.param({"ClusterConfiguration": {"dns": {}}}, ["coredns"], ["coredns"], id="dns-not-said"),
+    ],
+)
+def test_left_out_by_the_user(configuration: dict[str, Any], gone: list[str], expected: list[str]) -> None:
+    """What the user leaves out is not missing, and what the user does not leave out is."""
+    asked = spec(configuration=configuration)
+    found = seen(asked, objects=frozenset(name for name, step in OBJECTS.items() if step not in gone))
+    assert steps(kubeadm.plan_initialized(asked, observed(found))) == expected
+
+
+@pytest.mark.parametrize(
+    ("phase", "step"),
+    [
+        ("certs", "certificates"),
+        ("kubeconfig", "kubeconfigs"),
+        ("etcd", "etcd"),
+        ("control-plane", "control-plane"),
+        ("kubelet-start", "kubelet"),
+    ],
+    ids=["certs", "kubeconfig", "etcd", "control-plane", "kubelet-start"],
+)
+def test_phase_of_files_left_out(phase: str, step: str) -> None:
+    """A phase that leaves files in the node is not missed where the user leaves it out, and else it is."""
+    gone = {path for path, name in FILES.items() if name == step}
+    found = frozenset((*AUTHORITIES, *FILES)) - gone - (set(AUTHORITIES) if phase == "certs" else set())
+    asked = spec(configuration={"InitConfiguration": {"skipPhases": [phase]}})
+    assert steps(kubeadm.plan_initialized(asked, observed(seen(asked, stands=found)))) == []
+    assert steps(kubeadm.plan_initialized(spec(), observed(seen(stands=found, record={})))) == [step]
+    assert step not in steps(kubeadm.plan_initialized(asked, observed(fresh())))
+
+
+@pytest.mark.parametrize(
+    ("phase", "changes"),
+    [("mark-control-plane", {"node": replace(API_NODE, labels={})}), ("kubelet-finalize", {"rotating": False})],
+    ids=["mark-control-plane", "kubelet-finalize"],
+)
+def test_phase_without_object_left_out(phase: str, changes: dict[str, Any]) -> None:
+    """Phases that leave no object of their own can be left out too."""
+    asked = spec(configuration={"InitConfiguration": {"skipPhases": [phase]}})
+    assert steps(kubeadm.plan_initialized(asked, observed(seen(asked, **changes)))) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "condition"),
+    [
+        pytest.param(None, "v1.35.4", "", id="none-asked"),
+        pytest.param("1.35.4", "v1.35.4", "", id="same"),
+        pytest.param("1.35.5", "v1.35.4", "version_differs", id="other-patch"),
+        pytest.param("1.35.4", "v1.34.0", "version_differs", id="other-minor"),
+        pytest.param(None, "v1.31.0", "", id="oldest"),
+        pytest.param(None, "v1.30.14", "version_too_old", id="too-old"),
+        pytest.param("1.30.14", "v1.30.14", "version_too_old", id="too-old-and-asked-for"),
+        pytest.param(None, "unknown", "version_too_old", id="no-version"),
+    ],
+)
+def test_versions(asked: str | None, found: str, condition: str) -> None:
+    """An image of another or of too old a Kubernetes is refused by both plans, with the versions in the message."""
+    node = replace(FACTS, version=found)
+    for plan, one, whole in (
+        (kubeadm.plan_initialized, spec(kubernetes_version=asked), seen(facts=node)),
+        (kubeadm.plan_joined, worker(kubernetes_version=asked), seen_worker(facts=node)),
+    ):
+        if not condition:
+            assert not plan(one, observed(whole)).actions
+            continue
+        with pytest.raises(KicError) as caught:
+            plan(one, observed(whole))
+        assert caught.value.diagnosis.id == condition
+        assert found in caught.value.diagnosis.cause
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "value", "before"),
+    [
+        pytest.param({"endpoint": "api.lab.example"}, "endpoint", "api.lab.example", "lab.kic.internal", id="endpoint"),
+        pytest.param({"pod_subnet": "10.1.0.0/16"}, "pod_subnet", "10.1.0.0/16", "10.244.0.0/16", id="pods"),
+        pytest.param({"service_subnet": "10.2.0.0/16"}, "service_subnet", "10.2.0.0/16", "10.96.0.0/16", id="services"),
+        pytest.param({"api_sans": ["b", "a"]}, "api_sans", ["a", "b"], [], id="names"),
+        pytest.param(
+            {"configuration": {"KubeletConfiguration": {"maxPods": 5}}},
+            "configuration",
+            {"KubeletConfiguration": {"maxPods": 5}},
+            {},
+            id="configuration",
+        ),
+        pytest.param({"patches": {"etcd.json": {"a": 1}}}, "patches", {"etcd.json": '{"a": 1}'}, {}, id="patches"),
+    ],
+)
+def test_drift(changes: dict[str, Any], field: str, value: Any, before: Any) -> None:
+    """A setting that kubeadm does not change later is reported as drift and leads to no step of its own."""
+    asked = spec(**changes)
+    found = seen()
+    assert kubeadm.find_drift(asked, found) == (Drift(field, value, before),)
+    if field != "endpoint":
+        plan = kubeadm.plan_initialized(asked, observed(found))
+        assert plan.drift == (Drift(field, value, before),) and not plan.actions
+
+
+@pytest.mark.parametrize(
+    ("asked", "record"),
+    [
+        pytest.param(spec(api_sans=["b", "a"]), {"asked": spec(api_sans=["a", "b"]).asked}, id="order-of-names"),
+        pytest.param(spec(schedulable=False), {"asked": spec().asked}, id="what-is-mended"),
+        pytest.param(spec(timeout=5), {"asked": spec().asked}, id="what-is-not-kept"),
+        pytest.param(spec(pod_subnet="10.1.0.0/16"), {}, id="no-record"),
+        pytest.param(spec(pod_subnet="10.1.0.0/16"), {"state": "initialized"}, id="record-without-words"),
+        pytest.param(spec(patches={"etcd.json": ""}), {"asked": {"endpoint": "lab.kic.internal"}}, id="older-record"),
+        pytest.param(worker(pod_subnet="10.1.0.0/16"), {"asked": worker().asked}, id="cluster-setting-at-a-worker"),
+    ],
+)
+def test_no_drift(asked: kubeadm.KubeadmSpec, record: dict[str, Any]) -> None:
+    """What is the same, is mended, was never recorded or is not of this node is no drift."""
+    assert kubeadm.find_drift(asked, seen(record=record)) == ()
+
+
+def test_record_survives_its_file() -> None:
+    """What a run records is, read back from JSON, no drift for the same words."""
+    asked = spec(
+        api_sans=["b", "a"],
+        configuration=[{"kind": "ClusterConfiguration", "apiServer": {"certSANs": ["x"]}}],
+        patches={"etcd.json": {"a": 1}},
+    )
+    record = json.loads(json.dumps({"asked": asked.asked}))
+    assert kubeadm.find_drift(asked, seen(record=record)) == ()
+
+
+# Plans of a worker and of a reset.
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param(seen_worker(), [], id="done"),
+        pytest.param(fresh(), ["hosts", "join"], id="fresh"),
+        pytest.param(seen_worker(stands=frozenset(("/etc/kubernetes/kubelet.conf",))), ["join"], id="no-settings"),
+        pytest.param(seen_worker(stands=frozenset(("/var/lib/kubelet/config.yaml",))), ["join"], id="no-kubeconfig"),
+        pytest.param(seen_worker(record={}), ["join"], id="interrupted"),
+        pytest.param(seen_worker(record={"state": "initialized"}), ["join"], id="was-something-else"),
+        pytest.param(seen_worker(node=None), ["join"], id="removed-from-the-api"),
+        pytest.param(seen_worker(node=None, api=False), [], id="api-does-not-answer"),
+        pytest.param(seen_worker(hosts=""), ["hosts"], id="cluster-name"),
+        pytest.param(seen_worker(cni=None), ["pod-network"], id="cni"),
+        pytest.param(seen_worker(masquerades=False), ["pod-network"], id="table"),
+        pytest.param(seen_worker(masquerades=False, pod_network=False), [], id="pod-network-of-the-user"),
+        pytest.param(seen_worker(cni=None, node=None), ["join"], id="join-comes-first"),
+        pytest.param(seen_worker(rotating=False, objects=frozenset()), [], id="what-is-of-control-planes"),
+    ],
+)
+def test_joined(found: Seen, expected: list[str]) -> None:
+    """A worker joins when it is no part of the cluster, and else only what is broken is mended."""
+    plan = kubeadm.plan_joined(worker(), observed(found))
+    assert steps(plan) == expected
+    assert plan.after == {"state": "joined", "missing": []}
+
+
+def test_joined_drift() -> None:
+    """A worker reports another endpoint than it was made with."""
+    plan = kubeadm.plan_joined(worker(endpoint="api.lab.example"), observed(seen_worker()))
+    assert plan.drift == (Drift("endpoint", "api.lab.example", "lab.kic.internal"),)
+    assert steps(plan) == ["hosts"]
+
+
+@pytest.mark.parametrize(
+    ("found", "before"),
+    [
+        pytest.param(observed(seen()), {"state": "initialized"}, id="control-plane"),
+        pytest.param(observed(seen_worker()), {"state": "joined"}, id="worker"),
+        pytest.param(observed(seen(record={})), {"state": "partial"}, id="interrupted"),
+        pytest.param(observed(fresh(cni=CNI)), {"state": "partial"}, id="only-cni"),
+        pytest.param(observed(fresh(record={"state": "joined"})), {"state": "joined"}, id="only-record"),
+    ],
+)
+def test_reset(found: kubeadm.Observed, before: dict[str, str]) -> None:
+    """Whatever is left of Kubernetes is undone."""
+    plan = kubeadm.plan_reset(found)
+    assert steps(plan) == ["reset"]
+    assert (plan.before, plan.after) == (before, {"state": "reset"})
+
+
+@pytest.mark.parametrize(
+    "found", [None, observed(None), observed(fresh())], ids=["no-node", "node-stopped", "nothing-there"]
+)
+def test_nothing_to_reset(found: kubeadm.Observed | None) -> None:
+    """Nothing is undone where nothing is."""
+    assert kubeadm.plan_reset(found) == Plan()
+
+
+# Pure functions.
+@pytest.mark.parametrize(
+    ("addresses", "hosts", "names", "expected"),
+    [
+        pytest.param(("10.0.0.2",), "10.0.0.2 lab.kic.internal\n", "10.0.0.2 lab.kic.internal\n", True, id="both"),
+        pytest.param(
+            ("10.0.0.2",), "10.0.0.2 lab.kic.internal", "::1 x\n10.0.0.2 lab.kic.internal", True, id="no-line-end"
+        ),
+        pytest.param(("10.0.0.2",), "", "10.0.0.2 lab.kic.internal\n", False, id="not-after-a-start"),
+        pytest.param(("10.0.0.2",), "10.0.0.2 lab.kic.internal\n", "", False, id="not-now"),
+        pytest.param(
+            ("10.0.0.9",), "10.0.0.2 lab.kic.internal\n", "10.0.0.2 lab.kic.internal\n", False, id="old-address"
+        ),
+        pytest.param(
+            ("10.0.0.2", "fd00::2"),
+            "10.0.0.2 lab.kic.internal\n",
+            "10.0.0.2 lab.kic.internal\n",
+            False,
+            id="one-of-two",
+        ),
+        pytest.param(
+            ("10.0.0.2", "fd00::2"),
+            "10.0.0.2 lab.kic.internal\nfd00::2 lab.kic.internal\n",
+            "10.0.0.2 lab.kic.internal\nfd00::2 lab.kic.internal\n",
+            True,
+            id="two-of-two",
+        ),
+        pytest.param(
+            ("10.0.0.2",), "10.0.0.2 old.kic.internal\n", "10.0.0.2 old.kic.internal\n", False, id="other-name"
+        ),
+    ],
+)
+def test_hosts_fit(addresses: tuple[str, ...], hosts: str, names: str, expected: bool) -> None:
+    """The cluster's name must lead to its API now and after the next start."""
+    assert kubeadm.hosts_fit(spec(), seen(hosts=hosts, names=names), addresses) is expected
+
+
+@pytest.mark.parametrize(
+    ("addresses", "own", "expected"),
+    [
+        pytest.param({"a": ("10.0.0.2",)}, "10.0.0.2", ["10.0.0.2"], id="one"),
+        pytest.param({"a": ("fd00::2", "10.0.0.2")}, "10.0.0.2", ["10.0.0.2", "fd00::2"], id="ipv4-first"),
+        pytest.param({"b": ("10.9.0.2",), "a": ("10.0.0.2",)}, "10.0.0.2", ["10.0.0.2", "10.9.0.2"], id="own-first"),
+        pytest.param({"b": ("fd09::2", "10.9.0.2")}, None, ["10.9.0.2", "fd09::2"], id="no-label"),
+        pytest.param({"a": ()}, "10.0.0.2", [], id="not-running"),
+        pytest.param({}, None, [], id="no-network"),
+    ],
+)
+def test_node_addresses(addresses: dict[str, tuple[str, ...]], own: str | None, expected: list[str]) -> None:
+    """The address that the node was made with comes first, then IPv4 before IPv6."""
+    marks = {labels.ADDRESS: own} if own else {}
+    assert kubeadm.node_addresses(container(addresses=addresses, labels=marks)) == expected
+
+
+@pytest.mark.parametrize(
+    ("bindings", "more"),
+    [
+        pytest.param([{"HostIp": "192.0.2.7", "HostPort": "6443"}], ["192.0.2.7"], id="address"),
+        pytest.param([{"HostIp": "0.0.0.0", "HostPort": "6443"}], [], id="everywhere"),
+        pytest.param([{"HostIp": "::", "HostPort": "6443"}], [], id="everywhere-ipv6"),
+        pytest.param([{"HostIp": "", "HostPort": "6443"}], [], id="not-said"),
+        pytest.param([{"HostIp": "127.0.0.1", "HostPort": "6443"}], [], id="there-already"),
+        pytest.param([{"HostIp": "192.0.2.7"}, {"HostIp": "2001:db8::7"}], ["192.0.2.7", "2001:db8::7"], id="two"),
+        pytest.param(None, [], id="not-published"),
+    ],
+)
+def test_certificate_names(bindings: list[dict[str, str]] | None, more: list[str]) -> None:
+    """The certificate has every name and address by which the API is reached, each once."""
+    raw = {"HostConfig": {"PortBindings": {"6443/tcp": bindings, "80/tcp": [{"HostIp": "198.51.100.1"}]}}}
+    asked = spec(api_sans=["api.example.org", "localhost"])
+    found = kubeadm.certificate_names(
+        asked, observed(None, container=container(raw=raw), addresses=("192.168.128.2", "fd00::2"))
+    )
+    ours = ["lab.kic.internal", CONTROL_PLANE, "192.168.128.2", "fd00::2", "127.0.0.1", "localhost", "api.example.org"]
+    assert found == ours + more
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param("[certs] Generating\n[kubeconfig] Writing\nerror: no space\n", "kubeconfig", id="last-phase"),
+        pytest.param("[wait-control-plane] Waiting\n[kubelet-check] not healthy\n", "wait-control-plane", id="a-check"),
+        pytest.param("[control-plane-check] not healthy\nerror\n", "wait-control-plane", id="only-a-check"),
+        pytest.param("[addons] Applied\n[upload-config/kubelet] no\n", "upload-config", id="part-of-a-phase"),
+        pytest.param("[WARNING X]: y\n\t[certs] indented\n", "", id="no-phase"),
+        pytest.param("said [etcd] in a line\n", "", id="inside-a-line"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_step_of(said: str, expected: str) -> None:
+    """The step that failed is the one that kubeadm named last."""
+    assert kubeadm.step_of(said) == expected
+
+
+# The resource, on an engine in memory whose nodes answer what a test prepared.
+Answer = Callable[[str, Sequence[str], bytes], CommandResult]
+
+
+def said(out: str = "", rc: int = 0, err: str = "") -> CommandResult:
+    """An answer of a node."""
+    return CommandResult((), rc, out.encode(), err.encode())
+
+
+class Fake(AbsentEngine):
+    """Holds containers; a command in one is answered by ``answers`` by what it is for, and all are remembered."""
+
+    def __init__(self, *containers: Container, looks: Sequence[Seen] = (), **answers: CommandResult) -> None:
+        super().__init__("podman", failure("engine_not_installed", engine="podman"))
+        self.held = {item.name: item for item in containers}
+        self.looks = list(looks)
+        self.answers = answers
+        self.calls: list[tuple[str, str, list[str], str]] = []
+
+    def container(self, name: str) -> Container | None:
+        return self.held.get(name)
+
+    @staticmethod
+    def purpose(command: Sequence[str]) -> str:
+        """What a command is for, in one word."""
+        if command[0] == "timeout":
+            return "init" if any("kubeadm init" in word for word in command) else "join"
+        if command[0] == "kubeadm":
+            return f"token_{command[3]}"
+        for word, name in (
+            *(
+                ("look", "look"),
+                ("ready", "ready"),
+                ("wait", "wait"),
+                (RECORD, "record"),
+                (kubeadm.HOSTS, "hosts"),
+            ),
+            *((kubeadm.PATCHES, "patches"), ("journalctl", "logs"), ("systemctl", "restart"), ("kubectl", "taint")),
+        ):
+            if word in command:
+                return name
+        return "reset" if any("kubeadm reset" in word for word in command) else "apply"
+
+    def call(
+        self,
+        arguments: Sequence[str],
+        *,
+        action: str,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        words = [word for word in arguments[1:] if word != "--interactive"]
+        node, command = words[0], words[1:]
+        purpose = self.purpose(command)
+        self.calls.append((purpose, node, command, (stdin or b"").decode()))
+        if purpose == "look":
+            found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+            parts = command[command.index("-c") + 1]
+            return said(local_line(found) * ("{local:" in parts) + api_line(found) * ("{api:" in parts))
+        if purpose == "ready" and "ready" not in self.answers:
+            node_object = {
+                "metadata": {"labels": {ROLE: ""}},
+                "spec": {"podCIDRs": ["10.244.0.0/24"]},
+                "status": {
+                    "nodeInfo": {"kubeletVersion": "v1.35.4"},
+                    "addresses": [
+                        {"type": "Hostname", "address": "x"},
+                        {"type": "InternalIP", "address": "192.168.128.2"},
+                    ],
+                },
+            }
+            return said(json.dumps(node_object))
+        return self.answers.get(purpose, said())
+
+    def done(self) -> list[str]:
+        """What was asked of the nodes, in order."""
+        return [purpose for purpose, _node, _command, _stdin in self.calls]
+
+    def stdin_of(self, purpose: str) -> str:
+        """What the only command of this purpose was told on standard input."""
+        (found,) = [stdin for one, _node, _command, stdin in self.calls if one == purpose]
+        return found
+
+
+def local_line(found: Seen) -> str:
+    """What the script prints of the node itself."""
+    local = {
+        "stands": ["", *sorted(found.stands)],
+        "version": found.facts.version,
+        "record": json.dumps(found.record) if found.record else "",
+        "hosts": found.hosts,
+        "names": found.names,
+        "cni": json.dumps(found.cni) if found.cni is not None else "",
+        "systemd_cgroup": found.facts.systemd_cgroup,
+        "cgroup_version": found.facts.cgroup_version,
+        "lowers": found.facts.lowers_oom_score,
+        "mapped": found.facts.user_namespace,
+        "rotating": found.rotating,
+        "pod_network": found.pod_network,
+        "masquerades": found.masquerades,
+    }
+    return json.dumps({"local": local}) + "\n"
+
+
+def api_line(found: Seen) -> str:
+    """What the script prints of the API."""
+    if not found.api:
+        return json.dumps({"api": {"error": found.api_error}}) + "\n"
+    node = None
+    if found.node is not None:
+        taints = [dict(zip(("key", "effect"), item.split(":"))) for item in found.node.taints]
+        ready = "True" if found.node.ready else "False"
+        node = {**vars(found.node), "ready": ready, "taints": taints, "pod_cidrs": list(found.node.pod_cidrs)}
+    api = {"error": "", "objects": sorted(found.objects), "changes": dict(found.changes), "node": node}
+    return json.dumps({"api": api}) + "\n"
+
+
+def kubeadm_documents(text: str) -> dict[str, Any]:
+    """The documents that kubeadm was given, by kind."""
+    return {item["kind"]: item for item in yaml.safe_load_all(text)}
+
+
+def test_nothing_to_do_costs_one_look() -> None:
+    """A control plane that is done is looked at once and nothing else is asked of it."""
+    engine = Fake(container(), looks=[seen()])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False).result(diff=True)
+    assert engine.done() == ["look"]
+    assert found["changed"] is False and found["steps"] == [] and found["drift"] == []
+    assert found["node_status"] == {
+        "name": CONTROL_PLANE,
+        "ready": True,
+        "version": "v1.35.4",
+        "address": "192.168.128.2",
+        "roles": ["control-plane"],
+        "pod_cidrs": ["10.244.0.0/24"],
+    }
+    assert found["diff"]["before"] == found["diff"]["after"]
+
+
+def test_init_of_a_fresh_node() -> None:
+    """A fresh node gets its names, one run of kubeadm with all phases, its manifests and the record, then is Ready."""
+    asked = spec(manifests=[MANIFEST], patches={"etcd.json": {"a": 1}}, api_sans=["api.example.org"])
+    engine = Fake(container(), looks=[fresh()])
+    found = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
+    assert engine.done() == ["look", "hosts", "patches", "init", "apply", "record", "ready"]
+    assert engine.stdin_of("hosts") == HOSTS
+    assert json.loads(engine.stdin_of("patches")) == {"etcd.json": '{"a": 1}'}
+    documents = kubeadm_documents(engine.stdin_of("init"))
+    assert documents["InitConfiguration"]["skipPhases"] == ["preflight", "upload-certs", "show-join-command"]
+    assert documents["InitConfiguration"]["patches"] == {"directory": "/var/lib/nodeforge.kic/patches"}
+    assert "api.example.org" in documents["ClusterConfiguration"]["apiServer"]["certSANs"]
+    assert json.loads(engine.stdin_of("apply")) == [MANIFEST]
+    record = json.loads(engine.stdin_of("record"))
+    assert record == {"version": 1, "state": "initialized", "asked": asked.asked}
+    assert found.plan.changed and found.node["ready"] is True and found.node["roles"] == ["control-plane"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "left", "waits"),
+    [
+        pytest.param({"objects": frozenset(OBJECTS) - {"Deployment/coredns"}}, ["addon/coredns"], False, id="addon"),
+        pytest.param({"rotating": False}, ["kubelet-finalize"], True, id="needs-the-control-plane"),
+        pytest.param(
+            {"stands": frozenset((*AUTHORITIES, *FILES)) - {f"{MANIFESTS}etcd.yaml"}}, ["etcd"], True, id="file"
+        ),
+    ],
+)
+def test_init_goes_on(changes: dict[str, Any], left: list[str], waits: bool) -> None:
+    """Only the phases that are missing are run; the control plane is waited for where one of them touches it."""
+    engine = Fake(container(), looks=[seen(**changes)])
+    kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    skipped = kubeadm_documents(engine.stdin_of("init"))["InitConfiguration"]["skipPhases"]
+    phases = {
+        *("certs", "kubeconfig", "etcd", "control-plane", "kubelet-start", "upload-config", "mark-control-plane"),
+        *("bootstrap-token", "kubelet-finalize", "addon/coredns", "addon/kube-proxy"),
+    }
+    assert phases - set(skipped) == set(left)
+    assert ("wait-control-plane" not in skipped) is waits
+
+
+def test_pod_network_is_begun_anew() -> None:
+    """A broken pod network is begun anew and waited for, without a run of kubeadm."""
+    engine = Fake(container(), looks=[seen(cni=None)])
+    kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert engine.done() == ["look", "record", "restart", "wait", "ready"]
+    assert ("systemctl", "restart", "kic-pod-network.service") in [
+        tuple(command) for _p, _n, command, _s in engine.calls
+    ]
+
+
+@pytest.mark.parametrize(("schedulable", "word"), [(True, f"{TAINT}-"), (False, TAINT)], ids=["taken-off", "put-on"])
+def test_taint_is_changed(schedulable: bool, word: str) -> None:
+    """The taint is taken off or put on without a run of kubeadm."""
+    node = replace(API_NODE, taints=(TAINT,) if schedulable else ())
+    engine = Fake(container(), looks=[seen(node=node)])
+    kubeadm.converge_kubeadm(spec(schedulable=schedulable), engine, check_mode=False)
+    (command,) = [command for purpose, _n, command, _s in engine.calls if purpose == "taint"]
+    assert command[-4:] == ["taint", "node", CONTROL_PLANE, word]
+    assert "init" not in engine.done()
+
+
+JOIN_COMMAND = f"kubeadm join lab.kic.internal:6443 --token {TOKEN} --discovery-token-ca-cert-hash sha256:0123 \n"
+WORKER_CONTAINER = container(WORKER, "192.168.128.3")
+
+
+def test_join() -> None:
+    """A worker joins with a token made for it, which goes by standard input only and is ended after it."""
+    engine = Fake(container(), WORKER_CONTAINER, looks=[fresh()], token_create=said(JOIN_COMMAND))
+    kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    assert engine.done() == ["look", "look", "hosts", "token_create", "join", "token_delete", "record", "ready"]
+    nodes = {purpose: node for purpose, node, _command, _stdin in engine.calls}
+    assert nodes["token_create"] == nodes["token_delete"] == nodes["ready"] == CONTROL_PLANE
+    assert nodes["join"] == nodes["hosts"] == nodes["record"] == WORKER
+    document = kubeadm_documents(engine.stdin_of("join"))["JoinConfiguration"]
+    assert document["discovery"]["bootstrapToken"]["token"] == TOKEN
+    assert document["nodeRegistration"]["kubeletExtraArgs"] == [{"name": "node-ip", "value": "192.168.128.3"}]
+    assert engine.stdin_of("hosts") == HOSTS
+    for purpose, _node, command, stdin in engine.calls:
+        assert TOKEN not in " ".join(command)
+        assert purpose == "join" or TOKEN not in stdin
+
+
+@pytest.mark.parametrize(
+    "out", ["", "token created\n", f"{TOKEN}\n"], ids=["nothing", "other-words", "a-token-without-its-command"]
+)
+def test_no_token_for_a_join(out: str) -> None:
+    """A control plane that gives no token is a failed join with its words, and nothing is joined or recorded."""
+    engine = Fake(
+        container(), WORKER_CONTAINER, looks=[fresh()], token_create=said(out, err="the API is slow\n"), logs=said("x")
+    )
+    with pytest.raises(KicError) as caught:
+        kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    found = caught.value.diagnosis
+    assert found.id == "step_failed"
+    assert found.cause == f"step join failed on {WORKER}: kubeadm made no token."
+    assert found.output == "the API is slow"
+    assert f"exec {WORKER} " in found.fix and TOKEN not in str(caught.value)
+    assert engine.done()[-1] == "token_create"
+
+
+def test_failed_join_hides_the_token() -> None:
+    """A join that fails names its step, hides the token and still ends it."""
+    engine = Fake(
+        container(),
+        WORKER_CONTAINER,
+        looks=[fresh()],
+        token_create=said(JOIN_COMMAND),
+        join=said(f"[discovery] failed with {TOKEN}\n", rc=1),
+        logs=said("kubelet is sad\n"),
+    )
+    with pytest.raises(KicError) as caught:
+        kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    found = caught.value.diagnosis
+    assert found.id == "step_failed"
+    assert found.cause == f"step discovery failed on {WORKER}: kubeadm join ended with exit code 1."
+    assert "failed with (token)" in found.output and "kubelet is sad" in found.output
+    assert TOKEN not in str(caught.value)
+    assert "token_delete" in engine.done() and "record" not in engine.done()
+
+
+@pytest.mark.parametrize(
+    ("answers", "cause"),
+    [
+        pytest.param(
+            {"init": said("[certs] x\n[wait-control-plane] y\n", rc=1)},
+            "step wait-control-plane failed on lab-control-plane-1: kubeadm init ended with exit code 1.",
+            id="phase",
+        ),
+        pytest.param(
+            {"init": said("", rc=TIMED_OUT)},
+            "step init failed on lab-control-plane-1: it did not end within 240 seconds.",
+            id="time",
+        ),
+        pytest.param(
+            {"hosts": said("", rc=1, err="read-only")},
+            "step hosts failed on lab-control-plane-1: bash ended with exit code 1.",
+            id="hosts",
+        ),
+        pytest.param(
+            {"apply": said("manifest-storage: no such kind\n", rc=1)},
+            "step manifest-storage failed on lab-control-plane-1: kubectl apply ended with exit code 1.",
+            id="manifest",
+        ),
+        pytest.param(
+            {"ready": said("timed out\n", rc=1)},
+            "step ready failed on lab-control-plane-1: the node was not Ready within 180 seconds.",
+            id="ready",
+        ),
+    ],
+)
+def test_failed_step(answers: dict[str, CommandResult], cause: str) -> None:
+    """A step that fails is named with the node and the reason, and what the node said comes with it."""
+    engine = Fake(container(), looks=[fresh()], **answers)
+    with pytest.raises(KicError) as caught:
+        kubeadm.converge_kubeadm(spec(manifests=[MANIFEST]), engine, check_mode=False)
+    assert caught.value.diagnosis.id == "step_failed"
+    assert caught.value.diagnosis.cause == cause
+    words = next(iter(answers.values())).words
+    assert words in caught.value.diagnosis.output
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "condition"),
+    [
+        pytest.param([], spec(), "node_missing", id="missing"),
+        pytest.param([container(status="exited")], spec(), "node_not_running", id="stopped"),
+        pytest.param([container(labels={labels.CLUSTER: "other"})], spec(), "other_cluster", id="other-cluster"),
+        pytest.param([container(labels={})], spec(), "other_cluster", id="foreign"),
+        pytest.param([container(addresses={})], spec(), "node_without_address", id="no-address"),
+        pytest.param([WORKER_CONTAINER], worker(), "node_missing", id="no-control-plane"),
+        pytest.param([WORKER_CONTAINER, container(addresses={})], worker(), "node_without_address", id="its-address"),
+        pytest.param([container(labels={})], spec(state="reset"), "other_cluster", id="foreign-is-not-reset"),
+    ],
+)
+def test_node_that_can_not_be_used(held: list[Container], asked: kubeadm.KubeadmSpec, condition: str) -> None:
+    """A node that is not there, does not run or is not of the cluster is refused, and nothing is run in it."""
+    engine = Fake(*held, looks=[seen()])
+    with pytest.raises(KicError) as caught:
+        kubeadm.converge_kubeadm(asked, engine, check_mode=False)
+    assert caught.value.diagnosis.id == condition
+    assert engine.calls == []
+
+
+@pytest.mark.parametrize(
+    ("held", "word"),
+    [([], "does not exist"), ([container(status="exited")], "does not run")],
+    ids=["missing", "stopped"],
+)
+def test_check_mode_before_there_is_a_node(held: list[Container], word: str) -> None:
+    """In check mode the plan for a node that is still to come is that of a new one, and a warning says so."""
+    engine = Fake(*held)
+    found = kubeadm.converge_kubeadm(spec(manifests=[MANIFEST]), engine, check_mode=True)
+    assert steps(found.plan) == ["hosts", *LOCAL_STEPS, *API_STEPS, "manifest-storage"]
+    assert len(found.warnings) == 1 and f"the node {CONTROL_PLANE} {word}" in found.warnings[0]
+    joined = kubeadm.converge_kubeadm(worker(), Fake(), check_mode=True)
+    assert steps(joined.plan) == ["hosts", "join"]
+
+
+def test_check_mode_only_looks() -> None:
+    """In check mode a node is looked at and nothing is run in it."""
+    engine = Fake(container(), looks=[fresh()])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=True)
+    assert found.plan.changed and engine.done() == ["look"]
+
+
+def test_drift_is_warned_of() -> None:
+    """Settings that take effect in a new cluster only are a warning and no change."""
+    engine = Fake(container(), looks=[seen()])
+    found = kubeadm.converge_kubeadm(spec(pod_subnet="10.1.0.0/16"), engine, check_mode=False)
+    assert not found.plan.changed
+    assert len(found.warnings) == 1
+    assert "pod_subnet is '10.244.0.0/16', asked for was '10.1.0.0/16'" in found.warnings[0]
+    (drift,) = found.result(diff=False)["drift"]
+    assert drift == {"field": "pod_subnet", "asked": "10.1.0.0/16", "found": "10.244.0.0/16"}
+
+
+def test_reset_runs_once() -> None:
+    """A reset is one command in the node, and none where nothing is left or the node is gone."""
+    engine = Fake(container(), looks=[seen()])
+    found = kubeadm.converge_kubeadm(spec(state="reset"), engine, check_mode=False)
+    assert engine.done() == ["look", "reset"] and found.node == {}
+    for other in (Fake(container(), looks=[fresh()]), Fake(container(status="exited")), Fake()):
+        again = kubeadm.converge_kubeadm(spec(state="reset"), other, check_mode=False)
+        assert not again.plan.changed and "reset" not in other.done() and again.warnings == ()
+
+
+def test_failed_reset() -> None:
+    """A reset that fails says so with kubeadm's words."""
+    engine = Fake(container(), looks=[seen()], reset=said("can not unmount\n", rc=1))
+    with pytest.raises(KicError, match="kubeadm reset ended with exit code 1") as caught:
+        kubeadm.converge_kubeadm(spec(state="reset"), engine, check_mode=False)
+    assert caught.value.diagnosis.output == "can not unmount"
+
+
+def test_a_node_that_just_started_is_waited_for() -> None:
+    """The API of a node that is done and just started is waited for, and what it then shows is planned from."""
+    starting = seen(api=False, api_error="refused", objects=frozenset(), node=None, masquerades=False)
+    engine = Fake(container(), looks=[starting, seen()])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert engine.done() == ["look", "wait", "look"] and not found.plan.changed
+
+
+def test_a_node_that_is_not_ready_yet_is_waited_for() -> None:
+    """A node at which everything stands and that is not Ready yet is waited for, without a step."""
+    engine = Fake(container(), looks=[seen(node=replace(API_NODE, ready=False, why="starting")), seen()])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert engine.done() == ["look", "ready", "look"] and not found.plan.changed
+    assert found.node["ready"] is True

@@ -1,0 +1,254 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The nodes of a cluster from the variables of the role, and what is said of variables that can not be."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.layout import NODE_OPTIONS, layout
+
+ROOT = Path(__file__).resolve().parents[3]
+GIVEN: dict[str, Any] = {
+    "name": "lab",
+    "control_planes": 1,
+    "workers": 0,
+    "kubernetes_version": None,
+    "pod_subnet": "10.244.0.0/16",
+    "service_subnet": "10.96.0.0/16",
+    "network": {},
+    "node": {},
+    "api_address": "127.0.0.1",
+    "api_port": None,
+    "api_sans": [],
+    "configuration": {},
+    "patches": {},
+    "timeout": 600,
+    "engine_facts": {},
+}
+FACTS = {"version": "4.3.1", "cpus": 4, "memory": 8 << 30}
+ENV = {"KUBECONFIG": "/etc/kubernetes/admin.conf"}
+API = {"port": 6443, "protocol": "tcp", "address": "127.0.0.1"}
+
+
+def test_one_node() -> None:
+    """The defaults are one control plane that publishes the API on a port to be chosen."""
+    assert layout(GIVEN) == {
+        "nodes": [{"name": "lab-control-plane-1", "role": "control-plane", "publish": [API], "env": ENV}],
+        "control_plane": "lab-control-plane-1",
+        "workers": [],
+        "avoid": ["10.244.0.0/16", "10.96.0.0/16"],
+    }
+
+
+def test_workers() -> None:
+    """Workers are numbered from one and publish nothing; the user's ports lead to the control plane."""
+    web = {"port": 80, "host_port": 8080}
+    found = layout({**GIVEN, "workers": 2, "node": {"publish": [web]}})
+    assert found["nodes"] == [
+        {"name": "lab-control-plane-1", "role": "control-plane", "publish": [API, web], "env": ENV},
+        {"name": "lab-worker-1", "role": "worker", "publish": [], "env": {}},
+        {"name": "lab-worker-2", "role": "worker", "publish": [], "env": {}},
+    ]
+    assert found["workers"] == ["lab-worker-1", "lab-worker-2"]
+
+
+def test_environment() -> None:
+    """The user's variables are on every node, and on the control plane beside or instead of ours."""
+    first, second = layout({**GIVEN, "workers": 1, "node": {"env": {"A": "1"}}})["nodes"]
+    assert (first["env"], second["env"]) == ({**ENV, "A": "1"}, {"A": "1"})
+    (only,) = layout({**GIVEN, "node": {"env": {"KUBECONFIG": "/x"}}})["nodes"]
+    assert only["env"] == {"KUBECONFIG": "/x"}
+
+
+def test_dual_stack_ranges_are_avoided() -> None:
+    """The cluster's network must stay clear of every range of pods and services."""
+    given = {**GIVEN, "pod_subnet": "10.244.0.0/16,fd00:1::/56", "service_subnet": "10.96.0.0/16,fd00:2::/112"}
+    assert layout(given)["avoid"] == ["10.244.0.0/16", "fd00:1::/56", "10.96.0.0/16", "fd00:2::/112"]
+
+
+def test_api_is_published_where_it_was_asked_for() -> None:
+    """Address and port of the API are those of the variables, numbers or text."""
+    given = {**GIVEN, "api_address": "192.0.2.7", "api_port": "16443"}
+    (node,) = layout(given)["nodes"]
+    assert node["publish"] == [{"port": 6443, "protocol": "tcp", "address": "192.0.2.7", "host_port": 16443}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"workers": "3"}, id="number-as-text"),
+        pytest.param({"workers": 99}, id="most-workers"),
+        pytest.param({"name": "l" * (63 - len("-control-plane-1"))}, id="longest-name"),
+        pytest.param({"kubernetes_version": "1.35.4"}, id="version"),
+        pytest.param(
+            {"network": {"subnet": "192.168.200.0/24", "gateway": "192.168.200.1", "subnet6": "fd00:9::/64"}},
+            id="network",
+        ),
+        pytest.param({"network": {"subnet6": "none"}}, id="no-ipv6"),
+        pytest.param({"network": None, "node": None}, id="null"),
+        pytest.param({"api_address": "::1", "api_port": 65535}, id="api-on-ipv6"),
+        pytest.param({"node": {"memory": "2g", "cpus": 4}, "engine_facts": FACTS}, id="node-fits"),
+        pytest.param({"node": {"memory": "64g", "cpus": 64}}, id="machine-not-known"),
+        pytest.param(
+            {"node": {"cpus": 64}, "engine_facts": {**FACTS, "version": "0", "cpus": 1, "memory": 1}},
+            id="no-engine-yet",
+        ),
+        pytest.param({"configuration": [{"kind": "KubeletConfiguration", "maxPods": 50}]}, id="documents"),
+        pytest.param({"patches": {"etcd.json": {"a": 1}}}, id="patches"),
+    ],
+)
+def test_taken(changes: dict[str, Any]) -> None:
+    """What is possible is taken."""
+    found = layout({**GIVEN, **changes})
+    assert len(found["nodes"]) == 1 + int(changes.get("workers", 0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable", "said"),
+    [
+        pytest.param({"name": ""}, "name", "is empty", id="name-empty"),
+        pytest.param({"name": "Lab"}, "name", "'Lab' is not a host name", id="name-upper-case"),
+        pytest.param({"name": "a_b"}, "name", "'a_b' is not a host name", id="name-underscore"),
+        pytest.param({"name": "../x"}, "name", "'../x' is not a name", id="name-path"),
+        pytest.param({"name": "l" * 48}, "name", "64 characters, at most 63", id="name-long"),
+        pytest.param({"name": 7.5}, "name", "'7.5' is not a host name", id="name-number"),
+        pytest.param(
+            {"control_planes": 3},
+            "control_planes",
+            "3 control planes are more than this release makes",
+            id="control-planes",
+        ),
+        pytest.param({"control_planes": 0}, "control_planes", "0 is no number from 1 to 99", id="no-control-plane"),
+        pytest.param({"control_planes": "one"}, "control_planes", "'one' is no number", id="control-planes-word"),
+        pytest.param({"workers": -1}, "workers", "-1 is no number from 0 to 99", id="workers-negative"),
+        pytest.param({"workers": 100}, "workers", "100 is no number from 0 to 99", id="workers-many"),
+        pytest.param({"workers": "two"}, "workers", "'two' is no number", id="workers-word"),
+        pytest.param({"workers": None}, "workers", "None is no number", id="workers-null"),
+        pytest.param({"kubernetes_version": "1.35"}, "kubernetes_version", "'v1.35' is no version", id="version"),
+        pytest.param({"pod_subnet": "10.244.0.0"}, "pod_subnet", "'10.244.0.0' is no CIDR", id="pods"),
+        pytest.param(
+            {"pod_subnet": "10.96.0.0/12"}, "pod_subnet", "overlaps the service range", id="pods-and-services"
+        ),
+        pytest.param({"service_subnet": "10.96.0.1/16"}, "service_subnet", "has host bits set", id="services"),
+        pytest.param({"timeout": 0}, "timeout", "is no time", id="timeout"),
+        pytest.param(
+            {"timeout": "soon"},
+            "timeout",
+            "'soon' is no number",
+            id="timeout-word",
+        ),
+        pytest.param({"configuration": "x"}, "configuration", "is neither a mapping of kinds", id="configuration"),
+        pytest.param({"configuration": {"Pod": {}}}, "configuration", "'Pod' is no kind", id="configuration-kind"),
+        pytest.param({"patches": {"x.txt": ""}}, "patches", "'x.txt' is no name that kubeadm reads", id="patches"),
+        pytest.param({"patches": "x"}, "patches", "is no mapping", id="patches-are-text"),
+        pytest.param({"patches": ["etcd.json"]}, "patches", "is no mapping", id="patches-are-a-list"),
+        pytest.param({"network": {"subnet": "192.168.0.1"}}, "network.subnet", "is no CIDR", id="subnet"),
+        pytest.param({"network": {"subnet": "fd00::/64"}}, "network.subnet", "is not IPv4", id="subnet-version"),
+        pytest.param({"network": {"subnet6": "10.0.0.0/24"}}, "network.subnet6", "is not IPv6", id="subnet6-version"),
+        pytest.param(
+            {"network": {"subnet": "10.244.7.0/24"}},
+            "network.subnet",
+            "10.244.0.0/16, which is kic_cluster_pod_subnet",
+            id="in-the-pods",
+        ),
+        pytest.param(
+            {"network": {"subnet": "10.0.0.0/8"}, "pod_subnet": "172.16.0.0/16"},
+            "network.subnet",
+            "10.96.0.0/16, which is kic_cluster_service_subnet",
+            id="around-the-services",
+        ),
+        pytest.param(
+            {"network": {"subnet6": "fd00:1::/64"}, "pod_subnet": "10.244.0.0/16,fd00:1::/56"},
+            "network.subnet6",
+            "overlaps fd00:1::/56",
+            id="ipv6-in-the-pods",
+        ),
+        pytest.param(
+            {"network": {"subnet": "192.168.200.0/24", "gateway": "192.168.201.1"}},
+            "network.gateway",
+            "is outside",
+            id="gateway",
+        ),
+        pytest.param(
+            {"network": {"subnet": "192.168.200.0/24", "gateway": "x"}},
+            "network.gateway",
+            "'x' is no IP address",
+            id="gateway-word",
+        ),
+        pytest.param({"api_address": "localhost"}, "api_address", "'localhost' is no IP address", id="api-address"),
+        pytest.param({"api_port": 0}, "api_port", "0 is no port", id="api-port-zero"),
+        pytest.param({"api_port": 65536}, "api_port", "65536 is no port", id="api-port-high"),
+        pytest.param({"api_port": "https"}, "api_port", "'https' is no port", id="api-port-word"),
+        pytest.param({"node": "x"}, "node", "is no mapping of options", id="node-is-text"),
+        pytest.param({"node": ["memory"]}, "node", "is no mapping of options", id="node-is-a-list"),
+        pytest.param({"node": {"env": "x"}}, "node.env", "is no mapping", id="env-is-text"),
+        pytest.param({"node": {"env": ["A=1"]}}, "node.env", "is no mapping", id="env-is-a-list"),
+        pytest.param({"node": {"publish": 5}}, "node.publish", "is no list", id="publish-is-a-number"),
+        pytest.param({"node": {"publish": {"port": 80}}}, "node.publish", "is no list", id="publish-is-a-mapping"),
+        pytest.param({"node": {"cpus": "two"}}, "node.cpus", "'two' is no number", id="cpus-word"),
+        pytest.param(
+            {"node": {"cpus": "two"}, "engine_facts": FACTS}, "node.cpus", "'two' is no number", id="cpus-word-on-4"
+        ),
+        pytest.param({"node": {"name": "x"}}, "node.name", "is set by the role for each node", id="node-name"),
+        pytest.param({"node": {"image": "x"}}, "node.image", "is set by the role for each node", id="node-image"),
+        pytest.param({"node": {"memry": "2g"}}, "node.memry", "is no option of kic_node", id="node-unknown"),
+        pytest.param({"node": {"memory": "lots"}}, "node.memory", "'lots' is no size", id="memory-word"),
+        pytest.param({"node": {"memory": "1g"}}, "node.memory", "1g is less than the 1700 MB", id="memory-little"),
+        pytest.param(
+            {"node": {"memory": "9g"}, "engine_facts": FACTS}, "node.memory", "more than the 8192 MiB", id="memory-much"
+        ),
+        pytest.param(
+            {"node": {"cpus": 5}, "engine_facts": FACTS}, "node.cpus", "5 is more than the 4 processors", id="cpus"
+        ),
+        pytest.param(
+            {"engine_facts": {**FACTS, "memory": 1 << 30}},
+            "node.memory",
+            "this machine has 1024 MiB",
+            id="machine-too-small",
+        ),
+    ],
+)
+def test_refused(changes: dict[str, Any], variable: str, said: str) -> None:
+    """A variable that can not be is named as the user wrote it, with what is wrong and a fix, and nothing else."""
+    with pytest.raises(KicError) as caught:
+        layout({**GIVEN, **changes})
+    found = caught.value.diagnosis
+    assert found.id == "invalid_option"
+    assert found.cause.startswith(f"kic_cluster_{variable}: ")
+    assert said in found.cause
+    assert found.cause.count(f"kic_cluster_{variable}") == 1
+    assert found.cause.endswith(".") and not found.cause.endswith("..")
+    assert found.fix and found.output == ""
+
+
+def test_least_memory_is_kubeadms() -> None:
+    """1700 MB is enough and a byte less is not, as kubeadm counts."""
+    assert layout({**GIVEN, "node": {"memory": "1700000000"}})["nodes"]
+    with pytest.raises(KicError):
+        layout({**GIVEN, "node": {"memory": "1699999999"}})
+
+
+def test_every_option_of_a_node_has_its_place() -> None:
+    """Each option of the module kic_node is either for the user to set for all nodes or set by the role."""
+    source = (ROOT / "plugins/modules/kic_node.py").read_text(encoding="utf-8")
+    (text,) = [
+        ast.literal_eval(item.value)
+        for item in ast.parse(source).body
+        if isinstance(item, ast.Assign)
+        and isinstance(item.targets[0], ast.Name)
+        and item.targets[0].id == "DOCUMENTATION"
+    ]
+    options = set(yaml.safe_load(text)["options"])
+    assert options >= NODE_OPTIONS
+    for option in sorted(options - NODE_OPTIONS - {"command", "wait"}):
+        with pytest.raises(KicError, match="is set by the role"):
+            layout({**GIVEN, "node": {option: "x"}})

@@ -1,0 +1,247 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One look at a node: what is asked of whom, and what is understood of the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import look
+
+LOCAL: dict[str, Any] = {
+    "stands": ["/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"],
+    "version": "v1.35.4",
+    "record": '{"state": "initialized"}',
+    "hosts": "192.168.128.2 lab.kic.internal\n",
+    "names": "127.0.0.1 localhost\n",
+    "cni": '{"plugins": []}',
+    "systemd_cgroup": True,
+    "cgroup_version": 2,
+    "lowers": True,
+    "mapped": False,
+    "rotating": True,
+    "pod_network": True,
+    "masquerades": False,
+}
+NODE: dict[str, Any] = {
+    "name": "lab-worker-1",
+    "labels": {"node-role.kubernetes.io/worker": "", "node-role.kubernetes.io/edge": "", "zone": "a"},
+    "taints": [{"key": "a", "value": "x", "effect": "NoSchedule"}, {"key": "b", "effect": "NoExecute"}],
+    "pod_cidrs": ["10.244.1.0/24", "fd00:0:0:1::/64"],
+    "version": "v1.35.4",
+    "ready": "True",
+    "why": "kubelet is posting ready status",
+    "address": "192.168.128.3",
+}
+API: dict[str, Any] = {
+    "error": "",
+    "objects": ["ConfigMap/coredns", "Node/lab-worker-1"],
+    "changes": {"storage": "x unchanged\n"},
+    "node": NODE,
+}
+
+
+def output(local: dict[str, Any] | None = None, api: dict[str, Any] | None = None) -> str:
+    """What the scripts print, but for the fields that are given."""
+    return f"{json.dumps({'local': {**LOCAL, **(local or {})}})}\n{json.dumps({'api': {**API, **(api or {})}})}\n"
+
+
+def test_decode() -> None:
+    """What the scripts print is taken over field by field."""
+    found = look.decode(output(), "lab-worker-1")
+    assert (found.facts.version, found.facts.cgroup_version, found.facts.systemd_cgroup) == ("v1.35.4", 2, True)
+    assert (found.facts.lowers_oom_score, found.facts.user_namespace) == (True, False)
+    assert found.stands == {"/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"}
+    assert found.record == {"state": "initialized"}
+    assert (found.hosts, found.names) == (LOCAL["hosts"], LOCAL["names"])
+    assert found.cni == {"plugins": []}
+    assert (found.rotating, found.pod_network, found.masquerades) == (True, True, False)
+    assert found.api and found.api_error == ""
+    assert found.objects == {"ConfigMap/coredns", "Node/lab-worker-1"}
+    assert found.changes == {"storage": "x unchanged\n"}
+    assert found.node is not None
+    assert found.node.ready is True
+    assert found.node.taints == ("a:NoSchedule", "b:NoExecute")
+    assert found.node.pod_cidrs == ("10.244.1.0/24", "fd00:0:0:1::/64")
+
+
+def test_node_for_a_person() -> None:
+    """A task returns a node's roles by their names, and no other labels."""
+    node = look.decode(output(), "lab-worker-1").node
+    assert node is not None
+    assert node.as_dict() == {
+        "name": "lab-worker-1",
+        "ready": True,
+        "version": "v1.35.4",
+        "address": "192.168.128.3",
+        "roles": ["edge", "worker"],
+        "pod_cidrs": ["10.244.1.0/24", "fd00:0:0:1::/64"],
+    }
+
+
+@pytest.mark.parametrize("ready", ["False", "Unknown"])
+def test_only_true_is_ready(ready: str) -> None:
+    """A node is Ready when the API says True, not when it says anything."""
+    node = look.decode(output(api={"node": {**NODE, "ready": ready}}), "lab-worker-1").node
+    assert node is not None
+    assert node.ready is False
+
+
+@pytest.mark.parametrize("error", ["no administrator configuration", "connection refused"])
+def test_api_that_does_not_answer(error: str) -> None:
+    """An API that does not answer leaves no objects, no changes and no node, and its error is kept."""
+    text = f"{json.dumps({'local': LOCAL})}\n{json.dumps({'api': {'error': error}})}\n"
+    found = look.decode(text, "lab-worker-1")
+    assert (found.api, found.api_error) == (False, error)
+    assert (found.objects, found.changes, found.node) == (frozenset(), {}, None)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        pytest.param("record", "", {}, id="no-record"),
+        pytest.param("record", '{"state": "initi', {}, id="record-cut-off"),
+        pytest.param("record", "[1]", {}, id="record-is-a-list"),
+        pytest.param("cni", "", None, id="no-cni"),
+        pytest.param("cni", "{", None, id="cni-cut-off"),
+        pytest.param("cni", '"text"', None, id="cni-is-text"),
+    ],
+)
+def test_files_that_are_no_json(field: str, text: str, expected: Any) -> None:
+    """A file in the node that is missing or broken is like none, not an error of the look."""
+    assert getattr(look.decode(output(local={field: text}), "n"), field) == expected
+
+
+def test_no_file_stands() -> None:
+    """The empty line that the script prints for no file is no file."""
+    assert look.decode(output(local={"stands": [""]}), "n").stands == frozenset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("bash: jq: command not found\n", id="words"),
+        pytest.param(output() + "Killed\n", id="words-after-it"),
+        pytest.param(output()[:40], id="cut-off"),
+        pytest.param(json.dumps({"local": LOCAL}) + "\n", id="without-api"),
+        pytest.param(json.dumps({"api": API}) + "\n", id="without-local"),
+        pytest.param(output() + '{"more": 1}\n', id="more"),
+        pytest.param(output() + "\n\n", id="empty-line"),
+        pytest.param("5\n", id="number"),
+        pytest.param("null\n", id="null"),
+        pytest.param(output() + "null\n", id="null-after-it"),
+        pytest.param('{"local": {}, "api": {}}\n', id="empty-parts"),
+        pytest.param('{"local": null, "api": null}\n', id="null-parts"),
+        pytest.param('{"local": 5, "api": []}\n', id="parts-of-another-kind"),
+        pytest.param(json.dumps({"local": LOCAL, "api": {}}) + "\n", id="empty-api"),
+        pytest.param(output(local={"stands": None}), id="stands-are-null"),
+        pytest.param(output(api={"node": {"name": "lab-worker-1"}}), id="half-a-node"),
+        pytest.param(output(api={"node": "lab-worker-1"}), id="node-is-text"),
+    ],
+)
+def test_output_that_gives_no_sense(text: str) -> None:
+    """Broken output is one clear error with the node's name and the words that came."""
+    with pytest.raises(KicError) as caught:
+        look.decode(text, "lab-worker-1")
+    assert caught.value.diagnosis.id == "node_unreadable"
+    assert "lab-worker-1" in caught.value.diagnosis.cause
+    assert caught.value.diagnosis.output == text.strip()
+
+
+def test_image_without_kubernetes() -> None:
+    """An image that holds no Kubernetes is told as such."""
+    with pytest.raises(KicError) as caught:
+        look.decode(output(local={"version": ""}), "lab-worker-1")
+    assert caught.value.diagnosis.id == "no_kubernetes"
+
+
+def cni(*ranges: str, plugins: tuple[str, ...] = ("ptp", "portmap")) -> dict[str, Any]:
+    """A CNI configuration that gives out ``ranges``."""
+    found: list[dict[str, Any]] = [{"type": name} for name in plugins]
+    for item in found:
+        if item["type"] == "ptp":
+            item["ipam"] = {"ranges": [[{"subnet": subnet}] for subnet in ranges]}
+    return {"plugins": found}
+
+
+@pytest.mark.parametrize(
+    ("found", "pod_cidrs", "expected"),
+    [
+        pytest.param(cni("10.244.0.0/24"), ["10.244.0.0/24"], True, id="fits"),
+        pytest.param(cni("fd00::/64", "10.244.0.0/24"), ["10.244.0.0/24", "fd00::/64"], True, id="other-order"),
+        pytest.param(cni("10.244.1.0/24"), ["10.244.0.0/24"], False, id="other-range"),
+        pytest.param(cni("10.244.0.0/24"), ["10.244.0.0/24", "fd00::/64"], False, id="one-of-two"),
+        pytest.param(cni("10.244.0.0/24", "fd00::/64"), ["10.244.0.0/24"], False, id="one-too-many"),
+        pytest.param(cni("10.244.0.0/24", plugins=("ptp",)), ["10.244.0.0/24"], False, id="without-portmap"),
+        pytest.param(cni("10.244.0.0/24", plugins=("bridge", "portmap")), ["10.244.0.0/24"], False, id="other-plugin"),
+        pytest.param(None, ["10.244.0.0/24"], False, id="missing"),
+        pytest.param({}, ["10.244.0.0/24"], False, id="empty"),
+        pytest.param({"plugins": None}, ["10.244.0.0/24"], False, id="plugins-are-null"),
+        pytest.param({"plugins": ["ptp"]}, ["10.244.0.0/24"], False, id="plugins-are-text"),
+        pytest.param({"plugins": [{"type": "ptp"}, {"type": "portmap"}]}, ["10.244.0.0/24"], False, id="no-ipam"),
+    ],
+)
+def test_pod_network_fits(found: dict[str, Any] | None, pod_cidrs: list[str], expected: bool) -> None:
+    """The CNI configuration fits when it gives out the node's very ranges with the plug-ins that are needed."""
+    assert look.pod_network_fits(found, pod_cidrs) is expected
+
+
+class Fake(AbsentEngine):
+    """Prints the line of each script that it is asked to run, and remembers who was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("podman", failure("engine_not_installed", engine="podman"))
+        self.asked: list[tuple[str, list[str], bytes | None]] = []
+
+    def call(
+        self,
+        arguments: Sequence[str],
+        *,
+        action: str,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        words = [word for word in arguments[1:] if word != "--interactive"]
+        self.asked.append((words[0], words[1:], stdin))
+        script = words[words.index("-c") + 1]
+        lines = output().splitlines(keepends=True)
+        out = lines[0] * ("{local:" in script) + lines[1] * ("{api:" in script)
+        return CommandResult((), 0, out.encode(), b"")
+
+
+MANIFESTS = [{"name": "storage", "content": "kind: StorageClass"}]
+
+
+def test_control_plane_is_asked_once() -> None:
+    """A control plane answers for itself and for the API in one command, with files as arguments."""
+    engine = Fake()
+    found = look.look(engine, "cp", "cp", ["/a b", "/c"], MANIFESTS, addons=True)
+    assert found.api and found.facts.version == "v1.35.4"
+    ((node, command, stdin),) = engine.asked
+    assert node == "cp"
+    assert command[-3:] == ["look", "/a b", "/c"]
+    assert "NODE=cp" in command and "ADDONS=yes" in command
+    assert json.loads(stdin or b"") == MANIFESTS
+
+
+def test_worker_and_its_control_plane_are_asked() -> None:
+    """A worker answers for itself, and the control plane for the API's view of the worker."""
+    engine = Fake()
+    found = look.look(engine, "worker", "cp", ["/a"], [], addons=False)
+    assert found.node is not None
+    (first, own, _none), (second, asked, stdin) = engine.asked
+    assert (first, second) == ("worker", "cp")
+    assert own[-2:] == ["look", "/a"] and asked[-1] == "look"
+    assert "NODE=worker" in asked and "ADDONS=no" in asked
+    assert json.loads(stdin or b"") == []

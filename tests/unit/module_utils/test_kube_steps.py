@@ -1,0 +1,90 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Limits of steps, and what a node said last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.steps import Deadline, last_lines
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("passed", "own", "expected"),
+    [(0, 30, 30), (0, 900, 600), (580, 30, 20), (599, 30, 1)],
+    ids=["own", "total", "what-is-left", "last-second"],
+)
+def test_limit(passed: float, own: float, expected: float) -> None:
+    """A step may take its own limit or what is left of the total, whichever is less."""
+    clock = Clock()
+    deadline = Deadline(600, clock)
+    clock.now += passed
+    assert deadline.limit("kubeadm", own) == expected
+
+
+@pytest.mark.parametrize("passed", [599.5, 600, 5000], ids=["less-than-a-second", "nothing", "long-past"])
+def test_out_of_time(passed: float) -> None:
+    """A step that nothing is left for is named, with the total."""
+    clock = Clock()
+    deadline = Deadline(600, clock)
+    clock.now += passed
+    with pytest.raises(KicError) as caught:
+        deadline.limit("manifests", 60)
+    assert caught.value.diagnosis.id == "out_of_time"
+    assert caught.value.diagnosis.cause == "the limit of 600 seconds was used up before the step manifests."
+
+
+class Fake(AbsentEngine):
+    """Gives one answer to any command; without one it is not there."""
+
+    def __init__(self, answer: CommandResult | None) -> None:
+        super().__init__("podman", failure("engine_not_installed", engine="podman"))
+        self.answer = answer
+        self.asked: list[list[str]] = []
+
+    def call(
+        self,
+        arguments: Sequence[str],
+        *,
+        action: str,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        self.asked.append(list(arguments))
+        if self.answer is None:
+            raise self.reason
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(CommandResult((), 0, b"\nfirst\nlast\n", b""), "kubelet's last lines:\nfirst\nlast", id="lines"),
+        pytest.param(CommandResult((), 0, b"\n", b""), "", id="no-lines"),
+        pytest.param(CommandResult((), 1, b"No journal files were found.\n", b""), "", id="no-journal"),
+        pytest.param(None, "", id="no-answer"),
+    ],
+)
+def test_last_lines(answer: CommandResult | None, expected: str) -> None:
+    """kubelet's last lines are told where they can be read, and a failure to read them is none."""
+    engine = Fake(answer)
+    assert last_lines(engine, "lab-worker-1") == expected
+    (asked,) = engine.asked
+    assert asked[:3] == ["exec", "lab-worker-1", "journalctl"] and "--unit=kubelet" in asked

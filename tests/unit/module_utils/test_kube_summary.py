@@ -1,0 +1,86 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a person reads at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.summary import summary, table
+
+RESULT: dict[str, Any] = {
+    "engine": "podman",
+    "control_plane": "lab-control-plane-1",
+    "nodes": [
+        {"name": "lab-control-plane-1", "role": "control-plane", "ip": "192.168.128.2", "state": "running"},
+        {"name": "lab-worker-1", "role": "worker", "ip": "192.168.128.3", "state": "running"},
+    ],
+    "statuses": [
+        {"name": "lab-control-plane-1", "ready": True, "version": "v1.35.4"},
+        {"name": "lab-worker-1", "ready": False, "version": "v1.35.4"},
+    ],
+    "kubeconfig": "/home/ada/.kube/config",
+    "context": "kic-lab",
+}
+
+
+def test_table() -> None:
+    """Columns are as wide as their widest cell, and no line ends in blanks."""
+    assert table([("A", "LONG", "C"), ("aaa", "b", "")]) == ["A     LONG   C", "aaa   b"]
+
+
+def test_whole_summary() -> None:
+    """The text has the nodes, and the lines that work without and with kubectl."""
+    assert summary(RESULT, root=True).splitlines() == [
+        "NODE                  ROLE            ADDRESS         STATUS     VERSION",
+        "lab-control-plane-1   control-plane   192.168.128.2   Ready      v1.35.4",
+        "lab-worker-1          worker          192.168.128.3   NotReady   v1.35.4",
+        "",
+        "The cluster, also where kubectl is not installed:",
+        "  podman exec lab-control-plane-1 kubectl get nodes",
+        "  podman exec lab-control-plane-1 kubectl get pods --all-namespaces",
+        "With kubectl on this machine:",
+        "  export KUBECONFIG=/home/ada/.kube/config",
+        "  kubectl --context kic-lab get nodes",
+    ]
+
+
+def test_sudo_for_others_than_root() -> None:
+    """Who is not root needs sudo before the engine's name."""
+    assert "  sudo podman exec lab-control-plane-1 kubectl" in summary(RESULT, root=False)
+    assert "sudo" not in summary(RESULT, root=True)
+
+
+def test_path_with_blanks_is_quoted() -> None:
+    """The line with the path can be typed as it is."""
+    assert "  export KUBECONFIG='/home/a b/config'" in summary({**RESULT, "kubeconfig": "/home/a b/config"}, root=True)
+
+
+def test_without_kubeconfig() -> None:
+    """Without a kubeconfig only the line that needs none is shown."""
+    found = summary({**RESULT, "kubeconfig": ""}, root=True)
+    assert "podman exec" in found and "KUBECONFIG" not in found and "kic-lab" not in found
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [[], [{}, None], [{"name": "lab-control-plane-1", "ready": False, "version": "v1.35.4"}]],
+    ids=["none", "empty", "not-ready"],
+)
+def test_nothing_ready(statuses: list[Any]) -> None:
+    """Where no node is Ready there is nothing to type."""
+    found = summary({**RESULT, "statuses": statuses}, root=True)
+    assert "podman" not in found and "kubectl" not in found
+    assert "lab-control-plane-1" in found
+
+
+def test_node_without_status() -> None:
+    """A node that Kubernetes was not asked of shows its container's state, and a dash for what is not known."""
+    nodes = [{"name": "lab-worker-1", "role": None, "ip": None, "state": "exited"}, {}, None]
+    found = summary({**RESULT, "nodes": nodes, "statuses": []}, root=True).splitlines()
+    assert len(found) == 2
+    assert found[1].split() == ["lab-worker-1", "-", "-", "exited", "-"]

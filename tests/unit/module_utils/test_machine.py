@@ -1,0 +1,104 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What this machine is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import machine
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("x86_64", "amd64"), ("aarch64", "arm64"), ("armv7l", "arm"), ("i686", "386"), ("riscv64", "riscv64")],
+)
+def test_architecture(monkeypatch: pytest.MonkeyPatch, name: str, found: str) -> None:
+    """Architectures have the names of image manifests; one that is the same in both stays."""
+    monkeypatch.setattr(platform, "machine", lambda: name)
+    assert machine.architecture() == found
+
+
+@pytest.mark.parametrize(("unified", "version"), [(True, 2), (False, 1)])
+def test_cgroup_version(monkeypatch: pytest.MonkeyPatch, unified: bool, version: int) -> None:
+    """Version 2 is where the root of the tree tells its controllers."""
+    monkeypatch.setattr(os.path, "exists", {"/sys/fs/cgroup/cgroup.controllers": unified}.__getitem__)
+    assert machine.cgroup_version() == version
+
+
+def test_size_of_machine() -> None:
+    """Memory is what the kernel calls MemTotal; processors are counted as the kernel does."""
+    total = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
+    kibibytes = int(total.split()[1])
+    assert abs(machine.memory() / 1024 - kibibytes) < kibibytes / 50
+    assert 1 <= machine.cpus() <= machine.online_cpus()
+
+
+MANY = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "nofile", "nproc", "expected"),
+    [
+        ("0000000000000000", 4096, 100, (4096, 100)),
+        ("0000000001000000", 4096, 100, (1048576, 4194304)),
+        ("000001ffffffffff", 4096, 100, (1048576, 4194304)),
+        ("0000000000800000", 4096, 100, (4096, 100)),
+        ("0000000000000000", MANY, MANY, (1048576, 4194304)),
+        ("0000000000000000", 4096, 9000000, (4096, 4194304)),
+    ],
+    ids=["ordinary", "may raise", "root", "another capability", "unlimited", "more processes than ids"],
+)
+def test_host_limits(
+    monkeypatch: pytest.MonkeyPatch, capabilities: str, nofile: int, nproc: int, expected: tuple[int, int]
+) -> None:
+    """Who may raise limits can give what the kernel has; others what they have themselves."""
+    files = {
+        "/proc/sys/fs/nr_open": "1048576\n",
+        "/proc/sys/kernel/pid_max": "4194304\n",
+        "/proc/self/status": f"Name:\tx\nCapEff:\t{capabilities}\n",
+    }
+    limits: dict[int, Any] = {resource.RLIMIT_NOFILE: (1, nofile), resource.RLIMIT_NPROC: (1, nproc)}
+    monkeypatch.setattr(machine, "read", files.get)
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
+    found = machine.host_limits()
+    assert (found.nofile, found.nproc) == expected
+
+
+def test_host_limits_without_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel shows nothing its defaults hold."""
+    monkeypatch.setattr(machine, "read", lambda _path: None)
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1, resource.RLIM_INFINITY))
+    found = machine.host_limits()
+    assert (found.nofile, found.nproc) == (1048576, 32768)
+
+
+def test_runtimes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Runtimes are those of our two that can be started."""
+    monkeypatch.setattr(machine, "_PATH", str(tmp_path))
+    assert machine.runtimes() == ()
+    for name in ("runc", "crun", "kata"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "runc").chmod(0o755)
+    assert machine.runtimes() == ("runc",)
+    (tmp_path / "crun").chmod(0o755)
+    assert machine.runtimes() == ("crun", "runc")
+
+
+def test_host_facts() -> None:
+    """The facts of this machine are plain values, those of its limits among them."""
+    found, limits = machine.host_facts(), machine.host_limits()
+    assert (found["nofile"], found["nproc"], found["memory"]) == (limits.nofile, limits.nproc, limits.memory)
+    assert found["runtimes"] == sorted(limits.runtimes)
+    assert found["cgroup_version"] in (1, 2)
+    assert set(found["inotify"]) == {"max_user_instances", "max_user_watches"}
+    assert all(value > 0 for value in found["inotify"].values())
+    assert found["kernel_modules"] is Path("/lib/modules").is_dir()

@@ -1,0 +1,95 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Nodes and clusters as they are found."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Limits, Volume
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import (
+    find_clusters,
+    find_images,
+    find_nodes,
+)
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
+    OURS,
+    MemoryEngine,
+    container,
+    image,
+    network,
+)
+
+ONE = {**OURS, labels.CLUSTER: "one"}
+
+
+@pytest.fixture
+def engine() -> MemoryEngine:
+    """Two nodes of one cluster, one of none, and a container of somebody else."""
+    found = MemoryEngine()
+    found.add(container("b", labels=ONE))
+    found.add(container("a", labels=ONE, status="exited", limits=Limits(memory=5)))
+    found.add(container("c"))
+    found.add(container("foreign", labels={labels.CLUSTER: "one"}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "cluster", "names"),
+    [
+        (None, None, ["a", "b", "c"]),
+        (None, "one", ["a", "b"]),
+        ("b", None, ["b"]),
+        ("c", "one", []),
+        ("foreign", None, []),
+    ],
+    ids=["all", "of a cluster", "by name", "of another cluster", "not ours"],
+)
+def test_find_nodes(engine: MemoryEngine, name: str | None, cluster: str | None, names: list[str]) -> None:
+    """Nodes are found by cluster and name, in the order of their names, and only ours."""
+    assert [item["name"] for item in find_nodes(engine, name, cluster)] == names
+
+
+def test_state_of_nodes(engine: MemoryEngine) -> None:
+    """A node that runs is asked for its system, one that does not has the limits of its next start."""
+    ClusterState("one", limits={"a": {"cpus": 2.0}}).save()
+    first, second, _third = find_nodes(engine, None, None)
+    assert (first["state"], first["systemd_state"], first["memory"], first["cpus"]) == ("exited", None, 5, 2.0)
+    assert (second["state"], second["systemd_state"], second["ready"]) == ("running", "initializing", False)
+
+
+def test_find_images() -> None:
+    """Images that the role built are found by label, all of their names in order."""
+    found = MemoryEngine()
+    key = {"nodeforge.kic.image.key": "1"}
+    found.image_table = {
+        "1": image(tags=("z:1", "b:1"), labels=key),
+        "2": image(tags=("a:1",), labels=key),
+        "3": image(tags=("x:1",)),
+    }
+    assert find_images(found) == ["a:1", "b:1", "z:1"]
+
+
+def test_find_clusters(engine: MemoryEngine) -> None:
+    """Of a cluster all is found that is on the engine or in a record; what is not ours or of no cluster is left out."""
+    engine.network_table = {
+        "n": network("n", labels=ONE),
+        "mine": network("mine"),
+        "foreign": network("foreign", labels={labels.CLUSTER: "one"}),
+    }
+    engine.volume_table = {"v": Volume("v", "local", "", ONE, {})}
+    gone = ClusterState("gone")
+    gone.record_file("kubeconfig", "/home/x/config")
+    gone.save()
+    nodes = find_nodes(engine, None, None)
+    everything = [
+        {"name": "gone", "nodes": [], "networks": [], "volumes": [], "kubeconfigs": ["/home/x/config"]},
+        {"name": "one", "nodes": ["a", "b"], "networks": ["n"], "volumes": ["v"], "kubeconfigs": []},
+    ]
+    assert find_clusters(engine, nodes, None) == everything
+    assert find_clusters(engine, nodes, "gone") == everything[:1]
+    assert find_clusters(engine, nodes, "none") == []

@@ -1,0 +1,179 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one shape of everything that is kept in a declared state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import (
+    Action,
+    Drift,
+    Outcome,
+    Plan,
+    Resource,
+    converge,
+)
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
+
+
+class Number(Resource[int]):
+    """A number that is to be ``wanted``; it writes down what is done and whether that is under the lock."""
+
+    kind = "number"
+    name = "n"
+
+    def __init__(self, wanted: int, found: int | None, meanwhile: int | None = None, keeps: bool = True) -> None:
+        self.wanted = wanted
+        self.found = found
+        self.meanwhile = meanwhile
+        self.keeps = keeps
+        self.done: list[str] = []
+        self.locked = False
+
+    def note(self, what: str) -> None:
+        """Write it down."""
+        self.done.append(f"{what} locked" if self.locked else what)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """A lock, while another run may change the number first."""
+        if self.meanwhile is not None:
+            self.found = self.meanwhile
+        self.locked = True
+        yield
+        self.locked = False
+
+    def observe(self) -> int | None:
+        self.note("observe")
+        return self.found
+
+    def plan(self, observed: int | None) -> Plan:
+        self.note("plan")
+        if observed == self.wanted:
+            return Plan((), {"n": observed}, {"n": observed})
+        before = {} if observed is None else {"n": observed}
+        return Plan((Action("set", "number", "n", f"from {observed}"),), before, {"n": self.wanted})
+
+    def reserve(self, plan: Plan) -> None:
+        self.note("reserve")
+
+    def apply(self, plan: Plan) -> None:
+        self.note("apply")
+        self.found = self.wanted if self.keeps else None
+
+    def describe(self, observed: int | None, plan: Plan) -> dict[str, Any]:
+        return {"observed": observed}
+
+
+def test_changes() -> None:
+    """The plan is made again under the lock, what reserves is done there, and the rest after it."""
+    number = Number(2, 1)
+    outcome = converge(number, check_mode=False, lock=number.lock)
+    assert number.done == [
+        "observe",
+        "plan",
+        "observe locked",
+        "plan locked",
+        "reserve locked",
+        "apply",
+        "observe",
+    ]
+    assert outcome.value == {"observed": 2}
+    assert outcome.diff == {"before": {"n": 1}, "after": {"n": 2}}
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_nothing_to_do(check_mode: bool) -> None:
+    """Without anything to do the lock is not even opened."""
+    number = Number(2, 2, meanwhile=7)
+    outcome = converge(number, check_mode=check_mode, lock=number.lock)
+    assert number.done == ["observe", "plan"]
+    assert not outcome.plan.changed
+    assert number.found == 2
+
+
+def test_check_mode() -> None:
+    """Check mode makes the same plan and applies nothing."""
+    number = Number(2, None, meanwhile=7)
+    outcome = converge(number, check_mode=True, lock=number.lock)
+    assert number.done == ["observe", "plan"]
+    assert outcome.plan.changed
+    assert outcome.diff == {"before": {}, "after": {"n": 2}}
+    assert outcome.value == {"observed": None}
+
+
+def test_changed_meanwhile() -> None:
+    """The plan that is done is the one made under the lock."""
+    number = Number(2, 1, meanwhile=7)
+    outcome = converge(number, check_mode=False, lock=number.lock)
+    assert outcome.diff["before"] == {"n": 7}
+
+
+def test_done_meanwhile_by_another() -> None:
+    """What another run did meanwhile is not done a second time, and is no change of ours."""
+    number = Number(2, 1, meanwhile=2)
+    outcome = converge(number, check_mode=False, lock=number.lock)
+    assert number.done == ["observe", "plan", "observe locked", "plan locked"]
+    assert not outcome.plan.changed
+    assert outcome.value == {"observed": 2}
+
+
+def test_vanished() -> None:
+    """What is gone right after it was made is an error."""
+    number = Number(2, None, keeps=False)
+    with fails("vanished", "the number n is gone again right after it was made"):
+        converge(number, check_mode=False, lock=number.lock)
+
+
+def test_removed() -> None:
+    """What was to be removed and is gone is none."""
+
+    class Gone(Number):
+        def plan(self, observed: int | None) -> Plan:
+            return Plan((Action("remove", "number", "n"),), {"n": observed}, {}) if observed is not None else Plan()
+
+    number = Gone(2, 1, keeps=False)
+    outcome = converge(number, check_mode=False, lock=number.lock)
+    assert outcome.diff == {"before": {"n": 1}, "after": {}}
+    assert outcome.value == {"observed": None}
+
+
+def test_default_reserves_nothing() -> None:
+    """A resource that allocates nothing need not say how to reserve."""
+
+    class Plain(Number):
+        reserve = Resource.reserve
+
+    number = Plain(2, 1)
+    converge(number, check_mode=False, lock=number.lock)
+    assert number.found == 2
+
+
+def test_words() -> None:
+    """Actions and drift read as sentences."""
+    assert str(Action("start", "node", "n1")) == "start node n1"
+    assert str(Action("pull", "image", "x", "from there")) == "pull image x: from there"
+    assert str(Drift("mtu", 1400, 1500)) == "mtu is 1500, asked for was 1400"
+    assert str(Drift("role", "a", None)) == "role is None, asked for was 'a'"
+
+
+def test_plan_asks() -> None:
+    """A plan knows whether it changes anything, and what."""
+    plan = Plan((Action("stop", "node", "n1"), Action("start", "node", "n1")))
+    assert plan.changed
+    assert plan.does("stop") and plan.does("start") and not plan.does("remove")
+    assert not Plan(drift=(Drift("a", 1, 2),)).changed
+
+
+def test_diff_is_plain() -> None:
+    """The diff is made of plain dictionaries, as a module returns them."""
+    diff = Outcome(Plan(before={"a": 1}), {}).diff
+    assert diff == {"before": {"a": 1}, "after": {}}
+    assert isinstance(diff["before"], dict)

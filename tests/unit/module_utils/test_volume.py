@@ -1,0 +1,204 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plans of volumes, and how they are done on an engine in memory."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached, Volume
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.volume import (
+    ObservedVolume,
+    VolumeResource,
+    VolumeSpec,
+    plan_volume,
+)
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
+    OURS,
+    MemoryEngine,
+    fails,
+    volume_params,
+)
+
+
+def spec(**given: Any) -> VolumeSpec:
+    """A volume as a user asks for it."""
+    return VolumeSpec.from_params(volume_params(**given))
+
+
+def seen(*users: str, found: dict[str, str] | None = None, options: dict[str, str] | None = None) -> ObservedVolume:
+    """The volume data as it is, with its labels and options, and who uses it."""
+    volume = Volume("data", "local", "/volumes/data", OURS if found is None else found, options or {})
+    return ObservedVolume(volume, tuple(Attached(f"id-{name}", name, {}) for name in users))
+
+
+@pytest.mark.parametrize(
+    ("given", "problem", "fix"),
+    [
+        ({"name": ""}, "name: is empty", "give name a name"),
+        ({"name": "a/b"}, "name: 'a/b' is not a name", "set name to such a name"),
+        ({"name": "v" * 129}, "name: has 129 characters, at most 128", "choose a shorter name"),
+        ({"cluster": "a b"}, "cluster: 'a b' is not a name", "set cluster"),
+        ({"labels": {"a=b": "x"}}, "labels: 'a=b' is no label key", "leave out '='"),
+        ({"options": {"o": True}}, "options: the value of 'o' is a boolean", "quote it: o: 'true'"),
+        ({"options": {"o": ["a"]}}, "options: the value of 'o' is no string", "quote it: o: 'text'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_option(given: dict[str, Any], problem: str, fix: str) -> None:
+    """A value that can not be used is refused; the message names option, problem and what to write."""
+    with fails("invalid_option", problem, fix):
+        spec(**given)
+
+
+def test_creates() -> None:
+    """A volume that is not there is made with the labels of its user and ours, and its options."""
+    asked = spec(labels={"team": "a"}, cluster="one", options={"type": "tmpfs"})
+    plan = plan_volume(asked, None, "podman")
+    everything = {"team": "a", labels.SCHEMA: "1", labels.CLUSTER: "one"}
+    assert [str(item) for item in plan.actions] == ["create volume data"]
+    assert plan.before == {}
+    assert plan.after == {"name": "data", "labels": everything, "options": {"type": "tmpfs"}}
+    assert asked.volume == Volume("data", "local", "", everything, {"type": "tmpfs"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [
+        ({}, {"options": {"type": "tmpfs"}}),
+        ({"labels": {"a": "1"}}, {"found": {**OURS, "a": "1", "b": "2"}}),
+        ({"options": {"type": "tmpfs"}}, {"options": {"type": "tmpfs"}}),
+        ({"options": {}}, {}),
+        ({"cluster": "one"}, {"found": {**OURS, labels.CLUSTER: "one"}}),
+    ],
+    ids=["nothing said", "more labels", "options", "no options", "cluster"],
+)
+@pytest.mark.parametrize("recreate", ["never", "on_drift"])
+def test_fits(asked: dict[str, Any], there: dict[str, Any], recreate: str) -> None:
+    """A volume that is as it was asked for is left alone."""
+    plan = plan_volume(spec(**asked, recreate=recreate), seen("node-1", **there), "podman")
+    assert not plan.changed
+    assert plan.drift == ()
+    assert plan.before == plan.after
+
+
+DRIFT: list[tuple[dict[str, Any], dict[str, Any], str, Any, Any]] = [
+    ({"labels": {"a": "1"}}, {"found": {**OURS, "a": "2"}}, "labels.a", "1", "2"),
+    ({"options": {"type": "tmpfs"}}, {}, "options", {"type": "tmpfs"}, {}),
+    ({"options": {}}, {"options": {"type": "tmpfs"}}, "options", {}, {"type": "tmpfs"}),
+]
+
+
+@pytest.mark.parametrize(("asked", "there", "field", "wanted", "found"), DRIFT, ids=["label", "option", "no option"])
+def test_drift(asked: dict[str, Any], there: dict[str, Any], field: str, wanted: Any, found: Any) -> None:
+    """What is otherwise is told, mended with recreate: on_drift, and never while the volume is used."""
+    told = plan_volume(spec(**asked), seen("node-1", **there), "podman")
+    assert [(item.field, item.asked, item.found) for item in told.drift] == [(field, wanted, found)]
+    assert not told.changed
+    replaced = spec(**asked, recreate="on_drift")
+    mended = plan_volume(replaced, seen(**there), "podman")
+    assert [item.verb for item in mended.actions] == ["remove", "create"]
+    assert "asked for was" in mended.actions[0].detail
+    assert mended.drift == ()
+    with fails("in_use", "the volume data is used by the containers node-1"):
+        plan_volume(replaced, seen("node-1", **there), "podman")
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(
+    ("there", "cluster", "conditions"),
+    [
+        ({}, None, {"present": "name_taken", "absent": "not_ours"}),
+        ({**OURS, labels.CLUSTER: "one"}, "two", {"present": "other_cluster", "absent": "other_cluster"}),
+    ],
+    ids=["not ours", "other cluster"],
+)
+def test_foreign_volume(there: dict[str, str], cluster: str | None, conditions: dict[str, str], state: str) -> None:
+    """A volume that is not ours, or of another cluster, is neither taken over nor removed."""
+    with fails(conditions[state], "volume"):
+        plan_volume(spec(state=state, cluster=cluster), seen(found=there), "podman")
+
+
+def test_absent() -> None:
+    """A volume that is to be absent is removed, once, and not while it is used."""
+    assert plan_volume(spec(state="absent"), None, "podman") == Plan()
+    plan = plan_volume(spec(state="absent"), seen(found={**OURS, labels.CLUSTER: "one"}), "podman")
+    assert [str(item) for item in plan.actions] == ["remove volume data"]
+    assert plan.after == {}
+    with fails("in_use", "node-1 node-2", "podman rm --force node-1 node-2"):
+        plan_volume(spec(state="absent"), seen("node-1", "node-2"), "podman")
+
+
+def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Outcome:
+    """What the module oci_volume does."""
+    return converge(VolumeResource(spec(**given), engine), check_mode=check_mode, lock=nullcontext)
+
+
+def test_run() -> None:
+    """A volume is made, is there the second time, is made again for drift, and removed."""
+    engine = MemoryEngine()
+    first = run(engine)
+    assert first.value["mountpoint"] == "/volumes/data"
+    assert run(engine).value == first.value
+    assert run(engine, labels={"a": "1"}, recreate="on_drift").value["labels"] == {**OURS, "a": "1"}
+    assert run(engine, state="absent").value == {}
+    probe = engine.done[1].removeprefix("create volume ")
+    assert probe.startswith("data-")
+    assert engine.done == [
+        "create volume data",
+        # What is asked for now is tried under another name before the old one goes.
+        f"create volume {probe}",
+        f"remove volume {probe}",
+        "remove volume data",
+        "create volume data",
+        "remove volume data",
+    ]
+
+
+class RefusingEngine(MemoryEngine):
+    """An engine that makes no volume with options."""
+
+    def create_volume(self, volume: Volume) -> None:
+        """Refuse options, as podman does those of a file system without quotas."""
+        if volume.options:
+            raise failure("engine_failed", engine="podman", action="creating", rc=125)
+        super().create_volume(volume)
+
+
+def test_refused_options_lose_no_volume() -> None:
+    """A volume that is to be made again with options that the engine refuses is still there afterwards."""
+    engine = RefusingEngine()
+    first = run(engine)
+    with fails("engine_failed"):
+        run(engine, options={"o": "size=1m"}, recreate="on_drift")
+    assert run(engine).value == first.value
+    assert engine.done == ["create volume data"]
+
+
+def test_check_mode() -> None:
+    """In check mode nothing is done, and the place that only the engine can tell is None."""
+    engine = MemoryEngine()
+    found = run(engine, check_mode=True)
+    assert found.plan.changed
+    assert found.value == {"name": "data", "labels": OURS, "options": {}, "mountpoint": None}
+    assert engine.done == []
+
+
+def test_users_protect_volume() -> None:
+    """Who uses a volume is asked of the engine before it may go."""
+    engine = MemoryEngine()
+    run(engine)
+    engine.users["volume data"] = [Attached("1", "node-1", {})]
+    with fails("in_use", "node-1"):
+        run(engine, state="absent")
+    with fails("in_use", "node-1"):
+        run(engine, labels={"a": "1"}, recreate="on_drift")
+    assert "data" in engine.volume_table

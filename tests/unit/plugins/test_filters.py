@@ -1,0 +1,121 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filters: a problem of the variables is told and does not raise, and files come with their modes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.filter import cluster_layout, cluster_summary
+
+ROOT = Path(__file__).resolve().parents[3]
+GIVEN: dict[str, Any] = {
+    "name": "lab",
+    "control_planes": 1,
+    "workers": 1,
+    "kubernetes_version": None,
+    "pod_subnet": "10.244.0.0/16",
+    "service_subnet": "10.96.0.0/16",
+    "network": {},
+    "node": {},
+    "api_address": "127.0.0.1",
+    "api_port": None,
+    "api_sans": [],
+    "configuration": {},
+    "patches": {},
+    "timeout": 600,
+    "engine_facts": {},
+}
+RESULT: dict[str, Any] = {
+    "engine": "podman",
+    "control_plane": "lab-control-plane-1",
+    "nodes": [{"name": "lab-control-plane-1", "role": "control-plane", "ip": "192.168.128.2", "state": "running"}],
+    "statuses": [{"name": "lab-control-plane-1", "ready": True, "version": "v1.35.4"}],
+    "kubeconfig": "",
+    "context": "",
+}
+
+
+def test_layout_without_a_problem() -> None:
+    """Good variables have no problem, and the nodes they mean."""
+    found = cluster_layout.cluster_layout(GIVEN)
+    assert (found["problem"], found["diagnosis"], found["files"]) == ("", {}, [])
+    assert found["control_plane"] == "lab-control-plane-1" and found["workers"] == ["lab-worker-1"]
+    assert [node["name"] for node in found["nodes"]] == ["lab-control-plane-1", "lab-worker-1"]
+    assert found["avoid"] == ["10.244.0.0/16", "10.96.0.0/16"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"name": "Lab"}, "kic_cluster_name: 'Lab' is not a host name"),
+        ({"workers": 100}, "kic_cluster_workers: 100 is no number"),
+        ({"pod_subnet": "x"}, "kic_cluster_pod_subnet: 'x' is no CIDR"),
+        ({"node": {"image": "x"}}, "kic_cluster_node.image: is set by the role"),
+    ],
+    ids=["name", "workers", "range", "node"],
+)
+def test_layout_with_a_problem(changes: dict[str, Any], cause: str) -> None:
+    """Bad variables do not raise: the problem is text with its fix, beside a diagnosis and no nodes."""
+    found = cluster_layout.cluster_layout({**GIVEN, **changes})
+    assert found["problem"].startswith(cause) and "Fix: " in found["problem"]
+    assert found["diagnosis"]["id"] == "invalid_option" and found["diagnosis"]["cause"].startswith(cause)
+    assert found["nodes"] == found["workers"] == found["avoid"] == found["files"] == []
+    assert found["control_plane"] == ""
+
+
+def test_layout_changes_nothing_of_what_it_is_given() -> None:
+    """The variables of the play stay as they are."""
+    given = {**GIVEN, "node": {"publish": [{"port": 80}], "env": {"A": "1"}}}
+    found = cluster_layout.cluster_layout(given)
+    found["nodes"][0]["publish"].append("x")
+    found["nodes"][1]["env"]["B"] = "2"
+    assert given["node"] == {"publish": [{"port": 80}], "env": {"A": "1"}}
+
+
+def test_files_below(tmp_path: Path) -> None:
+    """Each file comes with its path below the root, its text, and whether it can be run, and nothing else of its mode."""
+    for name, mode in (("usr/bin/tool", 0o755), ("etc/b.conf", 0o644), ("etc/a.conf", 0o600), ("usr/bin/own", 0o700)):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"größer {name}\n", encoding="utf-8")
+        path.chmod(mode)
+    (tmp_path / "empty").mkdir()
+    assert cluster_layout.files_below(str(tmp_path)) == [
+        {"path": "/etc/a.conf", "content": "größer etc/a.conf\n", "mode": "0644"},
+        {"path": "/etc/b.conf", "content": "größer etc/b.conf\n", "mode": "0644"},
+        {"path": "/usr/bin/own", "content": "größer usr/bin/own\n", "mode": "0755"},
+        {"path": "/usr/bin/tool", "content": "größer usr/bin/tool\n", "mode": "0755"},
+    ]
+
+
+def test_files_of_the_role() -> None:
+    """The role's own files are handed on with the layout, also where the variables have a problem."""
+    root = ROOT / "roles/kic_cluster/files/node"
+    for changes in ({}, {"workers": -1}):
+        files = cluster_layout.cluster_layout({**GIVEN, **changes}, str(root))["files"]
+        assert {item["path"].lstrip("/") for item in files} == {
+            str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()
+        }
+    assert {item["path"]: item["mode"] for item in files}["/usr/local/lib/nodeforge.kic/pod-network"] == "0755"
+
+
+@pytest.mark.parametrize(("uid", "begin"), [(0, "  podman exec"), (1000, "  sudo podman exec")], ids=["root", "user"])
+def test_summary(uid: int, begin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text is for the one who runs the play, who may need sudo."""
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    text = cluster_summary.cluster_summary(RESULT)
+    assert "lab-control-plane-1   control-plane   192.168.128.2   Ready    v1.35.4" in text
+    assert any(line.startswith(begin) for line in text.splitlines())
+
+
+def test_names_of_the_filters() -> None:
+    """The filters have the names of their files, as ansible-core looks for them."""
+    assert cluster_layout.FilterModule().filters() == {"cluster_layout": cluster_layout.cluster_layout}
+    assert cluster_summary.FilterModule().filters() == {"cluster_summary": cluster_summary.cluster_summary}

@@ -1,0 +1,188 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a module ends: its result, its failure with a diagnosis, and what check mode says where there is no engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.nodeforge.kic.plugins.module_utils import _module
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Action, Drift, Outcome, Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+
+Run = Callable[..., dict[str, Any]]
+FACTS = {
+    "name": "podman",
+    "version": "4.3.1",
+    "rootless": False,
+    "cgroup_version": 2,
+    "cgroup_manager": "systemd",
+    "cgroup_controllers": ["cpu", "memory", "pids"],
+    "network_backend": "netavark",
+    "runtime": "crun",
+    "runtimes": ["crun", "runc"],
+    "storage_driver": "overlay",
+    "storage_filesystem": "extfs",
+    "storage_path": "/var/lib/containers/storage",
+    "architecture": "amd64",
+    "cpus": 4,
+    "memory": 8589934592,
+    "selinux": False,
+    "apparmor": False,
+}
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a module with a real AnsibleModule on a machine without podman, and return what it printed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    warned: list[str] = []
+    # In the process of a controller, as pytest is one, AnsibleModule shows warnings instead of returning them.
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _self, text: warned.append(text))
+
+    def start(
+        body: Callable[[_module.Task], dict[str, Any]], *, check: bool = False, diff: bool = False, **more: Any
+    ) -> dict[str, Any]:
+        options = {key: more.pop(key) for key in list(more) if key in ("engine", "engine_facts", "name")}
+        arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
+        with patch_module_args(arguments), pytest.raises(SystemExit) as ended:
+            _module.run_module({"name": {"type": "str"}}, body, **more)
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert (ended.value.code == 0) is not found.get("failed", False)
+        found["warnings"] = [*warned]
+        warned.clear()
+        return found
+
+    return start
+
+
+def never(_task: _module.Task) -> dict[str, Any]:
+    """A body that must not be reached."""
+    raise AssertionError("the module's body was run")
+
+
+def test_result(run: Run) -> None:
+    """A result is printed with the engine's name and a list of actions, without its body naming them."""
+    found = run(lambda task: {"changed": True, "name": task.params["name"]}, name="x")
+    assert (found["changed"], found["name"], found["engine"], found["actions"]) == (True, "x", "podman", [])
+
+
+def test_result_keeps_what_the_body_says(run: Run) -> None:
+    """What the body says of engine and actions is not replaced."""
+    found = run(lambda _task: {"changed": False, "engine": "e", "actions": ["a"]})
+    assert (found["engine"], found["actions"]) == ("e", ["a"])
+
+
+def test_failure(run: Run) -> None:
+    """A cause that is known is a failure with message, diagnosis and no actions, and with the facts of failures."""
+
+    def body(_task: _module.Task) -> dict[str, Any]:
+        raise failure("volume_missing", name="lab", output="words")
+
+    found = run(body, failure_facts=lambda: {"node": {"name": "x"}})
+    assert found["failed"] is True
+    assert found["diagnosis"] == {
+        "id": "volume_missing",
+        "cause": "the volume lab does not exist.",
+        "fix": "make it first with nodeforge.kic.oci_volume, or name another",
+        "output": "words",
+    }
+    assert (
+        found["msg"]
+        == "the volume lab does not exist. Fix: make it first with nodeforge.kic.oci_volume, or name another\nwords"
+    )
+    assert found["actions"] == [] and found["engine"] == "auto" and found["node"] == {"name": "x"}
+
+
+@pytest.mark.parametrize("check", [False, True], ids=["run", "check-mode"])
+def test_docker_is_refused(run: Run, check: bool) -> None:
+    """engine: docker is one clear error with what to set instead, whatever the machine has."""
+    found = run(never, engine="docker", check=check)
+    assert found["failed"] is True
+    assert found["diagnosis"]["id"] == "engine_unsupported"
+    assert (
+        found["msg"].startswith("engine docker is not supported by this release")
+        and "Fix: set engine: podman" in found["msg"]
+    )
+
+
+def test_unknown_engine_is_refused(run: Run) -> None:
+    """A word that names no engine is refused by the argument's choices."""
+    assert "value of engine must be one of" in run(never, engine="lxc")["msg"]
+
+
+def test_check_mode_without_an_engine(run: Run) -> None:
+    """In check mode a machine without engine is planned for as one whose engine is empty, with a warning."""
+
+    def body(task: _module.Task) -> dict[str, Any]:
+        assert isinstance(task.engine, AbsentEngine) and task.check_mode
+        (known,) = task.registry()
+        assert known.as_dict()["installed"] is False
+        return {"changed": not task.engine.networks(), "version": task.engine.info.version}
+
+    found = run(body, check=True)
+    assert found["changed"] is True and found["version"] == "0" and found["engine"] == "podman"
+    assert any("podman is not installed" in text and "an empty engine" in text for text in found["warnings"])
+
+
+def test_run_without_an_engine(run: Run) -> None:
+    """Outside check mode a machine without engine is a failure as soon as the engine is asked."""
+    found = run(lambda task: {"networks": task.engine.networks()})
+    assert found["failed"] is True and found["diagnosis"]["id"] == "engine_not_installed"
+    assert "podman is not installed on this machine" in found["msg"]
+
+
+def test_facts_are_not_asked_for_again(run: Run) -> None:
+    """With the facts of an earlier task the engine is not asked for them, in check mode neither."""
+    for check in (False, True):
+        found = run(lambda task: {"cpus": task.engine.info.cpus}, engine_facts=FACTS, check=check)
+        assert found["cpus"] == 4
+
+
+def test_facts_of_no_engine_say_nothing(run: Run) -> None:
+    """Facts from check mode on a machine without engine do not hide that it has none."""
+    found = run(lambda task: {"version": task.engine.info.version}, engine_facts={**FACTS, "version": "0"}, check=True)
+    assert found["version"] == "0" and any("not installed" in text for text in found["warnings"])
+    found = run(lambda task: {"version": task.engine.info.version}, engine_facts={**FACTS, "version": "0"})
+    assert found["diagnosis"]["id"] == "engine_not_installed"
+
+
+def test_facts_that_are_something_else(run: Run) -> None:
+    """What is no engine's facts is refused by the option's name."""
+    found = run(never, engine_facts={"version": "4.3.1"})
+    assert found["diagnosis"]["id"] == "invalid_option" and found["msg"].startswith("engine_facts: ")
+
+
+DRIFT = Drift("subnet", "10.0.0.0/24", "10.1.0.0/24")
+PLAN = Plan(
+    (Action("create", "network", "lab", "why"),), {"state": "absent"}, {"state": "present"}, (DRIFT,), ("careful",)
+)
+
+
+@pytest.mark.parametrize("diff", [False, True], ids=["without-diff", "with-diff"])
+def test_report(run: Run, diff: bool) -> None:
+    """A plan becomes changed, actions, drift and warnings, and a diff where one was asked for."""
+    found = run(lambda task: task.report("network", "The network lab", Outcome(PLAN, {"name": "lab"})), diff=diff)
+    assert found["changed"] is True and found["actions"] == ["create network lab: why"]
+    assert found["network"] == {"name": "lab"}
+    assert found["drift"] == [{"field": "subnet", "asked": "10.0.0.0/24", "found": "10.1.0.0/24"}]
+    assert "careful" in found["warnings"]
+    assert any(text.startswith("The network lab differs") and "10.1.0.0/24" in text for text in found["warnings"])
+    expected = {"before": {"state": "absent"}, "after": {"state": "present"}} if diff else None
+    assert found.get("diff") == expected
+
+
+def test_report_of_nothing(run: Run) -> None:
+    """An empty plan is no change."""
+    found = run(lambda task: task.report("network", "The network lab", Outcome(Plan(), {"name": "lab"})))
+    assert found["changed"] is False and found["actions"] == [] and found["drift"] == []
