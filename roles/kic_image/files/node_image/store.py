@@ -37,7 +37,6 @@ mount -t tmpfs tmpfs "$1/run"
 mount -t tmpfs tmpfs "$1/tmp"
 mount -t tmpfs tmpfs "$1/dev"
 for device in null zero urandom; do touch "$1/dev/$device"; mount --bind "/dev/$device" "$1/dev/$device"; done
-ln -s /proc/self/fd "$1/dev/fd"
 mount --bind "$2" "$1/var/lib/containerd"
 mount --bind "$3" "$1/kind/images"
 mkdir "$1/run/answers"
@@ -49,9 +48,9 @@ exec chroot "$1" /bin/bash -euo pipefail -c "$6"
 DIGESTS = r"""
 cd /kind/images/layers
 for layer in *; do
-  bash /run/images layer "$layer" | tee >(wc -c >/run/size) | sha256sum >/run/digest
-  wait
-  echo "$layer $(cut -d' ' -f1 /run/digest) $(cat /run/size)"
+  bash /run/images layer "$layer" >/run/layer
+  echo "$layer $(sha256sum </run/layer | cut -d' ' -f1) $(stat --format %s /run/layer)"
+  rm /run/layer
 done >/run/answers/layers
 """
 
