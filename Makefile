@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 
 # More arguments for ansible-playbook: make site ARGS='-e kic_cluster_name=demo --check --diff'
 ARGS ?=
-# The container engine: auto or podman.
+# The container engine: auto, docker or podman.
 ENGINE ?=
 # What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'
 T ?= tests

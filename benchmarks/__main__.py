@@ -40,7 +40,7 @@ from .watcher import Store
 OURS, THEIRS = "bench-kic", "bench-kind"
 
 COUNTER = """#!/bin/sh
-printf '%s\\n' "$*" >>'{log}'
+printf '%s\\n' "$1 $2" >>'{log}'
 exec '{podman}' "$@"
 """
 

@@ -13,9 +13,9 @@ class ModuleDocFragment:
 options:
   engine:
     description:
-      - The container engine. V(auto) takes the one that is there.
+      - The container engine. V(auto) takes the one that holds what the task is about, else podman where it can be used,
+        else docker.
       - An engine that is asked for by name is used or refused with its reason, never replaced silently.
-      - V(docker) is refused by this release.
       - A rootless engine is that of another user, chosen as for any task by C(become_user).
     type: str
     choices: [auto, docker, podman]

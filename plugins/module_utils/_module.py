@@ -13,12 +13,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner
 from ._core.diagnosis import KicError
+from ._core.labels import CLUSTER
 from ._core.lock import host_lock
 from ._core.plan import Outcome, Resource, converge
 from ._engine.absent import AbsentEngine
 from ._engine.base import Engine
 from ._engine.model import EngineInfo
-from ._engine.registry import ENGINES, Status, select, status
+from ._engine.registry import ENGINES, Status, select, statuses
 
 ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
     "engine": {"type": "str", "default": "auto", "choices": list(ENGINES)},
@@ -52,7 +53,7 @@ class Task:
         """What is known of each engine that this release supports."""
         if isinstance(self.engine, AbsentEngine):
             return [Status(self.engine.name, self.engine.reason.diagnosis)]
-        return [status(self.engine)]
+        return statuses(ModuleRunner(self.module), self.engine)
 
     def converge(self, key: str, resource: Resource[Any]) -> dict[str, Any]:
         """Bring ``resource`` into its state; the result has its description under ``key``."""
@@ -90,10 +91,12 @@ def run_module(
     required_if: Sequence[Sequence[Any]] = (),
     required_one_of: Sequence[Sequence[str]] = (),
     failure_facts: Callable[[], dict[str, Any]] | None = None,
+    held: str = "",
 ) -> None:
     """Run one module to its end: ``body`` returns the result, a :class:`KicError` becomes the failure.
 
-    ``failure_facts`` gives what a failure returns beside its diagnosis.
+    ``failure_facts`` gives what a failure returns beside its diagnosis. ``held`` names the parameter, and what it
+    names, that tells which of two engines the task is about: ``name:volume``, ``cluster:cluster``.
     """
     module = AnsibleModule(
         argument_spec=dict(argument_spec, **ENGINE_ARGUMENTS),
@@ -104,7 +107,7 @@ def run_module(
     )
     name = module.params["engine"]
     try:
-        engine = _engine(module)
+        engine = _engine(module, held)
         result = body(Task(module, engine))
         result.setdefault("engine", engine.name)
         result.setdefault("actions", [])
@@ -114,17 +117,36 @@ def run_module(
     module.exit_json(**result)
 
 
-def _engine(module: AnsibleModule) -> Engine:
+_HOLDS: dict[str, Callable[[Engine, str], bool]] = {
+    "network": lambda engine, name: any(item.name == name for item in engine.networks()),
+    "volume": lambda engine, name: engine.volume(name) is not None,
+    "container": lambda engine, name: engine.container(name) is not None,
+    "cluster": lambda engine, name: bool(engine.containers(f"{CLUSTER}={name}")),
+}
+
+
+def _engine(module: AnsibleModule, held: str) -> Engine:
     given = module.params["engine_facts"]
     # The facts of a machine that had no engine when they were taken (check mode) say nothing about it.
     facts = EngineInfo.from_dict(given) if given and given.get("version") != "0" else None
-    engine = select(module.params["engine"], ModuleRunner(module), facts)
+    parameter, _separator, kind = held.partition(":")
+    name = module.params.get(parameter)
+    holds = (lambda candidate: _HOLDS[kind](candidate, name)) if name else None
+    try:
+        engine = select(module.params["engine"], ModuleRunner(module), facts, holds)
+    except KicError as error:
+        return _absent(module, "podman", error)
     if module.check_mode and facts is None:
         try:
             engine.info  # noqa: B018  # asked here, so that every later question may rely on an answer
         except KicError as error:
-            if error.diagnosis.id != "engine_not_installed":
-                raise
-            module.warn(f"{error.diagnosis.cause} The plan is made against an empty engine.")
-            return AbsentEngine(engine.name, error)
+            return _absent(module, engine.name, error)
     return engine
+
+
+def _absent(module: AnsibleModule, name: str, error: KicError) -> Engine:
+    """In check mode the engine of a machine that has none yet; else the error."""
+    if not module.check_mode or error.diagnosis.id != "engine_not_installed":
+        raise error
+    module.warn(f"{error.diagnosis.cause} The plan is made against an empty engine.")
+    return AbsentEngine(name, error)

@@ -231,6 +231,7 @@ def main() -> None:
         },
         body,
         required_if=[["state", "joined", ["control_plane"]]],
+        held="node:container",
     )
 
 

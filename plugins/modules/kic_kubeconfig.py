@@ -182,6 +182,7 @@ def main() -> None:
             "write": {"type": "list", "elements": "dict", "no_log": True},
         },
         body,
+        held="cluster:cluster",
     )
 
 

@@ -447,7 +447,7 @@ def body(task: Task) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    run_module(ARGUMENTS, body)
+    run_module(ARGUMENTS, body, held="name:container")
 
 
 if __name__ == "__main__":

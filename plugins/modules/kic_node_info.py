@@ -118,7 +118,12 @@ def look(task: Task) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    run_module({"name": {"type": "str"}, "cluster": {"type": "str"}}, look, mutually_exclusive=[["name", "cluster"]])
+    run_module(
+        {"name": {"type": "str"}, "cluster": {"type": "str"}},
+        look,
+        mutually_exclusive=[["name", "cluster"]],
+        held="cluster:cluster",
+    )
 
 
 if __name__ == "__main__":

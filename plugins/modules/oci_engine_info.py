@@ -13,6 +13,10 @@ version_added: 0.1.0
 description:
   - Looks once for all tasks of a play. Hand RV(engine_facts) on to the other modules of the collection.
   - Fails when the engine that was asked for can not be used, or none can.
+options:
+  cluster:
+    description: With O(engine=auto), the engine that holds nodes of this cluster is the one to use.
+    type: str
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.info
@@ -133,7 +137,7 @@ def look(task: Task) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    run_module({}, look, failure_facts=lambda: {"host": host_facts()})
+    run_module({"cluster": {"type": "str"}}, look, failure_facts=lambda: {"host": host_facts()}, held="cluster:cluster")
 
 
 if __name__ == "__main__":

@@ -179,6 +179,7 @@ def main() -> None:
             "recreate": {"type": "str", "choices": ["never", "on_drift"], "default": "never"},
         },
         lambda task: task.converge("network", NetworkResource(NetworkSpec.from_params(task.params), task.engine)),
+        held="name:network",
     )
 
 

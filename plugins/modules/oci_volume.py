@@ -121,6 +121,7 @@ def main() -> None:
             "recreate": {"type": "str", "choices": ["never", "on_drift"], "default": "never"},
         },
         lambda task: task.converge("volume", VolumeResource(VolumeSpec.from_params(task.params), task.engine)),
+        held="name:volume",
     )
 
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,18 +84,19 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Podman:
-    """The real podman."""
+class Client:
+    """The real client of an engine."""
 
     environment: dict[str, str]
+    program: str = "podman"
 
     def run(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run podman; a failure shows its words."""
+        """Run it; a failure shows its words."""
         feed: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         done = subprocess.run(
-            ["podman", *arguments], capture_output=True, text=True, env=self.environment, check=False, **feed
+            [self.program, *arguments], capture_output=True, text=True, env=self.environment, check=False, **feed
         )
-        assert not check or done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr or done.stdout}"
+        assert not check or done.returncode == 0, f"{self.program} {' '.join(arguments)}: {done.stderr or done.stdout}"
         return done
 
     def out(self, *arguments: str) -> str:
@@ -195,15 +198,57 @@ def play(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def podman(environment: dict[str, str], play: Play) -> Podman:
+def podman(environment: dict[str, str], play: Play) -> Client:
     """The machine's podman, brought there by our own role where it is missing."""
     play("host.yml")
-    return Podman(environment)
+    return Client(environment)
 
 
-def have_image(play: Play, **variables: Any) -> str:
+@pytest.fixture(scope="session")
+def docker(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A docker of our own: its daemon, store and socket begin and end with the tests, nobody else's is touched."""
+    if shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+        pytest.skip("no dockerd here; on Debian: apt-get install docker.io")
+    folder = tmp_path_factory.mktemp("docker")
+    # A socket's name has at most 108 characters (unix(7)).
+    run = Path(tempfile.mkdtemp(prefix="kictest-docker-", dir="/run"))
+    endpoint = f"unix://{run}/socket"
+    rules = subprocess.run(["iptables-save"], capture_output=True, check=False).stdout
+    command = [
+        "dockerd",
+        f"--host={endpoint}",
+        f"--data-root={folder}",
+        f"--exec-root={run}/exec",
+        f"--pidfile={run}/pid",
+        # The bridge docker0 is one of the machine, and another daemon may have it.
+        "--bridge=none",
+    ]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL) as daemon,
+    ):
+        try:
+            client = Client(dict(environment, DOCKER_HOST=endpoint), "docker")
+            deadline = time.monotonic() + 60
+            while client.run("version", check=False).returncode != 0:
+                assert daemon.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
+                time.sleep(0.2)
+            yield client
+            left = client.out("ps", "--all", "--quiet").split()
+            if left:
+                client.run("rm", "--force", *left)
+        finally:
+            daemon.terminate()
+            daemon.wait(60)
+            # It leaves chains of its own behind.
+            subprocess.run(["iptables-restore"], input=rules, check=False)
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def have_image(play: Play, *, process_env: dict[str, str] | None = None, **variables: Any) -> str:
     """Have an image by our own role, which builds what is missing; its reference."""
-    played = play("image.yml", **variables)
+    played = play("image.yml", process_env=process_env, **variables)
     reference = next(
         task["result"]["kic_image_reference"]
         for task in reversed(played.tasks)
@@ -214,14 +259,14 @@ def have_image(play: Play, **variables: Any) -> str:
 
 
 @pytest.fixture(scope="session")
-def node_image(podman: Podman, play: Play) -> str:
+def node_image(podman: Client, play: Play) -> str:
     """Reference of the node image, made by our own role where it is missing."""
     del podman
     return have_image(play)
 
 
 @pytest.fixture(scope="session")
-def contract_image(podman: Podman, play: Play) -> str:
+def contract_image(podman: Client, play: Play) -> str:
     """Reference of the image that offers kind's node image contract and no more (contract_image/README.md)."""
     del podman
     return have_image(play, kic_image_recipe=str(Path(__file__).parent / "contract_image"), kic_image_source="built")
@@ -229,7 +274,7 @@ def contract_image(podman: Podman, play: Play) -> str:
 
 @pytest.fixture(scope="session")
 def run_module(
-    environment: dict[str, str], podman: Podman, tmp_path_factory: pytest.TempPathFactory
+    environment: dict[str, str], podman: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., dict[str, Any]]]:
     """Run a module of the collection on this machine; its result, also that of a failure (``failed``)."""
     del podman
@@ -278,7 +323,7 @@ KINDS = {"kic_node": "container", "oci_network": "network", "oci_volume": "volum
 
 
 @pytest.fixture(scope="session")
-def predicted(run_module: Callable[..., dict[str, Any]], podman: Podman) -> Predicted:
+def predicted(run_module: Callable[..., dict[str, Any]], podman: Client) -> Predicted:
     """Check mode first: it changes nothing, and names the actions, diff, drift or failure of the run that follows."""
 
     def run(module: str, /, **params: Any) -> dict[str, Any]:
@@ -294,7 +339,7 @@ def predicted(run_module: Callable[..., dict[str, Any]], podman: Podman) -> Pred
 
 
 @contextmanager
-def own_names(podman: Podman) -> Iterator[Callable[[str], str]]:
+def own_names(podman: Client) -> Iterator[Callable[[str], str]]:
     """Names that nobody else has; what carries one, or begins with one, is removed at the end."""
     given: list[str] = []
 
@@ -318,14 +363,14 @@ def own_names(podman: Podman) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture
-def unique(podman: Podman) -> Iterator[Callable[[str], str]]:
+def unique(podman: Client) -> Iterator[Callable[[str], str]]:
     """Names for one test."""
     with own_names(podman) as name:
         yield name
 
 
 @pytest.fixture(scope="module")
-def module_unique(podman: Podman) -> Iterator[Callable[[str], str]]:
+def module_unique(podman: Client) -> Iterator[Callable[[str], str]]:
     """Names for what the tests of one file share."""
     with own_names(podman) as name:
         yield name

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Podman
+from .conftest import Client
 
 Module = Callable[..., dict[str, Any]]
 
@@ -162,7 +162,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def world(
-    podman: Podman,
+    podman: Client,
     node_image: str,
     run_module: Module,
     module_unique: Callable[[str], str],
@@ -198,13 +198,13 @@ def _little_endian(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def held(podman: Podman, world: dict[str, Any]) -> dict[str, set[str]]:
+def held(podman: Client, world: dict[str, Any]) -> dict[str, set[str]]:
     """What is there before the first bad input."""
     del world
     return ours(podman)
 
 
-def ours(podman: Podman) -> dict[str, set[str]]:
+def ours(podman: Client) -> dict[str, set[str]]:
     """What is there under the names of the rows; other tests may make and remove their own meanwhile."""
     asked = {str(row.params.get("name")) for row in ROWS}
     return {
@@ -227,7 +227,7 @@ def filled(value: Any, world: Mapping[str, Any]) -> Any:
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_bad_input(
-    run_module: Module, podman: Podman, world: dict[str, Any], held: dict[str, set[str]], row: Row
+    run_module: Module, podman: Client, world: dict[str, Any], held: dict[str, set[str]], row: Row
 ) -> None:
     """The error has the stable name of its cause and says which option is wrong and how; nothing was changed."""
     result = run_module(row.module, **filled(dict(row.params), world))

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Podman, Predicted
+from .conftest import Client, Predicted
 from .workload import docker_archive, tar
 
 Module = Callable[..., dict[str, Any]]
@@ -36,7 +36,7 @@ NO_DIGEST = "sha256:" + "0" * 64
 class Images:
     """Names of images for one test; they are removed after it."""
 
-    podman: Podman
+    podman: Client
     names: list[str]
     architecture: str
     folder: Path
@@ -70,7 +70,7 @@ class Images:
 
 
 @pytest.fixture
-def images(podman: Podman, run_module: Module, tmp_path: Path) -> Iterator[Images]:
+def images(podman: Client, run_module: Module, tmp_path: Path) -> Iterator[Images]:
     """Tiny images."""
     architecture = run_module("oci_engine_info")["engine_facts"]["architecture"]
     found = Images(podman, [], architecture, tmp_path)

@@ -23,7 +23,7 @@ import yaml
 
 from ansible_collections.nodeforge.kic.benchmarks import contenders
 
-from .conftest import Podman
+from .conftest import Client
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nodeforge.kic" / "bench"
 SECONDS = 180
@@ -34,7 +34,7 @@ CONTAINERD_PATCH = '[plugins."io.containerd.grpc.v1.cri"]\nrestrict_oom_score_ad
 
 
 @pytest.fixture(params=["own", "contract"])
-def contender(request: pytest.FixtureRequest, podman: Podman, tmp_path: Path) -> Iterator[contenders.Contender]:
+def contender(request: pytest.FixtureRequest, podman: Client, tmp_path: Path) -> Iterator[contenders.Contender]:
     """How kind is called for a cluster of its own on one of the images; what a failed test leaves is removed."""
     image = request.getfixturevalue("node_image" if request.param == "own" else "contract_image")
     name = f"kictest-kind-{secrets.token_hex(3)}"
@@ -70,7 +70,7 @@ def call(contender: contenders.Contender, *command: str, check: bool = True) -> 
     return done
 
 
-def node_conditions(podman: Podman, contender: contenders.Contender) -> dict[str, str]:
+def node_conditions(podman: Client, contender: contenders.Contender) -> dict[str, str]:
     """What the API says of the node, asked by the node's own kubectl."""
     done = podman.run(
         "exec", contender.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf",
@@ -89,7 +89,7 @@ def test_only_what_the_kernel_forces() -> None:
         assert set(patch) <= {"apiVersion", "failCgroupV1", "featureGates"}
 
 
-def test_kind_makes_and_removes_a_cluster(podman: Podman, contender: contenders.Contender) -> None:
+def test_kind_makes_and_removes_a_cluster(podman: Client, contender: contenders.Contender) -> None:
     """`kind create cluster` succeeds, the node becomes Ready; after `kind delete cluster` nothing of it is left."""
     call(contender, *contender.create)
     # kind does not wait for it.

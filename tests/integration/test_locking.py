@@ -27,7 +27,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.lock import (
     state_directory,
 )
 
-from .conftest import Podman
+from .conftest import Client
 
 Module = Callable[..., dict[str, Any]]
 
@@ -46,7 +46,7 @@ def held_by_another(path: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_run_waits_for_another(run_module: Module, podman: Podman, unique: Callable[[str], str]) -> None:
+def test_a_run_waits_for_another(run_module: Module, podman: Client, unique: Callable[[str], str]) -> None:
     """While another process holds the lock nothing is made; when it is given back, the run goes on."""
     name = unique("lock")
     path = Path(private_directory(state_directory())) / "lock"

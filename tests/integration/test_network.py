@@ -20,7 +20,7 @@ import yaml
 
 from ansible_collections.nodeforge.kic.plugins.modules import oci_network
 
-from .conftest import Podman, Predicted
+from .conftest import Client, Predicted
 
 Module = Callable[..., dict[str, Any]]
 Names = Callable[[str], str]
@@ -38,7 +38,7 @@ DRIFT: dict[str, tuple[str, str, str]] = {
 NO_DRIFT = {"name", "state", "pools", "prefix", "avoid", "cluster", "recreate"}
 
 
-def inspect(podman: Podman, name: str) -> dict[str, Any]:
+def inspect(podman: Client, name: str) -> dict[str, Any]:
     """podman's own word for a network."""
     found: dict[str, Any] = json.loads(podman.out("network", "inspect", name))[0]
     return found
@@ -67,7 +67,7 @@ def test_every_option_has_a_case() -> None:
     assert set(yaml.safe_load(oci_network.DOCUMENTATION)["options"]) == DRIFT.keys() | NO_DRIFT
 
 
-def test_present_and_absent(predicted: Predicted, podman: Podman, unique: Names) -> None:
+def test_present_and_absent(predicted: Predicted, podman: Client, unique: Names) -> None:
     """Made once, as a bridge with our labels, the chosen subnet and the default route's MTU; removed once."""
     name = unique("network")
     made = predicted("oci_network", name=name, cluster="kictest", labels={"tier": "one"})
@@ -121,7 +121,7 @@ def test_two_runs_at_once(run_module: Module, unique: Names, free: ipaddress.IPv
     assert sorted(result["changed"] for result in results) == [False, True, True, True]
 
 
-def test_names_are_compared_whole(predicted: Predicted, podman: Podman, unique: Names) -> None:
+def test_names_are_compared_whole(predicted: Predicted, podman: Client, unique: Names) -> None:
     """A network whose name begins with another's is another network: to make, to keep and to remove."""
     name = unique("kic")
     longer, around = f"{name}-2", unique("my") + f"-{name}"
@@ -135,7 +135,7 @@ def test_names_are_compared_whole(predicted: Predicted, podman: Podman, unique: 
     assert {longer, around} <= podman.holdings()["networks"]
 
 
-def test_what_is_not_ours(predicted: Predicted, podman: Podman, unique: Names) -> None:
+def test_what_is_not_ours(predicted: Predicted, podman: Client, unique: Names) -> None:
     """A network that somebody else made is neither taken, changed nor removed; nor is another cluster's."""
     foreign, other = unique("foreign"), unique("network")
     podman.run("network", "create", foreign)
@@ -176,7 +176,7 @@ def options(option: str, which: int, free: ipaddress.IPv4Network, free6: ipaddre
 
 
 @pytest.mark.parametrize("option", DRIFT)
-def test_drift(predicted: Predicted, podman: Podman, unique: Names, free: ipaddress.IPv4Network, option: str) -> None:
+def test_drift(predicted: Predicted, podman: Client, unique: Names, free: ipaddress.IPv4Network, option: str) -> None:
     """A changed option is reported and its network left; with on_drift it is made again, and then fits."""
     name, field = unique("network"), DRIFT[option][2]
     free6 = ipaddress.IPv6Network(f"fd{secrets.token_hex(1)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}::/48")
@@ -200,7 +200,7 @@ def test_drift(predicted: Predicted, podman: Podman, unique: Names, free: ipaddr
     assert (again["changed"], again["drift"]) == (False, [])
 
 
-def test_ipv6_that_is_not_wanted_is_drift(predicted: Predicted, podman: Podman, unique: Names) -> None:
+def test_ipv6_that_is_not_wanted_is_drift(predicted: Predicted, podman: Client, unique: Names) -> None:
     """subnet6: none keeps IPv6 away, also from a network that has it; the IPv4 subnet stays what it was."""
     name = unique("network")
     subnet6 = f"fd{secrets.token_hex(1)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}:1::/64"
@@ -212,7 +212,7 @@ def test_ipv6_that_is_not_wanted_is_drift(predicted: Predicted, podman: Podman, 
     assert [item["subnet"] for item in inspect(podman, name)["subnets"]] == [made["subnet"]]
 
 
-def test_a_used_network_is_kept(predicted: Predicted, podman: Podman, unique: Names, node_image: str) -> None:
+def test_a_used_network_is_kept(predicted: Predicted, podman: Client, unique: Names, node_image: str) -> None:
     """A network with containers, running or not, is not removed; the containers are named. Drift is still reported."""
     name, user = unique("network"), unique("user")
     predicted("oci_network", name=name)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Podman, Predicted
+from .conftest import Client, Predicted
 
 Module = Callable[..., dict[str, Any]]
 Names = Callable[[str], str]
@@ -31,23 +31,23 @@ def runtime() -> tuple[str, ...]:
     return ("--runtime", "runc") if shutil.which("runc") else ()
 
 
-def state(podman: Podman, name: str) -> str:
+def state(podman: Client, name: str) -> str:
     """The engine's word for a container's state."""
     return podman.out("container", "inspect", "--format", "{{.State.Status}}", name)
 
 
-def identity(podman: Podman, name: str) -> str:
+def identity(podman: Client, name: str) -> str:
     """A container's id."""
     return podman.out("container", "inspect", "--format", "{{.Id}}", name)
 
 
-def bystander(podman: Podman, name: str, image: str, *arguments: str) -> None:
+def bystander(podman: Client, name: str, image: str, *arguments: str) -> None:
     """A running container that is not ours."""
     command = ["run", "--detach", "--name", name, *PLAIN, *arguments, "--entrypoint", "sleep", image, "infinity"]
     podman.run(*runtime(), *command)
 
 
-def limits_inside(podman: Podman, name: str) -> dict[str, float]:
+def limits_inside(podman: Client, name: str) -> dict[str, float]:
     """The limits of a running node, from the files of its own control group, version 2 or 1."""
     script = """cd /sys/fs/cgroup
     if [ -e cgroup.controllers ]; then cat memory.max pids.max; cat cpu.max
@@ -84,7 +84,18 @@ def common(without_network: dict[str, Any], network: dict[str, Any]) -> dict[str
     return {**without_network, "network": network["name"]}
 
 
-def test_states(predicted: Predicted, podman: Podman, unique: Names, common: dict[str, Any]) -> None:
+def test_mount_below_a_link(
+    run_module: Callable[..., dict[str, Any]], podman: Client, unique: Names, common: dict[str, Any], tmp_path: Path
+) -> None:
+    """A mount below /lib, which is a link in the image as in most, is found where it is; so is each machine's /lib/modules."""
+    (tmp_path / "here").write_text("seen")
+    name, mounts = unique("node"), [{"source": str(tmp_path), "target": "/lib/kictest"}]
+    made = run_module("kic_node", name=name, **{**common, "mounts": mounts})
+    assert made.get("failed") is None, made["msg"]
+    assert podman.out("exec", name, "cat", "/usr/lib/kictest/here") == "seen"
+
+
+def test_states(predicted: Predicted, podman: Client, unique: Names, common: dict[str, Any]) -> None:
     """present makes it and leaves it, started and stopped do what they say once, restarted each time."""
     name = unique("node")
     made = predicted("kic_node", name=name, state="present", **common)
@@ -112,7 +123,7 @@ def test_states(predicted: Predicted, podman: Podman, unique: Names, common: dic
 
 
 def test_a_node_has_what_was_asked_for(
-    predicted: Predicted, run_module: Module, podman: Podman, unique: Names, common: dict[str, Any], tmp_path: Path
+    predicted: Predicted, run_module: Module, podman: Client, unique: Names, common: dict[str, Any], tmp_path: Path
 ) -> None:
     """Host name, addresses, mounts, tmpfs, devices, limits, variables and files are so inside; the volume keeps data."""
     name, volume = unique("node"), unique("node")
@@ -155,7 +166,7 @@ def test_a_node_has_what_was_asked_for(
 
 
 def test_limits(
-    predicted: Predicted, run_module: Module, podman: Podman, unique: Names, without_network: dict[str, Any]
+    predicted: Predicted, run_module: Module, podman: Client, unique: Names, without_network: dict[str, Any]
 ) -> None:
     """Limits hold in the kernel, change in place, outlive our stop and start, and come back when podman forgot them."""
     name = unique("node")
@@ -188,7 +199,7 @@ def test_limits(
 
 
 def test_what_podman_forgets_is_recorded_and_forgotten_with_the_node(
-    run_module: Module, podman: Podman, unique: Names, without_network: dict[str, Any]
+    run_module: Module, podman: Client, unique: Names, without_network: dict[str, Any]
 ) -> None:
     """A changed limit of a node that was removed is not given to the next node of its name."""
     name = unique("node")
@@ -204,7 +215,7 @@ def test_what_podman_forgets_is_recorded_and_forgotten_with_the_node(
 
 
 def test_address_and_port_stay(
-    predicted: Predicted, run_module: Module, podman: Podman, unique: Names, common: dict[str, Any]
+    predicted: Predicted, run_module: Module, podman: Client, unique: Names, common: dict[str, Any]
 ) -> None:
     """A chosen address and port are kept over stop, start and replacement, while others come and go."""
     name, others = unique("node"), [unique("node") for _number in range(2)]
@@ -231,7 +242,7 @@ def test_address_and_port_stay(
 def test_what_others_have_is_taken(
     predicted: Predicted,
     run_module: Module,
-    podman: Podman,
+    podman: Client,
     unique: Names,
     node_image: str,
     network: dict[str, Any],
@@ -260,7 +271,7 @@ def test_what_others_have_is_taken(
     assert name not in podman.holdings()["containers"]
 
 
-def test_two_runs_at_once(run_module: Module, podman: Podman, unique: Names, common: dict[str, Any]) -> None:
+def test_two_runs_at_once(run_module: Module, podman: Client, unique: Names, common: dict[str, Any]) -> None:
     """Nodes that are made at the same time get addresses and ports of their own."""
     names = [unique("node") for _number in range(4)]
 
@@ -296,7 +307,7 @@ def test_degraded_is_up_with_a_warning(run_module: Module, unique: Names, withou
 
 
 @pytest.fixture
-def shell_image(podman: Podman, node_image: str, unique: Names) -> Iterator[str]:
+def shell_image(podman: Client, node_image: str, unique: Names) -> Iterator[str]:
     """The node image with an entrypoint that runs what it is given, which ours and kind's do not."""
     name = unique("shell")
     image = f"localhost/{name}:1"
@@ -309,7 +320,7 @@ def shell_image(podman: Podman, node_image: str, unique: Names) -> Iterator[str]
 
 def test_a_node_that_dies(
     run_module: Module,
-    podman: Podman,
+    podman: Client,
     unique: Names,
     without_network: dict[str, Any],
     shell_image: str,
@@ -337,7 +348,7 @@ def test_a_node_that_dies(
 
 
 def test_a_failure_before_the_first_start_leaves_nothing(
-    run_module: Module, podman: Podman, unique: Names, without_network: dict[str, Any]
+    run_module: Module, podman: Client, unique: Names, without_network: dict[str, Any]
 ) -> None:
     """A container that cannot be made or started is not left behind."""
     name = unique("node")
@@ -370,7 +381,7 @@ def killing_podman(tmp_path: Path) -> Callable[[str], dict[str, str]]:
 def test_an_interrupted_run_is_continued(
     predicted: Predicted,
     run_module: Module,
-    podman: Podman,
+    podman: Client,
     unique: Names,
     without_network: dict[str, Any],
     killing_podman: Callable[[str], dict[str, str]],
@@ -393,7 +404,7 @@ def test_an_interrupted_run_is_continued(
 def test_what_is_not_ours(
     predicted: Predicted,
     run_module: Module,
-    podman: Podman,
+    podman: Client,
     unique: Names,
     node_image: str,
     without_network: dict[str, Any],

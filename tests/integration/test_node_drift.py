@@ -23,7 +23,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import ENGINE_ARGUMENTS
 from ansible_collections.nodeforge.kic.plugins.modules.kic_node import ARGUMENTS
 
-from .conftest import Podman, Predicted
+from .conftest import Client, Predicted
 from .workload import docker_archive, tar
 
 ALL_ARGUMENTS = {**ARGUMENTS, **ENGINE_ARGUMENTS}
@@ -34,7 +34,7 @@ LEFT_OUT = object()
 class World:
     """What the values of options name."""
 
-    podman: Podman
+    podman: Client
     node: str
     """A node that was made with all values of before, and does not run."""
     image: str
@@ -207,7 +207,7 @@ def updates_pids(world: World) -> bool:
 
 @pytest.fixture(scope="module")
 def world(
-    podman: Podman,
+    podman: Client,
     node_image: str,
     run_module: Callable[..., dict[str, Any]],
     module_unique: Callable[[str], str],

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, Play, Podman
+from .conftest import ROOT, Client, Play
 
 SITE = ROOT / "playbooks" / "site.yml"
 
@@ -42,7 +42,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_bad_input_is_refused_before_anything_is_changed(
-    case: str, podman: Podman, node_image: str, play: Play
+    case: str, podman: Client, node_image: str, play: Play
 ) -> None:
     """One error that names the variable and a fix, and nothing was made."""
     variables, message = REFUSED[case]
@@ -56,7 +56,7 @@ def test_bad_input_is_refused_before_anything_is_changed(
         assert not [name for name in names if "kictest-refused" in name]
 
 
-def test_missing_image_leaves_nothing(podman: Podman, play: Play) -> None:
+def test_missing_image_leaves_nothing(podman: Client, play: Play) -> None:
     """An image that does not exist is one error; the network and volume that the run had made are gone again."""
     name = "kictest-noimage"
     variables: dict[str, Any] = {
@@ -86,7 +86,7 @@ def path_without_engine(tmp_path: Path) -> str:
 
 
 def test_check_mode_without_an_engine(
-    path_without_engine: str, play: Play, podman: Podman, run_module: Callable[..., dict[str, Any]]
+    path_without_engine: str, play: Play, podman: Client, run_module: Callable[..., dict[str, Any]]
 ) -> None:
     """--check on a machine that has no engine plans against an empty one, warns, and does not fail."""
     del podman

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import ROOT, Play, Played, Podman, have_image
+from .conftest import ROOT, Client, Play, Played, have_image
 from .workload import build, manifests
 
 SITE = ROOT / "playbooks" / "site.yml"
@@ -47,7 +47,7 @@ class Story:
 
     name: str
     image: str
-    podman: Podman
+    client: Client
     play: Play
     folder: Path
     before: dict[str, set[str]]
@@ -72,18 +72,28 @@ class Story:
             "kic_cluster_image": self.image,
             "kic_image_name": self.image,
             "kic_cluster_kubeconfig": str(self.kubeconfig),
+            "kic_engine": self.client.program,
             **self.extra,
         }
 
     def site(self, *arguments: str, **variables: Any) -> Played:
         """Run site.yml."""
-        return self.play(SITE, *arguments, **{**self.variables, **variables})
+        return self.play(SITE, *arguments, process_env=self.process_env, **{**self.variables, **variables})
+
+    def teardown(self) -> Played:
+        """Run teardown.yml; it finds the cluster by its labels on whatever engine it is."""
+        return self.play(TEARDOWN, process_env=self.process_env, kic_cluster_name=self.name)
+
+    @property
+    def process_env(self) -> dict[str, str]:
+        """Where the engine answers, if not at its usual place."""
+        return {key: self.client.environment[key] for key in ("DOCKER_HOST",) if key in self.client.environment}
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """The node's own kubectl, as site.yml's closing lines show it."""
         interactive = ["--interactive"] if stdin is not None else []
         command = ["exec", *interactive, self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments]
-        return self.podman.run(*command, stdin=stdin, check=check).stdout.strip()
+        return self.client.run(*command, stdin=stdin, check=check).stdout.strip()
 
     def kubectl_json(self, *arguments: str) -> Any:
         """Its answer, decoded."""
@@ -97,7 +107,7 @@ class Story:
         """
         deadline = time.monotonic() + seconds
         while True:
-            done = self.podman.run(
+            done = self.client.run(
                 "exec", self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf",
                 "exec", "client", "--", "/web", method, url, *more,
                 check=False,
@@ -113,30 +123,38 @@ class Story:
         self.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=120s")
 
 
-@pytest.fixture(scope="module", params=["own", "contract"])
-def story(
-    request: pytest.FixtureRequest, podman: Podman, play: Play, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Story]:
+STORIES = {
+    "own": ("podman", "node_image"),
+    "contract": ("podman", "contract_image"),
+    "docker": ("docker", "node_image"),
+}
+
+
+@pytest.fixture(scope="module", params=STORIES)
+def story(request: pytest.FixtureRequest, play: Play, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """A story's beginning, and its end whatever happened on the way."""
-    image = request.getfixturevalue("node_image" if request.param == "own" else "contract_image")
+    engine, image = (request.getfixturevalue(name) for name in STORIES[request.param])
     folder = tmp_path_factory.mktemp("story")
     name = f"kictest-{request.param}-{secrets.token_hex(2)}"
+    told = Story(name, image, engine, play, folder, {})
+    if engine.program != "podman":
+        told.image = have_image(play, process_env=told.process_env, kic_engine=engine.program)
     # What is not ours and has a name much like ours must be left alone.
-    podman.run("volume", "create", f"{name}-control-plane-1-mine")
-    podman.run("network", "create", f"{name}-mine")
-    told = Story(name, image, podman, play, folder, podman.holdings())
+    engine.run("volume", "create", f"{name}-control-plane-1-mine")
+    engine.run("network", "create", f"{name}-mine")
+    told.before = engine.holdings()
     told.kubeconfig.write_text(yaml.safe_dump(FOREIGN_KUBECONFIG))
     told.kubeconfig.chmod(0o640)
     yield told
-    play(TEARDOWN, kic_cluster_name=name)
-    podman.run("volume", "rm", f"{name}-control-plane-1-mine")
-    podman.run("network", "rm", f"{name}-mine")
+    told.teardown()
+    engine.run("volume", "rm", f"{name}-control-plane-1-mine")
+    engine.run("network", "rm", f"{name}-mine")
 
 
 def test_check_mode_from_nothing(story: Story) -> None:
     """--check before there is anything does not fail and changes nothing."""
     story.site("--check", "--diff")
-    assert story.podman.holdings() == story.before
+    assert story.client.holdings() == story.before
 
 
 def test_site_from_nothing(story: Story) -> None:
@@ -147,12 +165,12 @@ def test_site_from_nothing(story: Story) -> None:
     assert conditions["Ready"] == "True"
     closing = story.first.text
     assert story.node in closing
-    assert f"podman exec {story.node} kubectl get nodes" in closing
+    assert f"{story.client.program} exec {story.node} kubectl get nodes" in closing
 
 
 def test_closing_lines_work(story: Story) -> None:
     """The line that site.yml tells the user to type works as it is written."""
-    assert story.node in story.podman.out("exec", story.node, "kubectl", "get", "nodes")
+    assert story.node in story.client.out("exec", story.node, "kubectl", "get", "nodes")
 
 
 def test_kubeconfig(story: Story) -> None:
@@ -165,20 +183,20 @@ def test_kubeconfig(story: Story) -> None:
     ours = next(item for item in found["clusters"] if item["name"] != "work")
     address, port = ours["cluster"]["server"].removeprefix("https://").split(":")
     assert address == "127.0.0.1"
-    listening = json.loads(story.podman.out("container", "inspect", story.node))[0]["HostConfig"]["PortBindings"]
+    listening = json.loads(story.client.out("container", "inspect", story.node))[0]["HostConfig"]["PortBindings"]
     assert listening["6443/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": port}]
 
 
 @pytest.mark.parametrize("story", ["own"], indirect=True)
 def test_image_is_small(story: Story) -> None:
     """Our own image takes less than 0.7 GB in the engine."""
-    size = int(story.podman.out("image", "inspect", "--format", "{{.Size}}", story.image))
+    size = int(story.client.out("image", "inspect", "--format", "{{.Size}}", story.image))
     assert 200e6 < size < 700e6
 
 
 def test_certificate_names(story: Story) -> None:
     """The API's certificate holds the endpoint's name, the node's name and address and 127.0.0.1; keys are P-256."""
-    text = story.podman.out(
+    text = story.client.out(
         "exec", story.node, "openssl", "x509", "-in", "/etc/kubernetes/pki/apiserver.crt", "-noout", "-text"
     )
     node = story.kubectl_json("get", "node", story.node)
@@ -191,8 +209,8 @@ def test_workload(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Non
     """A Deployment and a Service answer through the service address and by DNS name from a second pod."""
     archive = tmp_path_factory.mktemp("web") / "web.tar"
     archive.write_bytes(build(archive.parent))
-    story.podman.run("cp", str(archive), f"{story.node}:/var/lib/kictest-web.tar")
-    story.podman.run("exec", story.node, "ctr", "-n", "k8s.io", "images", "import", "/var/lib/kictest-web.tar")
+    story.client.run("cp", str(archive), f"{story.node}:/var/lib/kictest-web.tar")
+    story.client.run("exec", story.node, "ctr", "-n", "k8s.io", "images", "import", "/var/lib/kictest-web.tar")
     story.kubectl("apply", "-f", "-", stdin=manifests())
     story.wait_for_workload()
     service = story.kubectl_json("get", "service", "web")["spec"]["clusterIP"]
@@ -242,22 +260,22 @@ def test_check_mode_on_the_running_cluster(story: Story) -> None:
 def test_data_survives_stop_and_start(story: Story) -> None:
     """After stop and start the node is Ready again, with its identity, its claim's data and the same API port."""
     story.ask("http://web/kept", "before the stop", method="put")
-    machine_id = story.podman.out("exec", story.node, "cat", "/etc/machine-id")
+    machine_id = story.client.out("exec", story.node, "cat", "/etc/machine-id")
     server = story.kubeconfig.read_text()
     stopped = story.site(kic_cluster_state="stopped")
     assert stopped.changed
-    assert story.podman.out("container", "inspect", "--format", "{{.State.Status}}", story.node) == "exited"
+    assert story.client.out("container", "inspect", "--format", "{{.State.Status}}", story.node) == "exited"
     assert story.site(kic_cluster_state="stopped").changed == []
     story.site()
     story.wait_for_workload()
     assert story.ask("http://web/kept", wanted="before") == "before the stop"
-    assert story.podman.out("exec", story.node, "cat", "/etc/machine-id") == machine_id
+    assert story.client.out("exec", story.node, "cat", "/etc/machine-id") == machine_id
     assert story.kubeconfig.read_text() == server
 
 
 def break_pod_network(story: Story) -> str:
     """Remove the CNI configuration."""
-    story.podman.run("exec", story.node, "sh", "-c", "rm -f /etc/cni/net.d/*")
+    story.client.run("exec", story.node, "sh", "-c", "rm -f /etc/cni/net.d/*")
     return "pod-network"
 
 
@@ -305,14 +323,14 @@ def test_kubeconfig_entry_is_repaired_alone(story: Story) -> None:
 def test_recreated_node_keeps_its_data(story: Story, tmp_path: Path) -> None:
     """A node that is made again for a changed mount comes back Ready with its data."""
     story.extra["kic_cluster_node"] = {"mounts": [{"source": str(tmp_path), "target": "/mnt/added", "read_only": True}]}
-    before = story.podman.out("container", "inspect", "--format", "{{.Id}}", story.node)
+    before = story.client.out("container", "inspect", "--format", "{{.Id}}", story.node)
     left = story.site("--diff")
-    assert story.podman.out("container", "inspect", "--format", "{{.Id}}", story.node) == before, left.text
+    assert story.client.out("container", "inspect", "--format", "{{.Id}}", story.node) == before, left.text
     story.extra["kic_cluster_node"]["recreate"] = "on_drift"
     checked = story.site("--check", "--diff")
     done = story.site("--diff")
     assert [r["actions"] for r in checked.results("kic_node")] == [r["actions"] for r in done.results("kic_node")]
-    assert story.podman.out("container", "inspect", "--format", "{{.Id}}", story.node) != before
+    assert story.client.out("container", "inspect", "--format", "{{.Id}}", story.node) != before
     story.wait_for_workload()
     assert story.ask("http://web/kept", wanted="before") == "before the stop"
     assert story.site().changed == []
@@ -333,17 +351,17 @@ def test_rebuilt_image(story: Story, play: Play, tmp_path: Path) -> None:
     assert any("create node" in action for result in done.results("kic_node") for action in result["actions"])
     story.wait_for_workload()
     assert story.ask("http://web/kept", wanted="before") == "before the stop"
-    key = story.podman.out("exec", story.node, "cat", "/kind/images/key")
-    assert story.podman.out("exec", story.node, "cat", "/var/lib/nodeforge.kic/images").startswith(key)
+    key = story.client.out("exec", story.node, "cat", "/kind/images/key")
+    assert story.client.out("exec", story.node, "cat", "/var/lib/nodeforge.kic/images").startswith(key)
     assert story.site().changed == []
 
 
 def test_teardown_leaves_nothing(story: Story) -> None:
     """Teardown removes what is ours, found by labels; all else is as it was, the user's kubeconfig too."""
-    gone = story.play(TEARDOWN, kic_cluster_name=story.name)
+    gone = story.teardown()
     assert gone.changed
-    assert story.podman.holdings() == story.before
+    assert story.client.holdings() == story.before
     assert yaml.safe_load(story.kubeconfig.read_text()) == FOREIGN_KUBECONFIG
-    assert story.play(TEARDOWN, kic_cluster_name=story.name).changed == []
+    assert story.teardown().changed == []
     leftovers = [path for path in Path("/var/lib/nodeforge.kic").rglob("*") if story.name in path.name]
     assert leftovers == [] or os.geteuid() != 0

@@ -17,7 +17,7 @@ import yaml
 
 from ansible_collections.nodeforge.kic.plugins.modules import oci_volume
 
-from .conftest import Podman, Predicted
+from .conftest import Client, Predicted
 
 Module = Callable[..., dict[str, Any]]
 Names = Callable[[str], str]
@@ -37,12 +37,12 @@ DRIFT: dict[str, tuple[Any, Any, str, Any, Any]] = {
 NO_DRIFT = {"name", "state", "cluster", "recreate"}
 
 
-def created(podman: Podman, name: str) -> str:
+def created(podman: Client, name: str) -> str:
     """When the volume was made: another one of its name is another volume."""
     return podman.out("volume", "inspect", "--format", "{{.CreatedAt}}", name)
 
 
-def content(podman: Podman, name: str) -> Path:
+def content(podman: Client, name: str) -> Path:
     """Where the volume's files are on this machine."""
     return Path(podman.out("volume", "inspect", "--format", "{{.Mountpoint}}", name))
 
@@ -52,7 +52,7 @@ def test_every_option_has_a_case() -> None:
     assert set(yaml.safe_load(oci_volume.DOCUMENTATION)["options"]) == DRIFT.keys() | NO_DRIFT
 
 
-def test_present_and_absent(predicted: Predicted, podman: Podman, unique: Names) -> None:
+def test_present_and_absent(predicted: Predicted, podman: Client, unique: Names) -> None:
     """Made once, with our labels and the user's; removed once."""
     name = unique("volume")
     made = predicted("oci_volume", name=name, cluster="kictest", labels={"tier": "one"})
@@ -69,7 +69,7 @@ def test_present_and_absent(predicted: Predicted, podman: Podman, unique: Names)
     assert predicted("oci_volume", name=name, state="absent")["changed"] is False
 
 
-def test_names_are_compared_whole(predicted: Predicted, podman: Podman, unique: Names) -> None:
+def test_names_are_compared_whole(predicted: Predicted, podman: Client, unique: Names) -> None:
     """A volume whose name holds another's, in front or behind, is another volume: to make, to keep and to remove."""
     name = unique("kic")
     longer, around = f"{name}-2", unique("my") + f"-{name}"
@@ -85,7 +85,7 @@ def test_names_are_compared_whole(predicted: Predicted, podman: Podman, unique: 
     assert longer in podman.holdings()["volumes"]
 
 
-def test_two_runs_at_once(run_module: Module, podman: Podman, unique: Names) -> None:
+def test_two_runs_at_once(run_module: Module, podman: Client, unique: Names) -> None:
     """Of several runs that want the same volume one makes it, and for the others it is there already."""
     name = unique("volume")
     with ThreadPoolExecutor(4) as pool:
@@ -95,7 +95,7 @@ def test_two_runs_at_once(run_module: Module, podman: Podman, unique: Names) -> 
     assert name in podman.holdings()["volumes"]
 
 
-def test_what_is_not_ours(predicted: Predicted, podman: Podman, unique: Names) -> None:
+def test_what_is_not_ours(predicted: Predicted, podman: Client, unique: Names) -> None:
     """A volume that somebody else made is neither taken, changed nor removed; nor is another cluster's."""
     foreign, other = unique("foreign"), unique("volume")
     podman.run("volume", "create", foreign)
@@ -116,7 +116,7 @@ def test_what_is_not_ours(predicted: Predicted, podman: Podman, unique: Names) -
 
 
 @pytest.mark.parametrize("option", DRIFT)
-def test_drift(predicted: Predicted, podman: Podman, unique: Names, option: str) -> None:
+def test_drift(predicted: Predicted, podman: Client, unique: Names, option: str) -> None:
     """A changed option is reported and its volume left; with on_drift it is made again, empty, and then fits."""
     name = unique("volume")
     before, after, field, asked, found = DRIFT[option]
@@ -137,7 +137,7 @@ def test_drift(predicted: Predicted, podman: Podman, unique: Names, option: str)
     assert (again["changed"], again["drift"]) == (False, [])
 
 
-def test_data_is_not_lost(predicted: Predicted, podman: Podman, unique: Names, node_image: str) -> None:
+def test_data_is_not_lost(predicted: Predicted, podman: Client, unique: Names, node_image: str) -> None:
     """A volume that a container has, running or not, is not removed, and one that fits keeps its data."""
     name, user = unique("volume"), unique("user")
     predicted("oci_volume", name=name)

@@ -66,17 +66,34 @@ CATALOGUE: dict[str, Entry] = {
     # What the user wrote.
     "invalid_option": Entry("{option}: {problem}.", "{fix}"),
     # The engine as a whole.
-    "engine_unsupported": Entry(
-        "engine {engine} is not supported by this release of nodeforge.kic; podman is.",
-        "set engine: podman",
+    "engine_is_another": Entry(
+        "the program {engine} of this machine is {other} under another name.",
+        "set engine: {other}, or leave it at auto",
+    ),
+    "engine_remote": Entry(
+        "{engine} is set up to talk to {endpoint}; nodes are made on the machine that the task runs on, whose kernel is"
+        " read for it.",
+        "run the task on that machine, or take DOCKER_HOST, CONTAINER_HOST or the context out of its environment",
     ),
     "engine_not_installed": Entry(
         "{engine} is not installed on this machine: no program of that name is on PATH.",
-        "install it, on Debian and Ubuntu: apt-get install {engine}; or run the role nodeforge.kic.kic_host",
+        "install it, on Debian and Ubuntu: apt-get install {package}; or run the role nodeforge.kic.kic_host",
     ),
     "engine_too_old": Entry(
         "{engine} {version} is older than {minimum}, the oldest release this collection supports.",
         "upgrade {engine} to {minimum} or later",
+    ),
+    "engine_not_running": Entry(
+        "{engine} is installed, but nothing answers at {endpoint}: its daemon does not run there.",
+        "start it, with systemd: systemctl enable --now {engine}; without: service {engine} start",
+    ),
+    "socket_denied": Entry(
+        "this user may not use {engine}: {endpoint} refuses him.",
+        "run the task with become: true, or let the user in and log in anew: usermod --append --groups {engine} USER",
+    ),
+    "privileged_refused": Entry(
+        "{engine} can not make a privileged container here: this machine lacks a capability that it asks for.",
+        "leave privileged at auto: the node then gets each capability that there is by its name",
     ),
     "engine_refused": Entry("{engine} does not answer as this user: {reason}.", "{fix}"),
     "network_backend_unsupported": Entry(

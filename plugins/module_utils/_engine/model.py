@@ -52,6 +52,8 @@ class EngineInfo:
     def from_dict(cls, facts: Mapping[str, Any]) -> EngineInfo:
         """The facts that an earlier task returned. Raises ``invalid_option`` when they are something else."""
         try:
+            if facts["name"] not in ("docker", "podman"):
+                raise ValueError(facts["name"])
             return cls(
                 name=str(facts["name"]),
                 version=str(facts["version"]),
@@ -226,6 +228,8 @@ class NewContainer:
     command: tuple[str, ...]
     """() is the image's."""
     restart_policy: str
+    capabilities: tuple[str, ...] = ()
+    """What it gets in place of being privileged, by name; () where it is or where that was not asked for."""
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,26 @@ Seen on podman 4.3.1 (Debian 12) and 5.4.2 (Debian 13); the texts of :data:`_TEX
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from .._command import TIMED_OUT, CommandNotFound, CommandResult, Runner
+from .._command import CommandResult
 from .._core.diagnosis import KicError, failure
 from .._host.machine import runtimes
-from .base import Engine
-from .model import Attached, Container, EngineInfo, Image, Limits, Mount, Network, NewContainer, Range, Volume
+from .cli import (
+    CommandLineEngine,
+    common_arguments,
+    decode_limits,
+    explain_by,
+    explain_registry_by,
+    label_arguments,
+    release,
+)
+from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Range, Volume
 
 MINIMUM = (4, 3)
-_LOG_SECONDS = 10.0
 
 # Texts of failures that podman has no code for. The first match wins; each keeps podman's words as output.
 _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -46,136 +52,53 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def explain(result: CommandResult, action: str) -> KicError:
     """The cause of a failed call, as far as podman's words tell it."""
-    words = result.words
-    for pattern, condition in _TEXTS:
-        match = pattern.search(words)
-        if match:
-            fields = {"engine": "podman", "other": "a network of this host", "address": "this machine"}
-            fields.update({"network": "asked for", "owner": "another container", "node": "NAME"})
-            fields.update({key: value for key, value in match.groupdict().items() if value})
-            return failure(condition, output=words, **fields)
-    return failure("engine_failed", output=words, engine="podman", action=action, rc=result.rc)
-
-
-# How a registry failed us, in the words of the libraries that every podman shares (containers/image, Go's net). Seen
-# on 4.3.1 with Debian's docker-registry 2.8.2; a refused name of Docker Hub reads "requested access … is denied".
-_REGISTRY_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(r"x509:|certificate|server gave HTTP response to HTTPS client|does not look like a TLS handshake"),
-        "registry_untrusted",
-    ),
-    (re.compile(r"manifest unknown|name unknown|repository name not known|manifest \S+ not found"), "image_unknown"),
-    (
-        re.compile(
-            r"unauthorized|authentication required|access to the resource is denied|: denied\b|403 \(?Forbidden"
-        ),
-        "registry_refused",
-    ),
-    (
-        re.compile(
-            r"dial (?:tcp|udp)|no such host|connection refused|connection reset|i/o timeout|TLS handshake timeout"
-            r"|context deadline exceeded|Client\.Timeout|network is unreachable|no route to host|proxyconnect"
-        ),
-        "registry_unreachable",
-    ),
-)
+    return explain_by("podman", _TEXTS, result, action)
 
 
 def explain_registry(result: CommandResult, reference: str, seconds: float, action: str) -> KicError:
     """The cause of a failed talk with the registry of ``reference``."""
-    registry = reference.partition("/")[0]
-    repository = re.sub(r"(@.*|:[^:/]*)$", "", reference)
-    for pattern, condition in _REGISTRY_TEXTS:
-        if pattern.search(result.words):
-            return failure(
-                condition,
-                output=result.words,
-                engine="podman",
-                name=reference,
-                registry=registry,
-                repository=repository,
-                seconds=seconds,
-            )
-    return explain(result, action)
+    return explain_registry_by("podman", _TEXTS, result, reference, seconds, action)
 
 
-class Podman(Engine):
+class Podman(CommandLineEngine):
     """The podman of the user that runs the module.
 
     :param facts: what oci_engine_info returned earlier; left out, podman is asked when first needed.
     """
 
     name = "podman"
+    package = "podman"
 
-    def __init__(self, runner: Runner, facts: EngineInfo | None = None) -> None:
-        self._runner = runner
-        self._info = facts
+    def _explain(self, result: CommandResult, action: str) -> KicError:
+        return explain(result, action)
 
-    # Calling.
-    def call(
-        self,
-        arguments: Sequence[str],
-        *,
-        action: str,
-        stdin: bytes | None = None,
-        timeout: float | None = None,
-        check: bool = True,
-    ) -> CommandResult:
-        try:
-            result = self._runner.run(["podman", *arguments], stdin=stdin, timeout=timeout, env=environment())
-        except CommandNotFound:
-            raise failure("engine_not_installed", engine="podman") from None
-        if timeout is not None and result.rc == TIMED_OUT:
-            raise failure(
-                "timed_out",
-                output=result.words,
-                action=action,
-                seconds=timeout,
-                fix="look what it waits for: podman ps --all; ps faux",
-            )
-        if check and result.rc != 0:
-            raise explain(result, action)
-        return result
+    def _environment(self) -> dict[str, str]:
+        return environment()
 
-    def _json(self, arguments: Sequence[str], action: str) -> Any:
-        return self._decode(self.call(arguments, action=action), action)
+    def _explain_registry(self, result: CommandResult, reference: str, seconds: float, action: str) -> KicError:
+        return explain_registry(result, reference, seconds, action)
 
-    @staticmethod
-    def _decode(result: CommandResult, action: str) -> Any:
-        try:
-            return json.loads(result.stdout or b"null")
-        except ValueError:
-            raise failure("engine_failed", output=result.out, engine="podman", action=action, rc=result.rc) from None
+    def _decode_image(self, found: Mapping[str, Any]) -> Image:
+        return decode_image(found)
 
-    def _inspect(self, kind: str, reference: str) -> dict[str, Any] | None:
-        """``podman KIND inspect``; None when ``podman KIND exists`` says so by its exit code 1, else the failure."""
-        action = f"inspecting the {kind} {reference}"
-        result = self.call([kind, "inspect", "--", reference], action=action, check=False)
-        if result.rc == 0:
-            found: list[dict[str, Any]] = self._decode(result, action)
-            if not found:
-                raise failure("engine_failed", output=result.out, engine="podman", action=action, rc=result.rc)
-            return found[0]
-        exists = self.call([kind, "exists", "--", reference], action=action, check=False)
-        if exists.rc == 1:
-            return None
-        raise explain(result, action)
+    def _decode_container(self, found: Mapping[str, Any]) -> Container:
+        return decode_container(found)
 
-    def _inspect_all(self, kind: str, listed: Sequence[str]) -> list[dict[str, Any]]:
-        """What was just listed, without what somebody has removed meanwhile."""
-        action = f"inspecting {kind}s"
-        result = self.call([kind, "inspect", "--", *listed], action=action, check=False)
-        if result.rc == 0:
-            every: list[dict[str, Any]] = self._decode(result, action)
-            return every
-        found = [self._inspect(kind, item) for item in listed]
-        return [item for item in found if item is not None]
+    def _says_no(self, kind: str, reference: str) -> bool:
+        # Exit code 1 is its no; 125 is that the question itself failed.
+        action = f"looking for the {kind} {reference}"
+        return self.call([kind, "exists", "--", reference], action=action, check=False).rc == 1
 
     # The engine.
     @property
     def info(self) -> EngineInfo:
         if self._info is None:
-            self._info = decode_info(self._json(["info", "--format", "json"], "asking podman for its facts"))
+            found = self._json(["info", "--format", "json"], "asking podman for its facts")
+            if found["host"].get("serviceIsRemote"):
+                # CONTAINER_HOST or a connection of podman's own configuration.
+                endpoint = os.environ.get("CONTAINER_HOST") or "another machine"
+                raise failure("engine_remote", engine=self.name, endpoint=endpoint)
+            self._info = decode_info(found)
             check_info(self._info)
         return self._info
 
@@ -194,14 +117,8 @@ class Podman(Engine):
             arguments.append("--ipv6")
         if network.mtu is not None:
             arguments += ["--opt", f"mtu={network.mtu}"]
-        arguments += _labels(network.labels)
+        arguments += label_arguments(network.labels)
         self.call([*arguments, "--", network.name], action=f"creating the network {network.name}")
-
-    def remove_network(self, identity: str) -> None:
-        self._remove("network", identity)
-
-    def attached_to_network(self, name: str) -> list[Attached]:
-        return self._attached(f"network={name}")
 
     # Volumes.
     def volume(self, name: str) -> Volume | None:
@@ -216,29 +133,20 @@ class Podman(Engine):
     def create_volume(self, volume: Volume) -> None:
         options = [part for key, value in volume.options.items() for part in ("--opt", f"{key}={value}")]
         self.call(
-            ["volume", "create", "--driver", volume.driver, *options, *_labels(volume.labels), "--", volume.name],
+            [
+                "volume",
+                "create",
+                "--driver",
+                volume.driver,
+                *options,
+                *label_arguments(volume.labels),
+                "--",
+                volume.name,
+            ],
             action=f"creating the volume {volume.name}",
         )
 
-    def remove_volume(self, name: str) -> None:
-        self._remove("volume", name)
-
-    def attached_to_volume(self, name: str) -> list[Attached]:
-        return self._attached(f"volume={name}")
-
     # Images.
-    def image(self, reference: str) -> Image | None:
-        found = self._inspect("image", reference)
-        return decode_image(found) if found else None
-
-    def images(self, label: str) -> list[Image]:
-        listed = self.call(
-            ["images", "--no-trunc", "--quiet", "--filter", f"label={label}"], action="listing images"
-        ).out.split()
-        if not listed:
-            return []
-        return [decode_image(item) for item in self._inspect_all("image", list(dict.fromkeys(listed)))]
-
     def ask_registry(self, reference: str, seconds: float) -> bool:
         # podman goes the way that a pull would go: registries.conf with its mirrors and insecure registries, proxies,
         # and the user's credentials. What it says of a manifest that is no list (4.3.1: "Treating single images as
@@ -264,39 +172,7 @@ class Podman(Engine):
             return True
         raise refused
 
-    def pull_image(self, reference: str, seconds: float) -> None:
-        action = f"pulling the image {reference}"
-        result = self.call(["pull", "--quiet", reference], action=action, timeout=seconds, check=False)
-        if result.rc != 0:
-            raise explain_registry(result, reference, seconds, action)
-
-    def load_image(self, path: str) -> None:
-        self.call(["load", "--quiet", "--input", path], action=f"loading the images of {path}")
-
-    def tag_image(self, identity: str, name: str) -> None:
-        self.call(["tag", identity, name], action=f"naming the image {identity} {name}")
-
-    def remove_image(self, name: str) -> None:
-        self._remove("image", name)
-
-    def attached_to_image(self, identity: str) -> list[Attached]:
-        return self._attached(f"ancestor={identity}")
-
     # Containers.
-    def container(self, name: str) -> Container | None:
-        found = self._inspect("container", name)
-        if found is None or name not in (found["Name"], found["Id"]):
-            return None
-        return decode_container(found)
-
-    def containers(self, label: str) -> list[Container]:
-        listed = self.call(
-            ["ps", "--all", "--no-trunc", "--quiet", "--filter", f"label={label}"], action="listing containers"
-        ).out.split()
-        if not listed:
-            return []
-        return [decode_container(item) for item in self._inspect_all("container", listed)]
-
     def create_container(self, new: NewContainer) -> str:
         action = f"creating the container {new.name}"
         result = self.call([*self._runtime(new.runtime), *create_arguments(new)], action=action, check=False)
@@ -311,58 +187,22 @@ class Podman(Engine):
     def _runtime(runtime: str | None) -> list[str]:
         return ["--runtime", runtime] if runtime else []
 
-    def put_files(self, identity: str, archive: bytes) -> None:
-        self.call(["cp", "-", f"{identity}:/"], action=f"putting files into the container {identity}", stdin=archive)
-
-    def start_container(self, identity: str) -> None:
-        self.call(["start", identity], action=f"starting the container {identity}")
-
-    def stop_container(self, identity: str, seconds: int) -> None:
-        self.call(["stop", "--time", str(seconds), identity], action=f"stopping the container {identity}")
-
-    def resume_container(self, identity: str) -> None:
-        self.call(["unpause", identity], action=f"resuming the container {identity}")
-
     def remove_container(self, identity: str, seconds: int) -> None:
         action = f"removing the container {identity}"
         result = self.call(["rm", "--force", "--time", str(seconds), identity], action=action, check=False)
-        if result.rc == 0 or self.call(["container", "exists", identity], action=action, check=False).rc == 1:
-            return
-        raise explain(result, action)
+        if result.rc != 0 and not self._says_no("container", identity):
+            raise explain(result, action)
 
     @property
     def updatable(self) -> frozenset[str]:
         # podman update: 4.3 knows memory and processors; --pids-limit came with 4.4.
         return frozenset(("memory", "cpus", "pids") if release(self.info.version) >= (4, 4) else ("memory", "cpus"))
 
-    def update_limits(self, identity: str, limits: Limits) -> None:
-        arguments = [argument for argument in _limits(limits) if not argument.startswith("--pids-limit=-")]
-        if arguments:
-            self.call(["update", *arguments, identity], action=f"changing limits of the container {identity}")
-
-    def logs(self, identity: str, lines: int) -> str:
-        try:
-            result = self.call(
-                ["logs", "--tail", str(lines), identity], action="reading a log", check=False, timeout=_LOG_SECONDS
-            )
-        except KicError:
-            # What the log would explain must not be hidden by it.
-            return ""
-        # A node's console is a terminal: both streams are one, with its line ends.
-        return (result.out + result.err).replace("\r", "") if result.rc == 0 else ""
-
     # Both.
     def _attached(self, use: str) -> list[Attached]:
         # --external would list build containers too; they hold no network.
         listed = self._json(["ps", "--all", "--no-trunc", "--filter", use, "--format", "json"], "listing containers")
         return [Attached(item["Id"], item["Names"][0], item.get("Labels") or {}) for item in listed or []]
-
-    def _remove(self, kind: str, identity: str) -> None:
-        action = f"removing the {kind} {identity}"
-        result = self.call([kind, "rm", "--", identity], action=action, check=False)
-        if result.rc == 0 or self.call([kind, "exists", "--", identity], action=action, check=False).rc == 1:
-            return
-        raise explain(result, action)
 
 
 def environment() -> dict[str, str]:
@@ -382,10 +222,6 @@ def environment() -> dict[str, str]:
         if os.path.exists(f"{runtime_directory}/bus"):
             found["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={runtime_directory}/bus"
     return found
-
-
-def _labels(labels: Mapping[str, str]) -> list[str]:
-    return [part for key in sorted(labels) for part in ("--label", f"{key}={labels[key]}")]
 
 
 def create_arguments(new: NewContainer) -> list[str]:
@@ -409,27 +245,11 @@ def create_arguments(new: NewContainer) -> list[str]:
         found += ["--privileged"]
     # By it systemd knows that it is in a container (container interface of systemd.io).
     found += ["--env", "container=podman"]
-    found += [part for key, value in sorted(new.env.items()) for part in ("--env", f"{key}={value}")]
-    found += [part for path, options in sorted(new.tmpfs.items()) for part in ("--tmpfs", f"{path}:{options}")]
     if new.volume:
         # podman mounts volumes nosuid, nodev and noexec (containers/podman #5103); programs lie there.
         found += ["--volume", f"{new.volume}:/var:suid,exec,dev"]
-    found += [part for mount in new.mounts for part in ("--volume", _bind(mount))]
     found += [part for device in new.devices for part in _device(device, new.privileged)]
-    if new.network:
-        found += ["--network", new.network]
-    if new.ip:
-        found += ["--ip", new.ip]
-    if new.ip6:
-        found += ["--ip6", new.ip6]
-    for item in new.publish:
-        address = f"[{item.address}]" if ":" in item.address else item.address
-        found += ["--publish", f"{address}:{item.host_port}:{item.port}/{item.protocol}"]
-    found += _limits(new.limits)
-    found += [part for name, value in sorted(new.ulimits.items()) for part in ("--ulimit", f"{name}={value}")]
-    found += [part for key, value in sorted(new.sysctls.items()) for part in ("--sysctl", f"{key}={value}")]
-    found += [part for option in new.security_opts for part in ("--security-opt", option)]
-    return [*found, *_labels(new.labels), new.image, *new.command]
+    return [*found, *common_arguments(new)]
 
 
 def _device(device: str, privileged: bool) -> list[str]:
@@ -439,22 +259,6 @@ def _device(device: str, privileged: bool) -> list[str]:
         # a mount of the same device.
         return ["--volume", f"{source}:{more[0]}"]
     return ["--device", device]
-
-
-def _bind(mount: Mount) -> str:
-    options = ["ro" if mount.read_only else "rw", mount.propagation]
-    options += {"shared": ["z"], "private": ["Z"]}.get(mount.relabel, [])
-    return f"{mount.source}:{mount.target}:{','.join(options)}"
-
-
-def _limits(limits: Limits) -> list[str]:
-    found = [f"--pids-limit={-1 if limits.pids is None else limits.pids}"]
-    if limits.memory is not None:
-        # The same for both: no swap. kubelet counts on it, and an engine's default is as much swap again.
-        found += [f"--memory={limits.memory}b", f"--memory-swap={limits.memory}b"]
-    if limits.cpus is not None:
-        found += [f"--cpus={limits.cpus:g}"]
-    return found
 
 
 def decode_info(found: Mapping[str, Any]) -> EngineInfo:
@@ -480,11 +284,6 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
         selinux=bool(security.get("selinuxEnabled")),
         apparmor=bool(security.get("apparmorEnabled")),
     )
-
-
-def release(version: str) -> tuple[int, ...]:
-    """Major and minor number of a version."""
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def check_info(info: EngineInfo) -> None:
@@ -560,15 +359,4 @@ def decode_container(found: Mapping[str, Any]) -> Container:
         runtime=found.get("OCIRuntime", ""),
         limits=decode_limits(found.get("HostConfig") or {}),
         raw=found,
-    )
-
-
-def decode_limits(host: Mapping[str, Any]) -> Limits:
-    """Limits of a container's HostConfig. 0 and -1 are none."""
-    cpus = int(host.get("NanoCpus") or 0) / 1e9
-    if not cpus and (host.get("CpuQuota") or 0) > 0:
-        cpus = host["CpuQuota"] / (host.get("CpuPeriod") or 100_000)
-    pids = int(host.get("PidsLimit") or 0)
-    return Limits(
-        memory=int(host.get("Memory") or 0) or None, cpus=round(cpus, 3) or None, pids=pids if pids > 0 else None
     )

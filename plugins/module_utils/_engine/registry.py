@@ -6,22 +6,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable
 
 from .._command import Runner
 from .._core.diagnosis import Diagnosis, KicError, failure
 from .base import Engine
+from .cli import CommandLineEngine
+from .docker import Docker
 from .model import EngineInfo
 from .podman import Podman
 
+DRIVERS: dict[str, type[CommandLineEngine]] = {"podman": Podman, "docker": Docker}
+"""The engines, the preferred one first: podman needs no daemon, and takes no group of users who are as good as root."""
+
 ENGINES = ("auto", "docker", "podman")
-"""What the option ``engine`` takes. docker is refused with one clear error until it is built."""
+"""What the option ``engine`` takes."""
 
 
-def select(engine: str, runner: Runner, facts: EngineInfo | None = None) -> Engine:
-    """The engine to use. What was asked for by name is used or refused, never replaced silently."""
-    if engine == "docker":
-        raise failure("engine_unsupported", engine=engine)
+def select(
+    engine: str, runner: Runner, facts: EngineInfo | None = None, holds: Callable[[Engine], bool] | None = None
+) -> Engine:
+    """The engine to use. What was asked for by name is used or refused, never replaced silently.
+
+    ``auto`` is the engine that ``holds`` what the task is about, else the first that can be used. Raises why the best
+    one that is installed can not be, when none can.
+    """
     if facts is not None and engine not in ("auto", facts.name):
         raise failure(
             "invalid_option",
@@ -29,9 +38,29 @@ def select(engine: str, runner: Runner, facts: EngineInfo | None = None) -> Engi
             problem=f"they are of {facts.name}, but engine is {engine}",
             fix="hand in the facts of the engine that is asked for",
         )
-    if facts is not None and facts.name != "podman":
-        raise failure("engine_unsupported", engine=facts.name)
-    return Podman(runner, facts)
+    if facts is not None:
+        return DRIVERS[facts.name](runner, facts)
+    if engine != "auto":
+        return DRIVERS[engine](runner)
+    usable, refused = [], []
+    for driver in DRIVERS.values():
+        candidate = driver(runner)
+        found = status(candidate)
+        if found.problem is not None:
+            refused.append(found.problem)
+        elif holds is not None and holds(candidate):
+            return candidate
+        else:
+            usable.append(candidate)
+    if usable:
+        return usable[0]
+    # What is there and does not work tells more than what is not there.
+    raise KicError(min(refused, key=lambda problem: problem.id == "engine_not_installed"))
+
+
+def statuses(runner: Runner, chosen: Engine) -> list[Status]:
+    """What is known of each engine; the one that was chosen is not asked again."""
+    return [status(chosen if chosen.name == name else driver(runner)) for name, driver in DRIVERS.items()]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 
 def read(path: str) -> str | None:
-    """The file's text; None when there is none (any more), as for a process that has ended."""
+    """The file's text; None when there is none (any more), as of a process that has ended, or it is not for this user."""
     try:
         with open(path, encoding="utf-8", errors="backslashreplace") as handle:
             return handle.read()
-    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ProcessLookupError):
         return None

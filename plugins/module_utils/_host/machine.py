@@ -15,13 +15,13 @@ from typing import Any
 from .files import read
 
 # The names that Go, and with it every engine and registry, gives to the architectures of uname(2).
-_GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
 def architecture() -> str:
     """The architecture by its name in image manifests."""
     machine = platform.machine()
-    return _GO_ARCHITECTURES.get(machine, machine)
+    return GO_ARCHITECTURES.get(machine, machine)
 
 
 def cgroup_version() -> int:
@@ -48,6 +48,21 @@ CAP_SYS_RESOURCE = 24
 """Bit of the capability that may raise hard limits (capabilities(7), linux/capability.h)."""
 
 
+DEVICES = ("/dev/kmsg", "/dev/fuse", "/dev/net/tun")
+"""Devices that a node misses when it is not privileged: kubelet ends without the first, others need them for storage
+and tunnels."""
+
+CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
+    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
+    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
+    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ"),
+)
+"""Names by bit (linux/capability.h). Those that came later (PERFMON, BPF, CHECKPOINT_RESTORE of Linux 5.8 and 5.9) are
+left out: docker 20.10 does not know them, and a node does without."""
+
+
 @dataclass(frozen=True)
 class HostLimits:
     """What a container of this machine can be given."""
@@ -63,6 +78,12 @@ class HostLimits:
     """OCI runtimes on PATH."""
     modules: bool
     """Whether there is a directory of kernel modules."""
+    devices: tuple[str, ...] = ()
+    """Those of DEVICES that it has."""
+    capabilities: tuple[str, ...] = ()
+    """Names of the bounding set's capabilities, without CAP_: what a container can be given at the most."""
+    all_capabilities: bool = True
+    """Whether the bounding set holds all that the kernel knows."""
 
 
 def host_limits() -> HostLimits:
@@ -77,9 +98,15 @@ def host_limits() -> HostLimits:
     # processes than ids there can not be.
     most = int((read("/proc/sys/kernel/pid_max") or "32768").strip())
     nproc = most if raises or nproc == resource.RLIM_INFINITY else min(nproc, most)
+    bounding = int(_status("CapBnd") or "0", 16)
+    capabilities = tuple(name for bit, name in enumerate(CAPABILITIES) if bounding >> bit & 1)
+    last = int((read("/proc/sys/kernel/cap_last_cap") or str(len(CAPABILITIES) - 1)).strip())
     return HostLimits(
         cpus=online_cpus(),
         memory=memory(),
+        devices=tuple(path for path in DEVICES if os.path.exists(path)),
+        capabilities=capabilities,
+        all_capabilities=bounding == (1 << last + 1) - 1,
         nofile=nofile,
         nproc=nproc,
         runtimes=frozenset(runtimes()),
@@ -93,9 +120,14 @@ _PATH = os.pathsep.join(
 )
 
 
+def has_program(name: str) -> bool:
+    """Whether a program is where engines look for theirs."""
+    return shutil.which(name, path=_PATH) is not None
+
+
 def runtimes() -> tuple[str, ...]:
     """The OCI runtimes that this machine has, of those that nodes run on."""
-    return tuple(name for name in ("crun", "runc") if shutil.which(name, path=_PATH))
+    return tuple(name for name in ("crun", "runc") if has_program(name))
 
 
 INOTIFY = ("max_user_instances", "max_user_watches")

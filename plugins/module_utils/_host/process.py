@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .._core.checks import IPAddress
 from .files import read
+
+_LINKS = 40
+"""As many links as the kernel follows (path_resolution(7))."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,41 @@ def parse_local_addresses(fib_trie: str) -> set[IPAddress]:
 def parse_if_inet6(text: str) -> set[IPAddress]:
     """Own IPv6 addresses of a network namespace (ip6 addresses of if_inet6, 32 hexadecimal digits each)."""
     return {ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in text.splitlines() if line.strip()}
+
+
+def followed(path: str, readlink: Callable[[str], str | None]) -> str:
+    """``path`` with all links in it followed, as the kernel did when it mounted there (/lib is a link in most images).
+
+    ``readlink`` tells where a link leads, and None for anything else.
+    """
+    done, todo, links = "", [part for part in path.split("/") if part], 0
+    while todo:
+        part = todo.pop(0)
+        if part == "..":
+            done = done.rpartition("/")[0]
+            continue
+        target = readlink(f"{done}/{part}") if links < _LINKS else None
+        if target is None:
+            done = f"{done}/{part}"
+            continue
+        links += 1
+        if target.startswith("/"):
+            done = ""
+        todo = [piece for piece in target.split("/") if piece not in ("", ".")] + todo
+    return done or "/"
+
+
+def place(pid: int, path: str) -> str:
+    """Where ``path`` is for the process, links followed inside its own root."""
+
+    def readlink(name: str) -> str | None:
+        try:
+            return os.readlink(f"/proc/{pid}/root{name}")
+        except OSError:
+            # No link, or not there, or not for us to see.
+            return None
+
+    return followed(path, readlink)
 
 
 def mounts(pid: int) -> dict[str, Mounted]:

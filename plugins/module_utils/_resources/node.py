@@ -32,8 +32,8 @@ from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_published, same_limit
 STOP_SECONDS = 30
 """How long a system may take to shut down before it is ended."""
 
-REMOVE_SECONDS = 10
-"""The same for one that is to go: what it has to write is on its volume already."""
+REMOVE_SECONDS = 3
+"""The same for one that is to go: long enough for programs that listen to SIGTERM to write what they hold."""
 
 _RETRIES = 3
 

@@ -96,6 +96,7 @@ def choose(
         absent(f"network {spec.network}", failure("network_missing", name=spec.network))
     ip, ip6 = (_choose_address(spec, network, version, around, old, refused, lenient=lenient) for version in (4, 6))
     adaptations: list[dict[str, str]] = []
+    capabilities = _choose_capabilities(spec, around.info, host, adaptations)
     runtime = _choose_runtime(spec, around.info, host, adaptations)
     ulimits = _choose_ulimits(spec, host, adaptations)
     published = _choose_ports(spec, around, old, refused)
@@ -130,14 +131,16 @@ def choose(
             mounts=mounts,
             tmpfs={**DEFAULT_TMPFS, **spec.tmpfs},
             publish=published,
-            devices=spec.devices,
+            # A privileged one has all of them.
+            devices=tuple(dict.fromkeys((*spec.devices, *(host.devices if capabilities else ())))),
             limits=limits,
             ulimits=ulimits,
             sysctls=spec.sysctls,
             security_opts=spec.security_opts,
             env=spec.env,
             labels={**spec.labels, **own},
-            privileged=spec.privileged != "false",
+            privileged=spec.privileged != "false" and not capabilities,
+            capabilities=capabilities,
             runtime=runtime,
             command=spec.command,
             restart_policy=spec.restart_policy,
@@ -222,6 +225,17 @@ def _refuse_port(item: Publication, port: int, around: Around, *, mine: bool) ->
 
 def _adaptation(option: str, value: str, reason: str) -> dict[str, str]:
     return {"option": option, "value": value, "reason": reason}
+
+
+def _choose_capabilities(
+    spec: NodeSpec, info: EngineInfo, host: HostLimits, adaptations: list[dict[str, str]]
+) -> tuple[str, ...]:
+    # podman's --privileged gives what there is; docker's fails where the bounding set lacks one.
+    if spec.privileged != "auto" or info.name != "docker" or info.rootless or host.all_capabilities:
+        return ()
+    reason = "this machine has not all capabilities, and docker's --privileged asks for all; it gets each that there is"
+    adaptations.append(_adaptation("privileged", "capabilities by name", reason))
+    return host.capabilities
 
 
 def _choose_runtime(

@@ -22,7 +22,7 @@ def differences(new: NewContainer, container: Container) -> list[str]:
     mounted = process.mounts(container.pid)
     wanted = [*new.mounts] + ([Mount(str(new.volume), VAR)] if new.volume else [])
     for mount in wanted:
-        item = mounted.get(mount.target)
+        item = mounted.get(process.place(container.pid, mount.target))
         if item is None:
             found.append(f"nothing is mounted at {mount.target}")
         elif mount.read_only and not item.read_only:

@@ -34,6 +34,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import
 
 RECORDED = Path(__file__).resolve().parent / "recorded"
 PODMAN = RECORDED / "podman-4.3.1"
+DOCKER = RECORDED / "docker-20.10.24"
 PROC = RECORDED / "proc"
 
 GIB = 1 << 30
@@ -56,9 +57,9 @@ def fails(condition: str, *words: str) -> Iterator[None]:
         assert word in message
 
 
-def recorded(name: str) -> Any:
-    """A recorded answer of podman."""
-    return json.loads((PODMAN / name).read_text())
+def recorded(name: str, engine: Path = PODMAN) -> Any:
+    """A recorded answer of an engine."""
+    return json.loads((engine / name).read_text())
 
 
 def proc(name: str) -> str:
@@ -66,11 +67,13 @@ def proc(name: str) -> str:
     return (PROC / name).read_text()
 
 
-def recorded_errors() -> dict[str, CommandResult]:
-    """The recorded failures by what they are about."""
+def recorded_errors(engine: Path = PODMAN) -> dict[str, CommandResult]:
+    """The recorded failures by what they are about, or by their names."""
     return {
-        item["about"]: CommandResult(tuple(item["command"]), item["rc"], b"", item["stderr"].encode())
-        for item in recorded("errors.json")
+        item.get("about") or item["name"]: CommandResult(
+            tuple(item["command"]), item["rc"], item.get("stdout", "").encode(), item["stderr"].encode()
+        )
+        for item in recorded("errors.json", engine)
     }
 
 

@@ -81,11 +81,11 @@ def test_message() -> None:
 
 def test_documented_keys() -> None:
     """What a failed task returns has four keys."""
-    error = failure("engine_unsupported", engine="docker", output=" words\n")
+    error = failure("engine_is_another", engine="docker", other="podman", output=" words\n")
     assert error.diagnosis.as_dict() == {
-        "id": "engine_unsupported",
-        "cause": "engine docker is not supported by this release of nodeforge.kic; podman is.",
-        "fix": "set engine: podman",
+        "id": "engine_is_another",
+        "cause": "the program docker of this machine is podman under another name.",
+        "fix": "set engine: podman, or leave it at auto",
         "output": "words",
     }
 
@@ -99,9 +99,9 @@ def test_unknown_id() -> None:
 def test_missing_field() -> None:
     """So is a field that was forgotten."""
     with pytest.raises(KeyError, match="engine"):
-        failure("engine_unsupported")
+        failure("engine_not_installed")
 
 
 def test_values_are_not_templates() -> None:
     """Braces in a user's value stay as they are."""
-    assert "{engine}" in str(failure("engine_unsupported", engine="{engine}"))
+    assert "{engine}" in str(failure("engine_not_installed", engine="{engine}", package="x"))

@@ -732,7 +732,7 @@ class Fake(AbsentEngine):
     """Holds containers; a command in one is answered by ``answers`` by what it is for, and all are remembered."""
 
     def __init__(self, *containers: Container, looks: Sequence[Seen] = (), **answers: CommandResult) -> None:
-        super().__init__("podman", failure("engine_not_installed", engine="podman"))
+        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
         self.held = {item.name: item for item in containers}
         self.looks = list(looks)
         self.answers = answers

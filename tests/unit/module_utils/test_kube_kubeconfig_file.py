@@ -456,7 +456,7 @@ class Fake(AbsentEngine):
     """Holds containers."""
 
     def __init__(self, *held: Container) -> None:
-        super().__init__("podman", failure("engine_not_installed", engine="podman"))
+        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
         self.held = held
 
     def containers(self, label: str) -> list[Container]:

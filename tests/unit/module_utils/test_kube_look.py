@@ -200,7 +200,7 @@ class Fake(AbsentEngine):
     """Prints the line of each script that it is asked to run, and remembers who was asked."""
 
     def __init__(self) -> None:
-        super().__init__("podman", failure("engine_not_installed", engine="podman"))
+        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
         self.asked: list[tuple[str, list[str], bytes | None]] = []
 
     def call(

@@ -54,7 +54,7 @@ class Fake(AbsentEngine):
     """Gives one answer to any command; without one it is not there."""
 
     def __init__(self, answer: CommandResult | None) -> None:
-        super().__init__("podman", failure("engine_not_installed", engine="podman"))
+        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
         self.answer = answer
         self.asked: list[list[str]] = []
 

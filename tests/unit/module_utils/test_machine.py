@@ -73,6 +73,47 @@ def test_host_limits(
     assert (found.nofile, found.nproc) == expected
 
 
+@pytest.mark.parametrize(
+    ("bounding", "last", "names", "every"),
+    [
+        ("0000000000000000", "40", (), False),
+        ("0000000000000001", "40", ("CHOWN",), False),
+        ("0000000000200000", "40", ("SYS_ADMIN",), False),
+        ("0000003fffffffff", "37", machine.CAPABILITIES, True),
+        ("0000003fffffffff", "40", machine.CAPABILITIES, False),
+        ("000001ffffffffff", "40", machine.CAPABILITIES, True),
+        ("000001fffeffffff", "40", tuple(x for x in machine.CAPABILITIES if x != "SYS_RESOURCE"), False),
+        ("000000ffffffffff", "40", machine.CAPABILITIES, False),
+    ],
+    ids=["none", "first", "one", "all of Linux 5.7", "none of the later ones", "all", "one less", "last one less"],
+)
+def test_capabilities(
+    monkeypatch: pytest.MonkeyPatch, bounding: str, last: str, names: tuple[str, ...], every: bool
+) -> None:
+    """What a container can be given is what the bounding set holds; it is whole when it holds all of this kernel."""
+    files = {
+        "/proc/sys/kernel/cap_last_cap": f"{last}\n",
+        "/proc/self/status": f"Name:\tx\nCapEff:\t0000000000000000\nCapBnd:\t{bounding}\n",
+    }
+    monkeypatch.setattr(machine, "read", files.get)
+    found = machine.host_limits()
+    assert found.capabilities == names
+    assert found.all_capabilities is every
+
+
+def test_capabilities_have_their_bits() -> None:
+    """The names stand at the bits of linux/capability.h."""
+    bits = {"CHOWN": 0, "SETPCAP": 8, "NET_ADMIN": 12, "SYS_MODULE": 16, "SYS_ADMIN": 21, "MKNOD": 27, "AUDIT_READ": 37}
+    assert {name: machine.CAPABILITIES.index(name) for name in bits} == bits
+    assert machine.CAPABILITIES[machine.CAP_SYS_RESOURCE] == "SYS_RESOURCE"
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the devices that a node likes to have those are told that are there."""
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/dev/fuse")
+    assert machine.host_limits().devices == ("/dev/fuse",)
+
+
 def test_host_limits_without_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel shows nothing its defaults hold."""
     monkeypatch.setattr(machine, "read", lambda _path: None)

@@ -26,6 +26,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import C
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
     Container,
+    EngineInfo,
     Limits,
     Mount,
     NewContainer,
@@ -874,6 +875,39 @@ def test_whole_container() -> None:
 def test_privileged(asked: str, privileged: bool) -> None:
     """A node is privileged unless that is refused."""
     assert make(spec(privileged=asked)).privileged is privileged
+
+
+DOCKER_INFO = engine_info(name="docker", runtime="runc")
+SOME = ("CHOWN", "SYS_ADMIN")
+LESS = host(capabilities=SOME, all_capabilities=False, devices=("/dev/kmsg", "/dev/fuse"))
+
+
+def test_capabilities_by_name() -> None:
+    """Where docker's --privileged would fail, a node gets each capability and device that there is, which is noted."""
+    new = make(spec(devices=["/dev/null"]), machine=LESS, info=DOCKER_INFO)
+    assert (new.privileged, new.capabilities) == (False, SOME)
+    assert new.devices == ("/dev/null", "/dev/kmsg", "/dev/fuse")
+    (note,) = json.loads(new.labels[labels.ADAPTATIONS])
+    assert (note["option"], note["value"]) == ("privileged", "capabilities by name")
+    assert "this machine has not all capabilities" in note["reason"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "info", "machine", "privileged"),
+    [
+        ("auto", engine_info(), LESS, True),
+        ("auto", DOCKER_INFO, replace(LESS, all_capabilities=True), True),
+        ("auto", replace(DOCKER_INFO, rootless=True), LESS, True),
+        ("true", DOCKER_INFO, LESS, True),
+        ("false", DOCKER_INFO, LESS, False),
+    ],
+    ids=["podman", "all there are", "rootless", "asked for", "refused"],
+)
+def test_no_capabilities_by_name(asked: str, info: EngineInfo, machine: HostLimits, privileged: bool) -> None:
+    """Otherwise a node is privileged, or is not, and nothing is named or added."""
+    new = make(spec(privileged=asked), machine=machine, info=info)
+    assert (new.privileged, new.capabilities, new.devices) == (privileged, (), ())
+    assert json.loads(new.labels[labels.ADAPTATIONS]) == []
 
 
 # What is told.

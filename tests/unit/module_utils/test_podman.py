@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import podman
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.cli import decode_limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
     Limits,
@@ -32,7 +33,6 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman impor
     decode_container,
     decode_image,
     decode_info,
-    decode_limits,
     decode_network,
     decode_volume,
     explain,

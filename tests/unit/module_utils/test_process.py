@@ -85,3 +85,37 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
     """Bytes that are no text stay visible."""
     (tmp_path / "x").write_bytes(b"a\xffb")
     assert files.read(str(tmp_path / "x")) == "a\\xffb"
+
+
+LINKS = {
+    "/lib": "usr/lib",
+    "/usr/lib/there": "/srv/./data/",
+    "/var/run": "../run",
+    "/etc/a": "b",
+    "/etc/b": "a",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/srv/data", "/srv/data"),
+        ("/lib/modules", "/usr/lib/modules"),
+        ("/lib/there/x", "/srv/data/x"),
+        ("/var/run/x", "/run/x"),
+        ("/", "/"),
+        ("/etc/a", "/etc/a"),
+    ],
+    ids=["no link", "relative", "absolute", "upwards", "root", "circle ends"],
+)
+def test_links_are_followed(path: str, place: str) -> None:
+    """A mount is where the links of its target lead: /lib is one in most images, so /lib/modules lies elsewhere."""
+    assert process.followed(path, LINKS.get) == place
+
+
+def test_place_for_a_process(tmp_path: Path) -> None:
+    """Links are those that the process sees, and what is no link stays as it is."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert process.place(os.getpid(), f"{tmp_path}/link/x") == f"{tmp_path}/real/x"
+    assert process.place(NO_PROCESS, "/lib/modules") == "/lib/modules"

@@ -13,10 +13,12 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     EngineInfo,
     Limits,
@@ -26,8 +28,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import select, status
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import select, status, statuses
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
+    DOCKER,
     TableRunner,
     engine_info,
     fails,
@@ -38,34 +41,139 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
 NOTHING = TableRunner({})
 
 
-@pytest.mark.parametrize("engine", ["auto", "podman"])
-@pytest.mark.parametrize("facts", [None, engine_info()], ids=["no facts", "facts"])
-def test_select(engine: str, facts: EngineInfo | None) -> None:
-    """podman is used, by name or by itself, and nothing is asked for that."""
-    found = select(engine, NOTHING, facts)
-    assert isinstance(found, Podman)
+PODMAN_ANSWERS = said(json.dumps(recorded("info.json")))
+DOCKER_ANSWERS = said(json.dumps(recorded("info.json", DOCKER)))
+DOCKER_SILENT = said(
+    json.dumps({"ServerErrors": ["Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"]}),
+    rc=1,
+)
+
+
+@pytest.fixture(autouse=True)
+def local_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no endpoint of the environment change what docker is, and let its daemon's program be there."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(docker, "has_program", lambda _name: True)
+
+
+def machine(podman: CommandResult | None, docker: CommandResult | None) -> TableRunner:
+    """A machine whose engines answer this on their facts; None is one that is not installed."""
+    return TableRunner(
+        {"podman": podman or CommandNotFound("podman"), "docker": docker or CommandNotFound("docker")},
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "facts", "driver"),
+    [
+        ("podman", None, Podman),
+        ("docker", None, Docker),
+        ("podman", engine_info(), Podman),
+        ("docker", engine_info(name="docker"), Docker),
+        ("auto", engine_info(), Podman),
+        ("auto", engine_info(name="docker"), Docker),
+    ],
+    ids=["podman", "docker", "podman with facts", "docker with facts", "facts of podman", "facts of docker"],
+)
+def test_select(engine: str, facts: EngineInfo | None, driver: type[Engine]) -> None:
+    """An engine is used by its name or by its facts, and nothing is asked for that."""
+    found = select(engine, NOTHING, facts, never)
+    assert isinstance(found, driver)
     if facts is not None:
         assert found.info is facts
 
 
+def never(_engine: Engine) -> bool:
+    """A look into an engine that must not be taken."""
+    raise AssertionError("the engine was looked into")
+
+
 @pytest.mark.parametrize(
-    ("engine", "facts", "condition", "words"),
+    ("engine", "facts", "words"),
     [
-        ("docker", None, "engine_unsupported", "engine docker is not supported"),
-        ("docker", engine_info(), "engine_unsupported", "set engine: podman"),
-        ("auto", engine_info(name="docker"), "engine_unsupported", "engine docker is not supported"),
-        (
-            "podman",
-            engine_info(name="docker"),
-            "invalid_option",
-            "engine_facts: they are of docker, but engine is podman",
-        ),
+        ("docker", engine_info(), "engine_facts: they are of podman, but engine is docker"),
+        ("podman", engine_info(name="docker"), "engine_facts: they are of docker, but engine is podman"),
     ],
 )
-def test_select_refuses(engine: str, facts: EngineInfo | None, condition: str, words: str) -> None:
+def test_select_refuses(engine: str, facts: EngineInfo, words: str) -> None:
     """What was asked for by name is used or refused, never replaced."""
-    with fails(condition, words):
+    with fails("invalid_option", words):
         select(engine, NOTHING, facts)
+
+
+def test_facts_of_an_unknown_engine() -> None:
+    """Facts of an engine that there is none of are refused, before one is chosen by them."""
+    with fails("invalid_option", "engine_facts", "lxc"):
+        EngineInfo.from_dict({**engine_info().as_dict(), "name": "lxc"})
+
+
+@pytest.mark.parametrize(
+    ("podman", "docker", "holder", "chosen"),
+    [
+        (PODMAN_ANSWERS, DOCKER_ANSWERS, None, "podman"),
+        (PODMAN_ANSWERS, DOCKER_ANSWERS, "podman", "podman"),
+        (PODMAN_ANSWERS, DOCKER_ANSWERS, "docker", "docker"),
+        (PODMAN_ANSWERS, DOCKER_SILENT, "docker", "podman"),
+        (PODMAN_ANSWERS, None, None, "podman"),
+        (None, DOCKER_ANSWERS, None, "docker"),
+        (None, DOCKER_ANSWERS, "podman", "docker"),
+        (said(rc=125, err="boom"), DOCKER_ANSWERS, None, "docker"),
+    ],
+    ids=[
+        "both",
+        "podman holds it",
+        "docker holds it",
+        "docker is silent",
+        "only podman",
+        "only docker",
+        "only docker, which holds nothing",
+        "podman does not work",
+    ],
+)
+def test_auto(podman: CommandResult | None, docker: CommandResult | None, holder: str | None, chosen: str) -> None:
+    """auto is the engine that holds what the task is about, else podman, else docker; only those that can be used."""
+    assert select("auto", machine(podman, docker), None, lambda engine: engine.name == holder).name == chosen
+    if holder is None:
+        assert select("auto", machine(podman, docker)).name == chosen
+
+
+def test_auto_looks_no_further_than_it_must() -> None:
+    """Once the preferred engine holds it the other is not asked."""
+    runner = machine(PODMAN_ANSWERS, DOCKER_ANSWERS)
+    select("auto", runner, None, lambda _engine: True)
+    assert runner.commands == ["podman info --format json"]
+
+
+@pytest.mark.parametrize(
+    ("podman", "docker", "condition", "words"),
+    [
+        (None, None, "engine_not_installed", "podman is not installed"),
+        (None, DOCKER_SILENT, "engine_not_running", "docker is installed, but nothing answers at unix:///x"),
+        (said(rc=125, err="boom"), None, "engine_failed", "podman failed"),
+        (said(rc=125, err="boom"), DOCKER_SILENT, "engine_failed", "podman failed"),
+    ],
+    ids=["none", "docker is silent", "podman does not work", "neither works"],
+)
+def test_auto_finds_none(
+    podman: CommandResult | None, docker: CommandResult | None, condition: str, words: str
+) -> None:
+    """The failure is that of an engine that is installed, if there is one, and of the preferred one of two."""
+    with fails(condition, words):
+        select("auto", machine(podman, docker), None, never)
+
+
+def test_statuses() -> None:
+    """Each engine is told about, the preferred one first; the one that is used is not asked again."""
+    runner = machine(None, DOCKER_ANSWERS)
+    chosen = select("auto", runner)
+    first, second = statuses(runner, chosen)
+    assert (first.name, first.as_dict()["installed"], second.name, second.as_dict()["usable"]) == (
+        "podman",
+        False,
+        "docker",
+        True,
+    )
+    assert runner.commands.count("docker info --format {{json .}}") == 1
 
 
 def test_status() -> None:
@@ -130,7 +238,7 @@ def test_documented_keys() -> None:
     }
 
 
-REASON = failure("engine_not_installed", engine="podman")
+REASON = failure("engine_not_installed", engine="podman", package="podman")
 ABSENT = AbsentEngine("podman", REASON)
 
 

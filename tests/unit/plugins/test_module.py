@@ -17,8 +17,13 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.nodeforge.kic.plugins.module_utils import _module
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Action, Drift, Outcome, Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Volume
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import OURS, MemoryEngine, container, network
 
 Run = Callable[..., dict[str, Any]]
 FACTS = {
@@ -44,7 +49,7 @@ FACTS = {
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a module with a real AnsibleModule on a machine without podman, and return what it printed."""
+    """Run a module with a real AnsibleModule on a machine without engines, and return what it printed."""
     monkeypatch.setenv("PATH", str(tmp_path))
     warned: list[str] = []
     # In the process of a controller, as pytest is one, AnsibleModule shows warnings instead of returning them.
@@ -73,13 +78,13 @@ def never(_task: _module.Task) -> dict[str, Any]:
 
 def test_result(run: Run) -> None:
     """A result is printed with the engine's name and a list of actions, without its body naming them."""
-    found = run(lambda task: {"changed": True, "name": task.params["name"]}, name="x")
+    found = run(lambda task: {"changed": True, "name": task.params["name"]}, name="x", engine_facts=FACTS)
     assert (found["changed"], found["name"], found["engine"], found["actions"]) == (True, "x", "podman", [])
 
 
 def test_result_keeps_what_the_body_says(run: Run) -> None:
     """What the body says of engine and actions is not replaced."""
-    found = run(lambda _task: {"changed": False, "engine": "e", "actions": ["a"]})
+    found = run(lambda _task: {"changed": False, "engine": "e", "actions": ["a"]}, engine_facts=FACTS)
     assert (found["engine"], found["actions"]) == ("e", ["a"])
 
 
@@ -89,7 +94,7 @@ def test_failure(run: Run) -> None:
     def body(_task: _module.Task) -> dict[str, Any]:
         raise failure("volume_missing", name="lab", output="words")
 
-    found = run(body, failure_facts=lambda: {"node": {"name": "x"}})
+    found = run(body, failure_facts=lambda: {"node": {"name": "x"}}, engine_facts=FACTS)
     assert found["failed"] is True
     assert found["diagnosis"] == {
         "id": "volume_missing",
@@ -104,16 +109,77 @@ def test_failure(run: Run) -> None:
     assert found["actions"] == [] and found["engine"] == "auto" and found["node"] == {"name": "x"}
 
 
-@pytest.mark.parametrize("check", [False, True], ids=["run", "check-mode"])
-def test_docker_is_refused(run: Run, check: bool) -> None:
-    """engine: docker is one clear error with what to set instead, whatever the machine has."""
-    found = run(never, engine="docker", check=check)
-    assert found["failed"] is True
-    assert found["diagnosis"]["id"] == "engine_unsupported"
+def test_engine_by_name_is_not_replaced(run: Run, tmp_path: Path) -> None:
+    """An engine that is asked for by name and not there is one clear error, also where the machine has the other."""
+    program(tmp_path, "podman", json.dumps({}))
+    found = run(lambda task: {"version": task.engine.info.version}, engine="docker")
+    assert found["failed"] is True and found["engine"] == "docker"
+    assert found["diagnosis"]["id"] == "engine_not_installed"
     assert (
-        found["msg"].startswith("engine docker is not supported by this release")
-        and "Fix: set engine: podman" in found["msg"]
+        found["msg"].startswith("docker is not installed on this machine") and "apt-get install docker" in found["msg"]
     )
+
+
+def test_engine_by_name_in_check_mode(run: Run) -> None:
+    """In check mode it is planned for as if it were empty, under its own name."""
+    found = run(lambda task: {"networks": task.engine.networks()}, engine="docker", check=True)
+    assert (found["engine"], found["networks"]) == ("docker", [])
+    assert any("docker is not installed" in text and "an empty engine" in text for text in found["warnings"])
+
+
+def program(directory: Path, name: str, answer: str, code: int = 0) -> None:
+    """A program that gives one answer to whatever it is asked."""
+    (directory / f"{name}.txt").write_text(answer)
+    path = directory / name
+    path.write_text(f'#!/bin/sh\nwhile read -r line; do echo "$line"; done <{directory}/{name}.txt\nexit {code}\n')
+    path.chmod(0o755)
+
+
+def test_broken_engine_is_told_before_a_missing_one(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the one engine is missing and the other does not work, the failure is of the latter, in check mode too."""
+    words = "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"
+    answer = json.dumps({"ServerErrors": [words]})
+    program(tmp_path, "docker", answer + "\n", 1)
+    monkeypatch.setattr(docker, "has_program", lambda _name: True)
+    for check in (False, True):
+        found = run(never, check=check)
+        assert found["diagnosis"]["id"] == "engine_not_running", found
+        assert "nothing answers at unix:///x" in found["msg"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "there"), [("network", "kic"), ("volume", "data"), ("container", "node-1"), ("cluster", "lab")]
+)
+def test_engine_that_holds(run: Run, monkeypatch: pytest.MonkeyPatch, kind: str, there: str) -> None:
+    """What a module is about is looked for in an engine by the module's own parameter."""
+    engine = MemoryEngine()
+    engine.network_table["kic"] = network("kic")
+    engine.volume_table["data"] = Volume("data", "local", "", {}, {})
+    engine.add(container("node-1", labels={**OURS, CLUSTER: "lab"}))
+    asked: list[bool] = []
+
+    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool]) -> Engine:
+        asked.append(holds(engine))
+        return engine
+
+    monkeypatch.setattr(_module, "select", select)
+    for name in (there, "another"):
+        run(lambda _task: {"changed": False}, name=name, held=f"name:{kind}")
+    assert asked == [True, False]
+
+
+def test_engine_that_holds_what_has_no_name(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the parameter was left out, or the module is about nothing of one engine, none is looked for."""
+    asked: list[object] = []
+
+    def select(_engine: str, _runner: object, _facts: object, holds: object) -> Engine:
+        asked.append(holds)
+        return MemoryEngine()
+
+    monkeypatch.setattr(_module, "select", select)
+    run(lambda _task: {"changed": False}, held="name:volume")
+    run(lambda _task: {"changed": False}, name="x")
+    assert asked == [None, None]
 
 
 def test_unknown_engine_is_refused(run: Run) -> None:
@@ -172,7 +238,11 @@ PLAN = Plan(
 @pytest.mark.parametrize("diff", [False, True], ids=["without-diff", "with-diff"])
 def test_report(run: Run, diff: bool) -> None:
     """A plan becomes changed, actions, drift and warnings, and a diff where one was asked for."""
-    found = run(lambda task: task.report("network", "The network lab", Outcome(PLAN, {"name": "lab"})), diff=diff)
+    found = run(
+        lambda task: task.report("network", "The network lab", Outcome(PLAN, {"name": "lab"})),
+        diff=diff,
+        engine_facts=FACTS,
+    )
     assert found["changed"] is True and found["actions"] == ["create network lab: why"]
     assert found["network"] == {"name": "lab"}
     assert found["drift"] == [{"field": "subnet", "asked": "10.0.0.0/24", "found": "10.1.0.0/24"}]
@@ -184,5 +254,7 @@ def test_report(run: Run, diff: bool) -> None:
 
 def test_report_of_nothing(run: Run) -> None:
     """An empty plan is no change."""
-    found = run(lambda task: task.report("network", "The network lab", Outcome(Plan(), {"name": "lab"})))
+    found = run(
+        lambda task: task.report("network", "The network lab", Outcome(Plan(), {"name": "lab"})), engine_facts=FACTS
+    )
     assert found["changed"] is False and found["actions"] == [] and found["drift"] == []

@@ -1,0 +1,335 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What docker and podman have in common by their command lines, which is most of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._command import TIMED_OUT, CommandNotFound, CommandResult, Runner
+from .._core.diagnosis import KicError, failure
+from .base import Engine
+from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Publication
+
+Texts = tuple[tuple["re.Pattern[str]", str], ...]
+"""Texts of failures that an engine has no code for, and their conditions. The first match wins."""
+
+_LOG_SECONDS = 10.0
+
+
+def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) -> KicError:
+    """The cause of a failed call, as far as the engine's words tell it; they are kept as output."""
+    words = result.words
+    for pattern, condition in texts:
+        match = pattern.search(words)
+        if match:
+            fields = {"engine": engine, "other": "a network of this host", "address": "this machine"}
+            fields.update({"network": "asked for", "owner": "another container", "node": "NAME", "ip": "asked for"})
+            fields.update({"subnet": "asked for", "endpoint": "its socket"})
+            fields.update({key: value for key, value in match.groupdict().items() if value})
+            return failure(condition, output=words, **fields)
+    return failure("engine_failed", output=words, engine=engine, action=action, rc=result.rc)
+
+
+# How a registry failed us, in the words of the libraries that every podman shares (containers/image, Go's net). Seen
+# on 4.3.1 with Debian's docker-registry 2.8.2; a refused name of Docker Hub reads "requested access … is denied".
+_REGISTRY_TEXTS: Texts = (
+    (
+        re.compile(r"x509:|certificate|server gave HTTP response to HTTPS client|does not look like a TLS handshake"),
+        "registry_untrusted",
+    ),
+    (
+        re.compile(r"manifest unknown|name unknown|repository name not known|manifest \S+ not found|no such manifest"),
+        "image_unknown",
+    ),
+    (
+        re.compile(
+            r"unauthorized|authentication required|access to the resource is denied|: denied\b|403 \(?Forbidden"
+        ),
+        "registry_refused",
+    ),
+    (
+        re.compile(
+            r"dial (?:tcp|udp)|no such host|connection refused|connection reset|i/o timeout|TLS handshake timeout"
+            r"|context deadline exceeded|Client\.Timeout|network is unreachable|no route to host|proxyconnect"
+        ),
+        "registry_unreachable",
+    ),
+)
+
+
+def explain_registry_by(
+    engine: str, texts: Texts, result: CommandResult, reference: str, seconds: float, action: str
+) -> KicError:
+    """The cause of a failed talk with the registry of ``reference``."""
+    for pattern, condition in _REGISTRY_TEXTS:
+        if pattern.search(result.words):
+            return failure(
+                condition,
+                output=result.words,
+                engine=engine,
+                name=reference,
+                registry=reference.partition("/")[0],
+                repository=re.sub(r"(@.*|:[^:/]*)$", "", reference),
+                seconds=seconds,
+            )
+    return explain_by(engine, texts, result, action)
+
+
+class CommandLineEngine(Engine):
+    """An engine that is asked by its client.
+
+    :param facts: what oci_engine_info returned earlier; left out, the engine is asked when first needed.
+    """
+
+    package: str
+    """What Debian calls its package."""
+
+    def __init__(self, runner: Runner, facts: EngineInfo | None = None) -> None:
+        self._runner = runner
+        self._info = facts
+
+    # What each engine has its own way for.
+    @abstractmethod
+    def _explain(self, result: CommandResult, action: str) -> KicError:
+        """The cause of a failed call."""
+
+    @abstractmethod
+    def _explain_registry(self, result: CommandResult, reference: str, seconds: float, action: str) -> KicError:
+        """The cause of a failed talk with a registry."""
+
+    @abstractmethod
+    def _environment(self) -> dict[str, str]:
+        """What its client needs in its environment."""
+
+    @abstractmethod
+    def _says_no(self, kind: str, reference: str) -> bool:
+        """Whether the engine says that it holds none; False also when it could not say."""
+
+    @abstractmethod
+    def _decode_image(self, found: Mapping[str, Any]) -> Image:
+        """One item of ``image inspect``."""
+
+    @abstractmethod
+    def _decode_container(self, found: Mapping[str, Any]) -> Container:
+        """One item of ``container inspect``."""
+
+    @abstractmethod
+    def _attached(self, use: str) -> list[Attached]:
+        """Containers, running or not, by a filter of ``ps``."""
+
+    # Calling.
+    def call(
+        self,
+        arguments: Sequence[str],
+        *,
+        action: str,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        try:
+            result = self._runner.run([self.name, *arguments], stdin=stdin, timeout=timeout, env=self._environment())
+        except CommandNotFound:
+            raise failure("engine_not_installed", engine=self.name, package=self.package) from None
+        if timeout is not None and result.rc == TIMED_OUT:
+            raise failure(
+                "timed_out",
+                output=result.words,
+                action=action,
+                seconds=timeout,
+                fix=f"look what it waits for: {self.name} ps --all; ps faux",
+            )
+        if check and result.rc != 0:
+            raise self._explain(result, action)
+        return result
+
+    def _json(self, arguments: Sequence[str], action: str) -> Any:
+        return self._decode(self.call(arguments, action=action), action)
+
+    def _decode(self, result: CommandResult, action: str) -> Any:
+        try:
+            return json.loads(result.stdout or b"null")
+        except ValueError:
+            raise failure("engine_failed", output=result.out, engine=self.name, action=action, rc=result.rc) from None
+
+    def _inspect(self, kind: str, reference: str) -> dict[str, Any] | None:
+        """``KIND inspect``; None when the engine says that it has none, else the failure."""
+        action = f"inspecting the {kind} {reference}"
+        result = self.call([kind, "inspect", "--", reference], action=action, check=False)
+        if result.rc == 0:
+            found: list[dict[str, Any]] = self._decode(result, action)
+            if not found:
+                raise failure("engine_failed", output=result.out, engine=self.name, action=action, rc=result.rc)
+            return found[0]
+        if self._says_no(kind, reference):
+            return None
+        raise self._explain(result, action)
+
+    def _inspect_all(self, kind: str, listed: Sequence[str]) -> list[dict[str, Any]]:
+        """What was just listed, without what somebody has removed meanwhile."""
+        if not listed:
+            return []
+        action = f"inspecting {kind}s"
+        result = self.call([kind, "inspect", "--", *listed], action=action, check=False)
+        if result.rc == 0:
+            every: list[dict[str, Any]] = self._decode(result, action)
+            return every
+        found = [self._inspect(kind, item) for item in listed]
+        return [item for item in found if item is not None]
+
+    def _remove(self, kind: str, identity: str) -> None:
+        action = f"removing the {kind} {identity}"
+        result = self.call([kind, "rm", "--", identity], action=action, check=False)
+        if result.rc != 0 and not self._says_no(kind, identity):
+            raise self._explain(result, action)
+
+    # Networks and volumes.
+    def remove_network(self, identity: str) -> None:
+        self._remove("network", identity)
+
+    def attached_to_network(self, name: str) -> list[Attached]:
+        return self._attached(f"network={name}")
+
+    def remove_volume(self, name: str) -> None:
+        self._remove("volume", name)
+
+    def attached_to_volume(self, name: str) -> list[Attached]:
+        return self._attached(f"volume={name}")
+
+    # Images.
+    def image(self, reference: str) -> Image | None:
+        found = self._inspect("image", reference)
+        return self._decode_image(found) if found else None
+
+    def images(self, label: str) -> list[Image]:
+        command = ["images", "--no-trunc", "--quiet", "--filter", f"label={label}"]
+        listed = self.call(command, action="listing images").out.split()
+        return [self._decode_image(item) for item in self._inspect_all("image", list(dict.fromkeys(listed)))]
+
+    def pull_image(self, reference: str, seconds: float) -> None:
+        action = f"pulling the image {reference}"
+        result = self.call(["pull", "--quiet", reference], action=action, timeout=seconds, check=False)
+        if result.rc != 0:
+            raise self._explain_registry(result, reference, seconds, action)
+
+    def load_image(self, path: str) -> None:
+        self.call(["load", "--quiet", "--input", path], action=f"loading the images of {path}")
+
+    def tag_image(self, identity: str, name: str) -> None:
+        self.call(["tag", identity, name], action=f"naming the image {identity} {name}")
+
+    def remove_image(self, name: str) -> None:
+        self._remove("image", name)
+
+    def attached_to_image(self, identity: str) -> list[Attached]:
+        return self._attached(f"ancestor={identity}")
+
+    # Containers.
+    def container(self, name: str) -> Container | None:
+        found = self._inspect("container", name)
+        # A beginning of an id means a container too; we mean this very name or id.
+        if found is None or name not in (found["Name"].lstrip("/"), found["Id"]):
+            return None
+        return self._decode_container(found)
+
+    def containers(self, label: str) -> list[Container]:
+        return self._containers(f"label={label}")
+
+    def _containers(self, use: str) -> list[Container]:
+        command = ["ps", "--all", "--no-trunc", "--quiet", "--filter", use]
+        listed = self.call(command, action="listing containers").out.split()
+        return [self._decode_container(item) for item in self._inspect_all("container", listed)]
+
+    def put_files(self, identity: str, archive: bytes) -> None:
+        self.call(["cp", "-", f"{identity}:/"], action=f"putting files into the container {identity}", stdin=archive)
+
+    def start_container(self, identity: str) -> None:
+        self.call(["start", identity], action=f"starting the container {identity}")
+
+    def stop_container(self, identity: str, seconds: int) -> None:
+        self.call(["stop", "--time", str(seconds), identity], action=f"stopping the container {identity}")
+
+    def resume_container(self, identity: str) -> None:
+        self.call(["unpause", identity], action=f"resuming the container {identity}")
+
+    def update_limits(self, identity: str, limits: Limits) -> None:
+        arguments = [argument for argument in limit_arguments(limits) if not argument.startswith("--pids-limit=-")]
+        if arguments:
+            self.call(["update", *arguments, identity], action=f"changing limits of the container {identity}")
+
+    def logs(self, identity: str, lines: int) -> str:
+        try:
+            result = self.call(
+                ["logs", "--tail", str(lines), identity], action="reading a log", check=False, timeout=_LOG_SECONDS
+            )
+        except KicError:
+            # What the log would explain must not be hidden by it.
+            return ""
+        # A node's console is a terminal: both streams are one, with its line ends.
+        return (result.out + result.err).replace("\r", "") if result.rc == 0 else ""
+
+
+def release(version: str) -> tuple[int, ...]:
+    """Major and minor number of a version."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def label_arguments(labels: Mapping[str, str]) -> list[str]:
+    """``--label`` for each, in the order of their keys."""
+    return [part for key in sorted(labels) for part in ("--label", f"{key}={labels[key]}")]
+
+
+def bind_argument(mount: Mount) -> str:
+    """The value of ``--volume`` for a file or directory of the machine."""
+    options = ["ro" if mount.read_only else "rw", mount.propagation]
+    options += {"shared": ["z"], "private": ["Z"]}.get(mount.relabel, [])
+    return f"{mount.source}:{mount.target}:{','.join(options)}"
+
+
+def publish_argument(item: Publication) -> str:
+    """The value of ``--publish``."""
+    address = f"[{item.address}]" if ":" in item.address else item.address
+    return f"{address}:{item.host_port}:{item.port}/{item.protocol}"
+
+
+def limit_arguments(limits: Limits) -> list[str]:
+    """Arguments of ``create`` and ``update``; no limit of processes is said, as an engine may have one of its own."""
+    found = [f"--pids-limit={-1 if limits.pids is None else limits.pids}"]
+    if limits.memory is not None:
+        # The same for both: no swap. kubelet counts on it, and an engine's default is as much swap again.
+        found += [f"--memory={limits.memory}b", f"--memory-swap={limits.memory}b"]
+    if limits.cpus is not None:
+        found += [f"--cpus={limits.cpus:g}"]
+    return found
+
+
+def common_arguments(new: NewContainer) -> list[str]:
+    """The part of ``create`` that is the same for every engine, up to the image."""
+    found = [part for key, value in sorted(new.env.items()) for part in ("--env", f"{key}={value}")]
+    found += [part for path, options in sorted(new.tmpfs.items()) for part in ("--tmpfs", f"{path}:{options}")]
+    found += [part for mount in new.mounts for part in ("--volume", bind_argument(mount))]
+    for option, value in (("--network", new.network), ("--ip", new.ip), ("--ip6", new.ip6)):
+        found += [option, value] if value else []
+    found += [part for item in new.publish for part in ("--publish", publish_argument(item))]
+    found += limit_arguments(new.limits)
+    found += [part for name, value in sorted(new.ulimits.items()) for part in ("--ulimit", f"{name}={value}")]
+    found += [part for key, value in sorted(new.sysctls.items()) for part in ("--sysctl", f"{key}={value}")]
+    found += [part for option in new.security_opts for part in ("--security-opt", option)]
+    return [*found, *label_arguments(new.labels), new.image, *new.command]
+
+
+def decode_limits(host: Mapping[str, Any]) -> Limits:
+    """Limits of a container's HostConfig. 0 and -1 are none."""
+    cpus = int(host.get("NanoCpus") or 0) / 1e9
+    if not cpus and (host.get("CpuQuota") or 0) > 0:
+        cpus = host["CpuQuota"] / (host.get("CpuPeriod") or 100_000)
+    pids = int(host.get("PidsLimit") or 0)
+    return Limits(
+        memory=int(host.get("Memory") or 0) or None, cpus=round(cpus, 3) or None, pids=pids if pids > 0 else None
+    )

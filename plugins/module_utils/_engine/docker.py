@@ -1,0 +1,398 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docker, by its command line. Structured answers (JSON, listings) come first, texts only where there is no other.
+
+Seen on docker 20.10.24 (Debian 12), with its own client and with a client 28.2.2; texts name the release they are from.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .._command import CommandResult
+from .._core import labels as our_labels
+from .._core.checks import image_registry
+from .._core.diagnosis import KicError, failure
+from .._host.machine import GO_ARCHITECTURES, has_program, runtimes
+from .cli import (
+    CommandLineEngine,
+    Texts,
+    common_arguments,
+    decode_limits,
+    explain_by,
+    explain_registry_by,
+    label_arguments,
+    release,
+)
+from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Range, Volume
+
+MINIMUM = (20, 10)
+_MTU = "com.docker.network.driver.mtu"
+
+_TEXTS: Texts = (
+    # Of the client, 20.10: "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon …"
+    (re.compile(r"[Cc]annot connect to the Docker daemon at (?P<endpoint>\S+?)\. Is the docker"), "engine_not_running"),
+    # 28.2: "failed to connect to the docker API at unix:///…; check if the path is correct and if the daemon is running"
+    (re.compile(r"failed to connect to the docker API at (?P<endpoint>[^;\s]+)"), "engine_not_running"),
+    # 20.10: "Got permission denied while trying to connect to the Docker daemon socket at unix:///…: Get …"
+    (
+        re.compile(
+            r"permission denied while trying to connect to the [Dd]ocker (?:daemon socket|API) at (?P<endpoint>\S+?):?(?:\s|$)"
+        ),
+        "socket_denied",
+    ),
+    # 20.10: "network with name x already exists"
+    (re.compile(r"(?P<kind>network) with name (?P<name>\S+) already exists"), "name_taken"),
+    # 20.10: "Pool overlaps with other one on this address space"
+    (re.compile(r"Pool overlaps with other one on this address space"), "subnet_overlap"),
+    # 20.10: "Error starting userland proxy: listen tcp4 127.0.0.1:80: bind: address already in use"
+    (re.compile(r"listen (?:tcp|udp)\w? (?P<address>\S+):(?P<port>\d+): bind: address already in use"), "port_taken"),
+    # 20.10: "Bind for 127.0.0.1:80 failed: port is already allocated"
+    (re.compile(r"Bind for (?P<address>\S+):(?P<port>\d+) failed: port is already allocated"), "port_taken"),
+    # 20.10: "Error response from daemon: Address already in use"
+    (re.compile(r"Error response from daemon: Address already in use"), "address_taken"),
+    (re.compile(r"no space left on device", re.IGNORECASE), "disk_full"),
+    # 20.10: "Unknown runtime specified x", 28: "unknown or invalid runtime name: x"
+    (re.compile(r"[Uu]nknown (?:or invalid )?runtime (?:specified|name:) (?P<runtime>[^\s.]+)"), "runtime_missing"),
+    # 20.10 with runc 1.1, of --privileged where the bounding set is not whole
+    (re.compile(r"unable to apply caps: operation not permitted"), "privileged_refused"),
+)
+
+
+def explain(result: CommandResult, action: str) -> KicError:
+    """The cause of a failed call, as far as docker's words tell it."""
+    return explain_by("docker", _TEXTS, result, action)
+
+
+class Docker(CommandLineEngine):
+    """The docker that the client of the user who runs the module talks to."""
+
+    name = "docker"
+    package = "docker.io"
+
+    def _explain(self, result: CommandResult, action: str) -> KicError:
+        return explain(result, action)
+
+    def _explain_registry(self, result: CommandResult, reference: str, seconds: float, action: str) -> KicError:
+        return explain_registry_by("docker", _TEXTS, result, reference, seconds, action)
+
+    def _environment(self) -> dict[str, str]:
+        return {}
+
+    def _decode_image(self, found: Mapping[str, Any]) -> Image:
+        return decode_image(found)
+
+    def _decode_container(self, found: Mapping[str, Any]) -> Container:
+        return decode_container(found)
+
+    def _says_no(self, kind: str, reference: str) -> bool:
+        # docker has no code for "not there", but a listing that does not hold it is an answer.
+        listing = {
+            "volume": ["volume", "ls", "--format", "{{.Name}}"],
+            "network": ["network", "ls", "--no-trunc", "--format", "{{.Name}} {{.ID}}"],
+            "container": ["ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.ID}}"],
+            "image": [
+                "images",
+                "--no-trunc",
+                "--digests",
+                "--format",
+                "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}",
+            ],
+        }[kind]
+        result = self.call(listing, action=f"listing {kind}s", check=False)
+        if result.rc != 0:
+            return False
+        held = set(result.out.split())
+        names = {reference, f"sha256:{reference}"}
+        if kind == "image":
+            held |= {full_name(word) for word in held}
+            names.add(full_name(reference))
+        return not names & held
+
+    # The engine.
+    @property
+    def info(self) -> EngineInfo:
+        if self._info is None:
+            action = "asking docker for its facts"
+            result = self.call(["info", "--format", "{{json .}}"], action=action, check=False)
+            found = self._decode(result, action) if result.stdout.startswith(b"{") else {}
+            # Without a daemon the client answers by itself, with the reasons in a list of their own.
+            errors = found.get("ServerErrors") or []
+            if "host" in found:
+                # podman-docker: podman answers by its own keys.
+                raise failure("engine_is_another", engine=self.name, other="podman")
+            if errors or not found.get("ServerVersion"):
+                words = "\n".join(errors) or result.words
+                problem = explain(CommandResult(result.argv, result.rc or 1, b"", words.encode()), action)
+                if problem.diagnosis.id == "engine_not_running" and not has_program("dockerd"):
+                    problem = failure("engine_not_installed", engine=self.name, package=self.package, output=words)
+                raise problem
+            self._refuse_remote((found.get("ClientInfo") or {}).get("Context") or "default")
+            self._info = decode_info(found)
+            check_info(self._info)
+        return self._info
+
+    def _refuse_remote(self, context: str) -> None:
+        """Raise for a daemon of another machine, whose kernel can not be read from here."""
+        endpoint = os.environ.get("DOCKER_HOST", "")
+        if not endpoint and context != "default":
+            command = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+            endpoint = self.call(command, action=f"asking for the docker context {context}").out.strip()
+        if endpoint and not endpoint.startswith("unix://"):
+            raise failure("engine_remote", engine=self.name, endpoint=endpoint)
+
+    # Networks.
+    def networks(self) -> list[Network]:
+        listed = self.call(["network", "ls", "--no-trunc", "--quiet"], action="listing networks").out.split()
+        return [decode_network(item) for item in self._inspect_all("network", listed)]
+
+    def create_network(self, network: Network) -> None:
+        arguments = ["network", "create", "--driver", network.driver]
+        for item in network.ranges:
+            arguments += ["--subnet", str(item.subnet)]
+            if item.gateway is not None:
+                arguments += ["--gateway", str(item.gateway)]
+        if network.range(6):
+            arguments.append("--ipv6")
+        if network.mtu is not None:
+            arguments += ["--opt", f"{_MTU}={network.mtu}"]
+        arguments += label_arguments(network.labels)
+        made = self.call([*arguments, "--", network.name], action=f"creating the network {network.name}").out.strip()
+        # The API allows two of one name, and another program may have made one at the same moment.
+        if [item for item in self.networks() if item.name == network.name and item.id != made]:
+            self.remove_network(made)
+            raise failure("name_taken", kind="network", name=network.name, engine=self.name)
+
+    # Volumes.
+    def volume(self, name: str) -> Volume | None:
+        found = self._inspect("volume", name)
+        return decode_volume(found) if found and found["Name"] == name else None
+
+    def volumes(self, label: str) -> list[Volume]:
+        command = ["volume", "ls", "--quiet", "--filter", f"label={label}"]
+        listed = self.call(command, action="listing volumes").out.split()
+        return [decode_volume(item) for item in self._inspect_all("volume", listed)]
+
+    def create_volume(self, volume: Volume) -> None:
+        options = [part for key, value in volume.options.items() for part in ("--opt", f"{key}={value}")]
+        command = ["volume", "create", "--driver", volume.driver, *options, *label_arguments(volume.labels)]
+        self.call([*command, "--", volume.name], action=f"creating the volume {volume.name}")
+        # docker says yes to a name that another program took a moment ago, and hands out that one as it is.
+        made = self.volume(volume.name)
+        if made is None or not our_labels.is_ours(made.labels):
+            raise failure("name_taken", kind="volume", name=volume.name, engine=self.name)
+
+    # Images.
+    def ask_registry(self, reference: str, seconds: float) -> bool:
+        # The client asks by itself, with the user's credentials; what only the daemon knows (mirrors) a pull will use.
+        action = f"asking the registry for {reference}"
+        insecure = ["--insecure"] if is_loopback(reference) else []
+        try:
+            result = self.call(
+                ["manifest", "inspect", *insecure, reference], action=action, timeout=seconds, check=False
+            )
+        except KicError as error:
+            if error.diagnosis.id != "timed_out":
+                raise
+            raise failure(
+                "registry_unreachable",
+                output=error.diagnosis.output,
+                name=reference,
+                registry=reference.partition("/")[0],
+                seconds=seconds,
+            ) from None
+        if result.rc != 0:
+            raise self._explain_registry(result, reference, seconds, action)
+        return True
+
+    # Containers.
+    def create_container(self, new: NewContainer) -> str:
+        action = f"creating the container {new.name}"
+        result = self.call(create_arguments(new), action=action, check=False)
+        if result.rc != 0:
+            # 20.10: 'Conflict. The container name "/x" is already in use by container "…"'
+            if "Conflict. The container name" in result.err:
+                raise failure("name_conflict", output=result.words, engine=self.name, name=new.name)
+            raise explain(result, action)
+        return result.out.split()[-1]
+
+    def remove_container(self, identity: str, seconds: int) -> None:
+        action = f"removing the container {identity}"
+        if seconds:
+            # rm --force does not ask, it kills.
+            self.call(["stop", "--time", str(seconds), identity], action=action, check=False)
+        result = self.call(["rm", "--force", "--", identity], action=action, check=False)
+        if result.rc != 0 and not self._says_no("container", identity):
+            raise explain(result, action)
+
+    @property
+    def updatable(self) -> frozenset[str]:
+        return frozenset(("memory", "cpus", "pids"))
+
+    def _attached(self, use: str) -> list[Attached]:
+        # A listing joins labels with commas, which ours hold too.
+        return [Attached(item.id, item.name, item.labels) for item in self._containers(use)]
+
+
+def is_loopback(reference: str) -> bool:
+    """Whether the registry is on this machine: docker itself takes those as insecure (127.0.0.0/8)."""
+    return bool(re.match(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?/", reference))
+
+
+def full_name(name: str) -> str:
+    """The whole name of an image that docker shortened: docker.io and its library are left out in listings."""
+    if image_registry(name.partition("@")[0]) is not None or name.startswith(("localhost/", "sha256:", "<none>")):
+        return name
+    return f"docker.io/{name}" if "/" in name else f"docker.io/library/{name}"
+
+
+def create_arguments(new: NewContainer) -> list[str]:
+    """The arguments of ``docker create`` for a node; each is there because daemon.json or docker's own default may say
+    otherwise, or because a machine has what a container has not."""
+    found = ["create", "--name", new.name, "--hostname", new.hostname]
+    # The image was looked at before; nothing is fetched on the way.
+    found += ["--pull=never"]
+    # systemd is the first process.
+    found += ["--init=false"]
+    # The console: what systemd and the entrypoint say at start ends in the log, of which not more than this is kept.
+    found += ["--tty", "--log-driver=json-file", "--log-opt=max-size=10m", "--log-opt=max-file=1"]
+    # On cgroup v1 the engine's default is the host's own tree.
+    found += ["--cgroupns=private"]
+    # What makes systemd power the machine off (systemd(1)); an image need not name it.
+    found += ["--stop-signal=SIGRTMIN+3"]
+    found += [f"--restart={new.restart_policy}"]
+    if new.capabilities:
+        # In place of --privileged: what the machine can give of it, and what it would have given beside capabilities,
+        # all devices, all system calls and all of /proc and /sys.
+        found += [part for capability in new.capabilities for part in ("--cap-add", capability)]
+        found += ["--device-cgroup-rule", "a *:* rwm"]
+        for option in ("seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"):
+            found += ["--security-opt", option]
+    elif new.privileged:
+        # Mounts, namespaces and control groups of its own children are a node's daily work.
+        found += ["--privileged"]
+    # By it systemd knows that it is in a container (container interface of systemd.io).
+    found += ["--env", "container=docker"]
+    if new.runtime:
+        found += ["--runtime", new.runtime]
+    if new.volume:
+        found += ["--volume", f"{new.volume}:/var"]
+    found += [part for device in new.devices for part in ("--device", device)]
+    return [*found, *common_arguments(new)]
+
+
+def decode_info(found: Mapping[str, Any]) -> EngineInfo:
+    """``docker info --format '{{json .}}'``."""
+    security = {item.partition(",")[0].removeprefix("name=") for item in found.get("SecurityOptions") or ()}
+    status = {item[0]: item[1] for item in found.get("DriverStatus") or () if len(item) == 2}
+    return EngineInfo(
+        name="docker",
+        version=str(found["ServerVersion"]),
+        rootless="rootless" in security,
+        # 20.10 and later name it.
+        cgroup_version=2 if str(found.get("CgroupVersion", "1")) == "2" else 1,
+        cgroup_manager=str(found.get("CgroupDriver", "")),
+        cgroup_controllers=(),
+        network_backend="bridge",
+        runtime=str(found.get("DefaultRuntime", "")),
+        runtimes=tuple(sorted({*runtimes(), *(found.get("Runtimes") or {})})),
+        storage_driver=str(found.get("Driver", "")),
+        storage_filesystem=str(status.get("Backing Filesystem", "")),
+        storage_path=str(found.get("DockerRootDir", "")),
+        architecture=architecture_of(str(found.get("Architecture", ""))),
+        cpus=int(found.get("NCPU") or 0),
+        memory=int(found.get("MemTotal") or 0),
+        selinux="selinux" in security,
+        apparmor="apparmor" in security,
+    )
+
+
+def check_info(info: EngineInfo) -> None:
+    """Refuse a docker that can not do what nodes need, with its reason."""
+    if release(info.version) < MINIMUM:
+        minimum = ".".join(str(part) for part in MINIMUM)
+        raise failure("engine_too_old", engine="docker", version=info.version, minimum=minimum)
+
+
+def architecture_of(machine: str) -> str:
+    """The name in image manifests of what uname(2) calls a machine."""
+    return GO_ARCHITECTURES.get(machine, machine)
+
+
+def decode_network(found: Mapping[str, Any]) -> Network:
+    """One item of ``docker network inspect``. The networks host and none have no addresses."""
+    options = found.get("Options") or {}
+    configs = (found.get("IPAM") or {}).get("Config") or ()
+    return Network(
+        id=found["Id"],
+        name=found["Name"],
+        driver=found["Driver"],
+        ranges=tuple(
+            # 20.10 writes an IPv6 gateway with its prefix length.
+            Range.of(item["Subnet"], str(item["Gateway"]).partition("/")[0] if item.get("Gateway") else None)
+            for item in configs
+            if item.get("Subnet")
+        ),
+        mtu=int(options[_MTU]) if _MTU in options else None,
+        labels=found.get("Labels") or {},
+    )
+
+
+def decode_volume(found: Mapping[str, Any]) -> Volume:
+    """``docker volume inspect``."""
+    return Volume(
+        name=found["Name"],
+        driver=found["Driver"],
+        mountpoint=found["Mountpoint"],
+        labels=found.get("Labels") or {},
+        options=found.get("Options") or {},
+    )
+
+
+def decode_image(found: Mapping[str, Any]) -> Image:
+    """``docker image inspect``, its names made whole."""
+    config = found.get("Config") or {}
+    return Image(
+        id=found["Id"].rpartition(":")[2],
+        tags=tuple(full_name(item) for item in found.get("RepoTags") or ()),
+        digests=tuple(item.rpartition("@")[2] for item in found.get("RepoDigests") or ()),
+        size=int(found["Size"]),
+        architecture=found["Architecture"],
+        labels=config.get("Labels") or {},
+        environment=tuple(config.get("Env") or ()),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+    )
+
+
+def decode_container(found: Mapping[str, Any]) -> Container:
+    """``docker container inspect``."""
+    state, config, host = found["State"], found["Config"], found.get("HostConfig") or {}
+    networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+    return Container(
+        id=found["Id"],
+        name=found["Name"].lstrip("/"),
+        image_id=found["Image"].rpartition(":")[2],
+        image_name=config.get("Image", ""),
+        status=state["Status"],
+        pid=int(state.get("Pid") or 0),
+        exit_code=int(state.get("ExitCode") or 0),
+        error=state.get("Error") or "",
+        oom_killed=bool(state.get("OOMKilled")),
+        labels=config.get("Labels") or {},
+        environment=dict(item.partition("=")[::2] for item in config.get("Env") or ()),
+        addresses={name: _addresses(net) for name, net in networks.items()},
+        runtime=host.get("Runtime", ""),
+        limits=decode_limits(host),
+        raw=found,
+    )
+
+
+def _addresses(net: Mapping[str, Any]) -> tuple[str, ...]:
+    # What it has while it runs, else what it was promised.
+    fixed = net.get("IPAMConfig") or {}
+    pairs = ((net.get("IPAddress"), fixed.get("IPv4Address")), (net.get("GlobalIPv6Address"), fixed.get("IPv6Address")))
+    return tuple(item for item in (now or then for now, then in pairs) if item)
