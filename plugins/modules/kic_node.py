@@ -436,8 +436,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 def body(task: Task) -> dict[str, Any]:
     """Bring the node into its state."""
     spec = NodeSpec.from_params(task.params)
-    if task.params["memory"] is None and spec.limits != Limits() and not spec.described:
-        task.warn("Without image the limits are not looked at; only the state is changed.")
+    if not spec.described and spec.limits != Limits():
+        task.warn("Without image only the state is changed; the limits are not looked at.")
     result = task.converge("node", NodeResource(spec, task.engine, task.check_mode))
     failed = result["node"].get("failed_units")
     if failed:

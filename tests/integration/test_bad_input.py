@@ -140,18 +140,6 @@ ROWS = [
     node("is no mode", files=[{"path": "/etc/x", "content": "", "mode": "rw"}]),
     node("wait_timeout: is no time", wait_timeout=0),
     node(f"the node {PREFIX}-node does not exist", "node_missing", image=None),
-    *(
-        Row(module, {**params, "engine": "docker"}, "engine_unsupported", "docker is not supported by this release")
-        for module, params in {
-            "oci_engine_info": {},
-            "oci_network": {"name": f"{PREFIX}-docker"},
-            "oci_volume": {"name": f"{PREFIX}-docker"},
-            "oci_image": {"name": f"localhost/{PREFIX}:1"},
-            "kic_node": {"name": f"{PREFIX}-docker", "image": "{image}"},
-            "kic_node_info": {},
-            "kic_kubeadm": {"node": f"{PREFIX}-docker", "cluster": PREFIX},
-        }.items()
-    ),
     node("this is not what oci_engine_info returned", engine_facts={"name": "podman"}),
     Row("kic_kubeadm", {"node": f"{PREFIX}-none", "cluster": PREFIX}, "node_missing", "does not exist"),
     Row("kic_kubeadm", {"node": f"{PREFIX}-none", "cluster": PREFIX, "pod_subnet": "x"}, "invalid_option", "is no CIDR"),
@@ -251,10 +239,10 @@ ENGINE_TASKS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.fixture
 def without_podman(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A PATH on which there is everything but podman."""
+    """A PATH on which there is everything but an engine."""
     for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
         for program in Path(folder).iterdir():
-            if program.name != "podman" and not (tmp_path / program.name).exists():
+            if program.name not in ("podman", "docker") and not (tmp_path / program.name).exists():
                 (tmp_path / program.name).symlink_to(program)
     yield {"PATH": str(tmp_path)}
     shutil.rmtree(tmp_path)
@@ -284,8 +272,22 @@ def test_podman_refuses_us(run_module: Module, tmp_path: Path, module: str, para
     script.chmod(0o755)
     refusing = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
     for check in (True, False):
-        result = run_module(module, check=check, process_env=refusing, **params)
+        result = run_module(module, check=check, process_env=refusing, engine="podman", **params)
         assert result.get("failed"), result
         assert result["diagnosis"]["id"] in ("engine_failed", "engine_refused")
         assert words in result["diagnosis"]["output"]
         assert words in result["msg"]
+
+
+@pytest.mark.parametrize(("module", "params"), ENGINE_TASKS)
+def test_docker_does_not_answer(run_module: Module, tmp_path: Path, module: str, params: dict[str, Any]) -> None:
+    """A docker that is asked for by name and does not run is told with its cause, and not replaced by podman."""
+    if shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+        pytest.skip("no dockerd here; on Debian: apt-get install docker.io")
+    nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/socket"}
+    for check in (True, False):
+        result = run_module(module, check=check, process_env=nowhere, engine="docker", **params)
+        assert result["diagnosis"]["id"] == "engine_not_running", result
+        assert f"nothing answers at unix://{tmp_path}/socket" in result["msg"]
+        assert "service docker start" in result["diagnosis"]["fix"]
+        assert result["actions"] == []

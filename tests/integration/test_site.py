@@ -36,7 +36,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"kic_cluster_node": {"memroy": "4g"}},
         "kic_cluster_node.memroy: is no option of kic_node",
     ),
-    "docker": ({"kic_engine": "docker"}, "engine docker is not supported by this release"),
 }
 
 
