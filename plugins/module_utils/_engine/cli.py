@@ -161,15 +161,21 @@ class CommandLineEngine(Engine):
     def _inspect(self, kind: str, reference: str) -> dict[str, Any] | None:
         """``KIND inspect``; None when the engine says that it has none, else the failure."""
         action = f"inspecting the {kind} {reference}"
-        result = self.call([kind, "inspect", "--", reference], action=action, check=False)
-        if result.rc == 0:
-            found: list[dict[str, Any]] = self._decode(result, action)
-            if not found:
-                raise failure("engine_failed", output=result.out, engine=self.name, action=action, rc=result.rc)
-            return found[0]
-        if self._says_no(kind, reference):
-            return None
-        raise self._explain(result, action)
+        result = self._look(kind, reference, action)
+        if result.rc != 0:
+            if self._says_no(kind, reference):
+                return None
+            # It is there, or the engine could not say. Another run may have made it between the two questions.
+            result = self._look(kind, reference, action)
+        if result.rc != 0:
+            raise self._explain(result, action)
+        found: list[dict[str, Any]] = self._decode(result, action)
+        if not found:
+            raise failure("engine_failed", output=result.out, engine=self.name, action=action, rc=result.rc)
+        return found[0]
+
+    def _look(self, kind: str, reference: str, action: str) -> CommandResult:
+        return self.call([kind, "inspect", "--", reference], action=action, check=False)
 
     def _inspect_all(self, kind: str, listed: Sequence[str]) -> list[dict[str, Any]]:
         """What was just listed, without what somebody has removed meanwhile."""

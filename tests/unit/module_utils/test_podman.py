@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Callable
 
@@ -501,6 +502,22 @@ def test_inspect(kind: str, name: str, look: Callable[[Podman], Any]) -> None:
     failing, _runner = engine(**broken)
     with fails("engine_failed", "database is locked", f"inspecting the {kind}"):
         look(failing)
+
+
+class LateRunner(TableRunner):
+    """The first question finds nothing, as when another run makes the thing right after it."""
+
+    def run(self, argv: Sequence[str], **more: Any) -> CommandResult:
+        """Answer the first inspection as of what is missing."""
+        found = super().run(argv, **more)
+        return ERRORS["inspect missing volume"] if len(self.commands) == 1 else found
+
+
+def test_made_between_two_questions() -> None:
+    """What another run makes after the first look and before the second question is found, and no failure."""
+    runner = LateRunner({"podman volume inspect": raw("volume-inspect.json"), "podman volume exists": said(rc=0)})
+    assert Podman(runner).volume(json.loads(raw("volume-inspect.json").stdout)[0]["Name"]) is not None
+    assert len(runner.commands) == 3
 
 
 def test_only_the_very_name() -> None:
