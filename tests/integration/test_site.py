@@ -6,16 +6,22 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
-from collections.abc import Callable
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import ROOT, Client, Play
+from .conftest import ROOT, Client, Play, Played
 
 SITE = ROOT / "playbooks" / "site.yml"
+TEARDOWN = ROOT / "playbooks" / "teardown.yml"
 
 # Each layer that refuses, once: the tables of all bad input are those of the modules and of the filter cluster_layout.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -98,3 +104,46 @@ def test_check_mode_without_an_engine(
     assert "The plan is made against an empty engine." in " ".join(played.text.split())
     for task in ("Network of the cluster", "Volumes of the nodes", "Nodes", "Control plane (usually 8 s)"):
         assert any(done.endswith(task) for done in played.changed), played.text
+
+
+@pytest.fixture
+def own_store(podman: Client) -> Iterator[Client]:
+    """A podman with a store of its own, so that every image in it may go."""
+    folder = Path(tempfile.mkdtemp(prefix="kictest-store-"))
+    settings = folder / "storage.conf"
+    settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n')
+    yield Client(dict(podman.environment, CONTAINERS_STORAGE_CONF=str(settings), XDG_CACHE_HOME=str(folder / "cache")))
+    shutil.rmtree(folder)
+
+
+def test_purge_takes_images_and_cache(own_store: Client, play: Play) -> None:
+    """Teardown lists the images that were built here and the cache and leaves them; with kic_purge they go, no others."""
+    empty = io.BytesIO()
+    tarfile.open(fileobj=empty, mode="w").close()
+    archive = Path(own_store.environment["CONTAINERS_STORAGE_CONF"]).with_name("empty.tar")
+    archive.write_bytes(empty.getvalue())
+    built, other = "localhost/nodeforge/kic-node:kictest", "localhost/kictest/other:1"
+    own_store.run("import", "--change", "LABEL nodeforge.kic.image.key=kictest", str(archive), built)
+    own_store.run("import", "--change", "LABEL kictest=1", str(archive), other)
+    cache = Path(own_store.environment["XDG_CACHE_HOME"]) / "nodeforge.kic"
+    (cache / "image").mkdir(parents=True)
+    (cache / "image" / "kictest.tar").write_text("")
+    environment = {key: own_store.environment[key] for key in ("CONTAINERS_STORAGE_CONF", "XDG_CACHE_HOME")}
+
+    def teardown(**variables: Any) -> Played:
+        return play(
+            TEARDOWN, process_env=environment, kic_cluster_name="kictest-none", kic_engine="podman", **variables
+        )
+
+    def names() -> set[str]:
+        return {name for image in own_store.json("images") for name in image["Names"]}
+
+    kept = teardown()
+    assert kept.changed == []
+    assert names() == {built, other}
+    said = json.dumps([task["result"] for task in kept.tasks])
+    assert built in said and str(cache) in said and other not in said
+    assert teardown(kic_purge=True).changed
+    assert names() == {other}
+    assert not (cache / "image").exists()
+    assert teardown(kic_purge=True).changed == []

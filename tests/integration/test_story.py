@@ -53,6 +53,8 @@ class Story:
     before: dict[str, set[str]]
     first: Played | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    rebuilt: list[str] = field(default_factory=list)
+    """Images that were made for this story alone."""
 
     @property
     def node(self) -> str:
@@ -88,6 +90,11 @@ class Story:
     def process_env(self) -> dict[str, str]:
         """Where the engine answers, if not at its usual place."""
         return {key: self.client.environment[key] for key in ("DOCKER_HOST",) if key in self.client.environment}
+
+    def remove_rebuilt(self) -> None:
+        """Remove the images that teardown leaves, as it leaves every image."""
+        while self.rebuilt:
+            self.client.run("image", "rm", self.rebuilt.pop())
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """The node's own kubectl, as site.yml's closing lines show it."""
@@ -147,6 +154,7 @@ def story(request: pytest.FixtureRequest, play: Play, tmp_path_factory: pytest.T
     told.kubeconfig.chmod(0o640)
     yield told
     told.teardown()
+    told.remove_rebuilt()
     engine.run("volume", "rm", f"{name}-control-plane-1-mine")
     engine.run("network", "rm", f"{name}-mine")
 
@@ -344,7 +352,10 @@ def test_rebuilt_image(story: Story, play: Play, tmp_path: Path) -> None:
         shutil.copytree(ROOT / "roles" / role / "files", tmp_path / "roles" / role / "files")
     source = tmp_path / "roles/kic_image/files/go/pause/main.go"
     source.write_text(source.read_text() + "\n// Rebuilt.\n\nvar rebuilt = true\n")
+    before = story.client.holdings()["images"]
     story.image = have_image(play, kic_image_recipe=str(tmp_path / "roles/kic_image/files"), kic_image_source="built")
+    if story.client.holdings()["images"] != before:
+        story.rebuilt.append(story.image)
     checked = story.site("--check", "--diff")
     done = story.site("--diff")
     assert [r["actions"] for r in checked.results("kic_node")] == [r["actions"] for r in done.results("kic_node")]
@@ -360,6 +371,7 @@ def test_teardown_leaves_nothing(story: Story) -> None:
     """Teardown removes what is ours, found by labels; all else is as it was, the user's kubeconfig too."""
     gone = story.teardown()
     assert gone.changed
+    story.remove_rebuilt()
     assert story.client.holdings() == story.before
     assert yaml.safe_load(story.kubeconfig.read_text()) == FOREIGN_KUBECONFIG
     assert story.teardown().changed == []
