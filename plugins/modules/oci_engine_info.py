@@ -71,6 +71,12 @@ engine_facts:
     storage_filesystem: extfs
     storage_path: /var/lib/containers/storage
     version: 5.4.2
+images:
+  description: Names of node images in its store that were built by the role P(nodeforge.kic.kic_image#role).
+  type: list
+  elements: str
+  returned: success
+  sample: ['localhost/nodeforge/kic-node:v1.35.4-a309c84e92ca']
 host:
   description: The machine, as far as it decides how nodes run on it. A failure has it too.
   type: dict
@@ -123,6 +129,7 @@ from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 
 
 def look(task: Task) -> dict[str, Any]:
@@ -131,6 +138,7 @@ def look(task: Task) -> dict[str, Any]:
         "changed": False,
         "engines": [status.as_dict() for status in task.registry()],
         "engine_facts": task.engine.info.as_dict(),
+        "images": find_images(task.engine),
         "host": host_facts(),
     }
 

@@ -129,13 +129,14 @@ def converge(
 ) -> Outcome:
     """Bring ``resource`` into its state, or in check mode say what that would take.
 
-    The plan is made again under the lock: what was free when it was first looked at may be taken by now. Without
-    anything to do the lock is not even opened.
+    The plan is made again under the lock: what was free when it was first looked at may be taken by now. Where nothing
+    is there yet, it is made under the lock at once. With nothing to do to what is there, the lock is not even opened.
     """
     observed = resource.observe()
-    plan = resource.plan(observed)
-    if not plan.changed or check_mode:
-        return Outcome(plan, resource.describe(observed, plan))
+    if observed is not None or check_mode:
+        plan = resource.plan(observed)
+        if not plan.changed or check_mode:
+            return Outcome(plan, resource.describe(observed, plan))
     with lock():
         observed = resource.observe()
         plan = resource.plan(observed)

@@ -122,9 +122,12 @@ class Podman(CommandLineEngine):
 
     # Volumes.
     def volume(self, name: str) -> Volume | None:
-        found = self._inspect("volume", name)
-        # podman also takes a unique beginning of a name; we mean this very one.
-        return decode_volume(found) if found and found["Name"] == name else None
+        # A listing says also that there is none, for which an inspect needs a second question. The filter is a pattern
+        # that all names fit which hold this one; we mean this very one.
+        listed = self._json(
+            ["volume", "ls", "--filter", f"name={name}", "--format", "json"], f"looking for the volume {name}"
+        )
+        return next((decode_volume(item) for item in listed or [] if item["Name"] == name), None)
 
     def volumes(self, label: str) -> list[Volume]:
         listed = self._json(["volume", "ls", "--filter", f"label={label}", "--format", "json"], "listing volumes")

@@ -22,6 +22,7 @@ from .._command import TIMED_OUT
 from .._core import checks, labels
 from .._core.diagnosis import KicError, failure
 from .._core.plan import Action, Drift, Plan, Resource, converge, known
+from .._engine import boot
 from .._engine.base import Engine
 from .._engine.model import Container
 from . import configuration as conf
@@ -82,7 +83,8 @@ STEPS = (
     Step("upload-config", ("upload-config",), objects=("configmap/kubeadm-config", "configmap/kubelet-config")),
     Step("mark-control-plane", ("mark-control-plane",)),
     Step("bootstrap-token", ("bootstrap-token",), objects=("clusterrolebinding/kubeadm:get-nodes",)),
-    Step("kubelet-finalize", ("kubelet-finalize",)),
+    # Done without kubeadm, see FINALIZE.
+    Step("kubelet-finalize", ()),
     Step(
         "coredns",
         ("addon/coredns",),
@@ -97,10 +99,29 @@ STEPS = (
     ),
 )
 
-NEVER = ("preflight", "upload-certs", "show-join-command")
-"""Phases that are not for us: preflight judges the host and pulls images; certificates and tokens stay in the node."""
+NEVER = ("preflight", "upload-certs", "kubelet-finalize", "show-join-command")
+"""Phases that are not for us: preflight judges the host and pulls images; certificates and tokens stay in the node;
+kubelet-finalize starts kubelet anew just when it is about to become Ready."""
 
-LIMITS = {"hosts": 30.0, "kubeadm": 240.0, "manifests": 60.0, "pod-network": 60.0, "schedulable": 30.0, "ready": 180.0}
+FINALIZE = r"""
+pem=/var/lib/kubelet/pki/kubelet-client-current.pem
+if [ -s $pem ]; then
+  sed -i "s|^\( *\)client-certificate-data:.*|\1client-certificate: $pem|; s|^\( *\)client-key-data:.*|\1client-key: $pem|" \
+    /etc/kubernetes/kubelet.conf
+fi
+"""
+"""What kubeadm's phase kubelet-finalize writes: at its next start kubelet takes the certificate that it renews itself.
+The one that runs renews it in any case (kubeadm's phases/kubelet/kubelet.go; no file where rotation is off)."""
+
+LIMITS = {
+    "boot": 300.0,
+    "hosts": 30.0,
+    "kubeadm": 240.0,
+    "manifests": 60.0,
+    "pod-network": 60.0,
+    "schedulable": 30.0,
+    "ready": 180.0,
+}
 """Seconds that each step may take by itself; what is left of the total limits it too."""
 
 _LOOKED_FOR = tuple(path for step in STEPS for path in step.files)
@@ -265,9 +286,10 @@ def plan_reset(observed: Observed | None) -> Plan:
 
 def _plan(spec: KubeadmSpec, seen: Seen, steps: Sequence[str], drift: tuple[Drift, ...]) -> Plan:
     before = {"state": seen.record.get("state") or ("partial" if seen.stands else "absent"), "missing": list(steps)}
-    return Plan(
-        tuple(Action("run", "step", name) for name in steps), before, {"state": spec.state, "missing": []}, drift
-    )
+    failed = ", ".join(seen.boot.failed_units)
+    warnings = (f"the systemd of {spec.node} is up, but these units failed: {failed}.",) if failed else ()
+    actions = tuple(Action("run", "step", name) for name in steps)
+    return Plan(actions, before, {"state": spec.state, "missing": []}, drift, warnings)
 
 
 def refuse_version(spec: KubeadmSpec, seen: Seen) -> None:
@@ -286,7 +308,7 @@ def missing_phases(spec: KubeadmSpec, seen: Seen) -> list[str]:
     missing = []
     # What kubeadm does on the node comes before what it does in the API.
     for step in sorted(STEPS, key=lambda item: not item.files):
-        if left_out.intersection((*step.phases, step.phases[0].partition("/")[0])):
+        if left_out.intersection((step.name, *step.phases, *(phase.partition("/")[0] for phase in step.phases))):
             continue
         if step.switch and (cluster.get(step.switch) or {}).get("disabled"):
             continue
@@ -369,11 +391,22 @@ class KubeadmResource(Resource[Observed]):
         api_addresses = addresses if spec.control_plane in ("", spec.node) else self._control_plane_addresses()
         if not addresses or not api_addresses:
             raise failure("node_without_address", node=spec.node)
-        found = Observed(container, self._look(), tuple(api_addresses), tuple(addresses))
-        if not self._check_mode and spec.state != "reset":
+        waits = not self._check_mode and spec.state != "reset"
+        seen = self._boot(container) if waits else self._look()
+        found = Observed(container, seen, tuple(api_addresses), tuple(addresses))
+        if waits:
             found = self._settle(found)
         self._observed = found
         return found
+
+    def _boot(self, container: Container) -> Seen:
+        """The first look at a node, which may have been started a moment ago: it waits until the system is up."""
+        limit = self._deadline.limit("boot", LIMITS["boot"])
+        boot.enter(self._engine, container, limit)
+        with boot.noticing_death(self._engine, container, limit):
+            seen = self._look(seconds=limit)
+        boot.refuse_unready(self._engine, container, seen.boot, limit)
+        return seen
 
     def _refuse_foreign(self, container: Container) -> None:
         owner = container.labels.get(labels.CLUSTER)
@@ -393,10 +426,10 @@ class KubeadmResource(Resource[Observed]):
             raise failure("node_missing", node=name)
         return node_addresses(container)
 
-    def _look(self, *, addons: bool = True) -> Seen:
+    def _look(self, *, seconds: float = 0) -> Seen:
         spec = self._spec
         api_node = spec.control_plane if spec.state == "joined" else spec.node
-        return look(self._engine, spec.node, api_node or spec.node, _LOOKED_FOR, spec.manifests, addons=addons)
+        return look(self._engine, spec.node, api_node or spec.node, _LOOKED_FOR, spec.manifests, seconds=seconds)
 
     def _settle(self, found: Observed) -> Observed:
         """Of a node that is part of a cluster and was just started: wait until it answers, and is Ready or has a reason
@@ -459,11 +492,11 @@ class KubeadmResource(Resource[Observed]):
 
     def _init(self, observed: Observed) -> None:
         spec, seen = self._spec, known(observed.seen)
-        missing = [step for step in STEPS if step.name in self.steps]
+        missing = [step for step in STEPS if step.phases and step.name in self.steps]
         if missing:
             limit = self._deadline.limit("kubeadm", LIMITS["kubeadm"])
             skipped = [phase for step in STEPS if step not in missing for phase in step.phases]
-            if not any(step.files or step.name in ("mark-control-plane", "kubelet-finalize") for step in missing):
+            if not any(step.files or step.name == "mark-control-plane" for step in missing):
                 # Nothing of the control plane itself is touched.
                 skipped.append("wait-control-plane")
             documents = conf.init_documents(
@@ -487,6 +520,8 @@ class KubeadmResource(Resource[Observed]):
         if "schedulable" in self.steps:
             taint = f"{_TAINT}-" if spec.shape.schedulable else _TAINT
             self._run("schedulable", ["kubectl", f"--kubeconfig={ADMIN}", "taint", "node", spec.node, taint])
+        if "kubelet-finalize" in self.steps:
+            self._run("kubelet-finalize", ["bash", "-c", FINALIZE])
 
     def _write_patches(self) -> None:
         if not self._spec.patches:

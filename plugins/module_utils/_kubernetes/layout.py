@@ -34,6 +34,8 @@ _OWN = frozenset(
         "hostname",
         "volume",
         "files",
+        "wait",
+        "wait_timeout",
         "engine",
         "engine_facts",
     )
@@ -52,7 +54,7 @@ NODE_OPTIONS = frozenset(
             "sysctls",
             "security_opts",
         ),
-        *("env", "labels", "privileged", "runtime", "restart_policy", "recreate", "wait_timeout"),
+        *("env", "labels", "privileged", "runtime", "restart_policy", "recreate"),
     )
 )
 """Options of kic_node that the role's variable kic_cluster_node may set for all nodes."""

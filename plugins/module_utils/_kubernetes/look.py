@@ -16,6 +16,7 @@ from typing import Any
 
 from .._core.diagnosis import failure
 from .._engine.base import Engine
+from .._engine.boot import ASK, Boot, decode_boot
 from .configuration import NodeFacts
 
 STATE = "/var/lib/nodeforge.kic"
@@ -26,6 +27,15 @@ CNI = "/etc/cni/net.d/10-kic.conflist"
 POD_NETWORK = "kic-pod-network.service"
 POD_NETWORK_TABLE = "kic-pod-network"
 ADMIN = "/etc/kubernetes/admin.conf"
+
+_SECONDS = 60.0
+"""How long a look at a system that is up may take: its requests to the API end by themselves after ten."""
+
+# BOOT in the environment: seconds to wait for the system to come up.
+_BOOT = f"""
+boot() {{ {ASK} }}
+boot "$BOOT" | jq -Rsc '{{boot: .}}'
+"""
 
 # $@: the files that are looked for.
 _LOCAL = r"""
@@ -38,7 +48,11 @@ driver() {
     /^ *\[/ { inside = /runtimes\.runc\.options\]/ }
     inside && $1 == "SystemdCgroup" { print $3; exit }'
 }
-rotating() { grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf; }
+# Or told not to: the file is there, and does not ask for it.
+rotating() {
+  grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf ||
+    { [ -s /var/lib/kubelet/config.yaml ] && ! grep -q '^rotateCertificates: true' /var/lib/kubelet/config.yaml; }
+}
 stands=$(for path in "$@"; do if [ -s "$path" ]; then echo "$path"; fi; done)
 jq -nc --arg stands "$stands" --arg version "$(content /kind/version)" --arg record "$(content "$STATE/kubeadm.json")" \
   --arg hosts "$(content "$STATE/hosts")" --arg names "$(content /etc/hosts)" --arg cni "$(content "$CNI")" \
@@ -58,21 +72,35 @@ if [ ! -s "$KUBECONFIG" ]; then echo '{"api": {"error": "no administrator config
 work=$(mktemp -d /run/nodeforge.kic.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 kubectl="kubectl --request-timeout=10s --cache-dir=/run/nodeforge.kic-discovery"
+dry_run() { $kubectl apply --dry-run=server "${@/#/--filename=}"; }
 applied() { # file, name
-  $kubectl apply --dry-run=server -f "$1" >"$work/$2.out" 2>"$work/$2.err" || echo failed >>"$work/$2.out"
+  dry_run "$1" >"$work/$2.out" 2>"$work/$2.err" || echo failed >>"$work/$2.out"
 }
-if [ "$ADDONS" = yes ]; then
-  cat >"$work/manifests"
-  names=$(jq -r '.[].name' "$work/manifests")
-  for name in $names; do
-    path=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .path // empty' "$work/manifests")
-    if [ -z "$path" ]; then
-      path=$work/$name.yaml
-      jq -r --arg name "$name" '.[] | select(.name == $name) | .content' "$work/manifests" >"$path"
-    fi
-    if [ -s "$path" ]; then applied "$path" "$name" & fi
-  done
-fi
+# One kubectl for all costs half as much. What it says is of each manifest as long as nothing is to be done.
+all_unchanged() {
+  dry_run "${paths[@]}" >"$work/all" 2>/dev/null && ! grep -v ' unchanged (server dry run)$' "$work/all" >/dev/null
+}
+addons() {
+  [ ${#paths[@]} -gt 0 ] || return 0
+  if all_unchanged; then
+    for name in "${!paths[@]}"; do cp "$work/all" "$work/$name.out"; true >"$work/$name.err"; done
+  else
+    for name in "${!paths[@]}"; do applied "${paths[$name]}" "$name" & done
+    wait
+  fi
+}
+declare -A paths=()
+cat >"$work/manifests"
+names=$(jq -r '.[].name' "$work/manifests")
+for name in $names; do
+  path=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .path // empty' "$work/manifests")
+  if [ -z "$path" ]; then
+    path=$work/$name.yaml
+    jq -r --arg name "$name" '.[] | select(.name == $name) | .content' "$work/manifests" >"$path"
+  fi
+  if [ -s "$path" ]; then paths[$name]=$path; fi
+done
+addons &
 $kubectl -n kube-system get "node/$NODE" $OBJECTS --ignore-not-found -o json >"$work/objects" 2>"$work/error" \
   || echo '{"failed": true}' >"$work/objects"
 wait
@@ -152,6 +180,7 @@ class ApiNode:
 class Seen:
     """What one look found."""
 
+    boot: Boot
     facts: NodeFacts
     stands: frozenset[str]
     """Those of the files that were looked for which are there and not empty."""
@@ -163,7 +192,7 @@ class Seen:
     cni: Mapping[str, Any] | None
     """The CNI configuration, None when it is missing or no JSON."""
     rotating: bool
-    """Whether kubelet uses the certificate that it renews itself."""
+    """Whether kubelet's configuration names the certificate that it renews itself, or it is to renew none."""
     pod_network: bool
     """Whether the node has the unit of the pod network."""
     masquerades: bool
@@ -183,17 +212,21 @@ def look(
     files: Sequence[str],
     manifests: Sequence[Mapping[str, str]],
     *,
-    addons: bool,
+    seconds: float = 0,
 ) -> Seen:
-    """Look at ``node``; the API is asked from ``api_node``, a control plane, which may be the same."""
-    words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "ADDONS": "yes" if addons else "no"}
+    """Look at ``node``; the API is asked from ``api_node``, a control plane, which may be the same.
+
+    For a system that is still coming up it waits up to ``seconds``.
+    """
+    words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "BOOT": str(int(seconds))}
     shell = ["env", *(f"{key}={value}" for key, value in words.items()), "bash", "-c"]
     stdin = json.dumps(list(manifests)).encode()
+    action, limit = f"looking at {node}", seconds + _SECONDS
     if node == api_node:
-        script = _LOCAL + _API
-        out = engine.exec(node, [*shell, script, "look", *files], action=f"looking at {node}", stdin=stdin).out
+        script = _BOOT + _LOCAL + _API
+        out = engine.exec(node, [*shell, script, "look", *files], action=action, stdin=stdin, timeout=limit).out
     else:
-        out = engine.exec(node, [*shell, _LOCAL, "look", *files], action=f"looking at {node}").out
+        out = engine.exec(node, [*shell, _BOOT + _LOCAL, "look", *files], action=action, timeout=limit).out
         asking = f"asking {api_node} for {node}"
         out += engine.exec(api_node, [*shell, _API, "look"], action=asking, stdin=stdin).out
     return decode(out, node)
@@ -205,18 +238,19 @@ def decode(out: str, node: str) -> Seen:
     try:
         for line in out.splitlines():
             parts.update(json.loads(line))
-        if set(parts) != {"local", "api"}:
+        if set(parts) != {"boot", "local", "api"}:
             raise ValueError(set(parts))
         if not parts["local"]["version"]:
             raise failure("no_kubernetes", node=node)
-        return _seen(parts["local"], parts["api"])
+        return _seen(decode_boot(parts["boot"]), parts["local"], parts["api"])
     except (ValueError, TypeError, KeyError, AttributeError):
         raise failure("node_unreadable", node=node, output=out) from None
 
 
-def _seen(local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
+def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
     found = api.get("node")
     return Seen(
+        boot=boot,
         facts=NodeFacts(
             version=local["version"],
             cgroup_version=local["cgroup_version"],

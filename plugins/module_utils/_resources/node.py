@@ -17,13 +17,13 @@ from .._core.diagnosis import KicError, failure
 from .._core.lock import host_lock
 from .._core.plan import Plan, Resource, known
 from .._core.state import ClusterState
+from .._engine import boot
 from .._engine.base import Engine
+from .._engine.boot import Boot
 from .._engine.model import Container, Image, Limits, NewContainer
 from .._host.cgroup import find_limits
 from .._host.machine import host_limits
 from .._host.ports import HostPorts, Ports
-from . import node_boot
-from .node_boot import Boot
 from .node_choice import Around, Refused
 from .node_plan import ObservedNode, describe, plan_node
 from .node_readback import differences, limit_differences
@@ -85,9 +85,7 @@ class NodeResource(Resource[ObservedNode]):
             # A node that an interrupted run left on its way is waited for like one that was just started.
             waits = spec.state == "started" and not self._check_mode
             self._boot = (
-                node_boot.wait(self._engine, container, spec.wait_timeout)
-                if waits
-                else node_boot.peek(self._engine, container)
+                boot.wait(self._engine, container, spec.wait_timeout) if waits else boot.peek(self._engine, container)
             )
         return self._boot
 
@@ -227,7 +225,7 @@ class NodeResource(Resource[ObservedNode]):
         self._record(plan.chosen["wanted"], container.limits)
         if plan.does("start") or plan.does("resume"):
             if running is None or not running.running:
-                raise node_boot.died(engine, self.name)
+                raise boot.died(engine, self.name)
             self._wait(running)
         if plan.chosen["limits"] and running is not None and running.running:
             self._refuse_otherwise(limit_differences(Limits(**plan.chosen["limits"]), running))
@@ -238,7 +236,7 @@ class NodeResource(Resource[ObservedNode]):
 
     def _wait(self, container: Container) -> None:
         if self._spec.wait:
-            self._boot = node_boot.wait(self._engine, container, self._spec.wait_timeout)
+            self._boot = boot.wait(self._engine, container, self._spec.wait_timeout)
 
     def _first_start(self, plan: Plan) -> None:
         """From the created container to a system that is up. What was chosen and turns out to be taken is chosen anew."""
@@ -254,7 +252,7 @@ class NodeResource(Resource[ObservedNode]):
                 found = engine.container(self.name)
                 if found is not None and found.status not in ("created", "initialized"):
                     # It did start, and ended at once: it is kept, with its log.
-                    raise node_boot.died(engine, self.name) from error
+                    raise boot.died(engine, self.name) from error
                 if plan.does("remove"):
                     # The node that it replaces is gone: its address and ports are kept by this one's labels.
                     raise
@@ -265,7 +263,7 @@ class NodeResource(Resource[ObservedNode]):
                 new = self._choose_again(error, new)
         container = engine.container(self.name)
         if container is None or not container.running:
-            raise node_boot.died(engine, self.name)
+            raise boot.died(engine, self.name)
         self._refuse_otherwise(differences(new, container))
         self._wait(container)
 

@@ -11,13 +11,10 @@ from typing import Any
 from .._core import labels
 from .._core.state import ClusterState, recorded_clusters
 from .._engine.base import Engine
+from .._engine.boot import peek
 from .._host.cgroup import find_limits
 from .node import recorded_limits
-from .node_boot import peek
 from .node_plan import ObservedNode, describe
-
-IMAGE_KEY = labels.PREFIX + "image.key"
-"""Label of the images that the role kic_image builds: the key of all that went into it."""
 
 
 def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[dict[str, Any]]:
@@ -32,11 +29,6 @@ def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[di
         recorded = recorded_limits(container.labels.get(labels.CLUSTER) or container.name, container.name)
         found.append(describe(ObservedNode(container, None, limits, boot), recorded))
     return found
-
-
-def find_images(engine: Engine) -> list[str]:
-    """Names of node images that were built by the role kic_image."""
-    return sorted(tag for image in engine.images(IMAGE_KEY) for tag in image.tags)
 
 
 def find_clusters(engine: Engine, nodes: Sequence[dict[str, Any]], cluster: str | None) -> list[dict[str, Any]]:

@@ -18,7 +18,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import TIME
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Drift, Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeadm
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.configuration import NodeFacts
@@ -107,6 +109,12 @@ HOSTS = "192.168.128.2 lab.kic.internal\n"
 MANIFEST = {"name": "storage", "content": "kind: StorageClass"}
 
 
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd has taken the control group of every node here."""
+    monkeypatch.setattr(boot, "read", lambda _path: "0::/machine.slice/libpod-x.scope/init.scope\n")
+
+
 def spec(**changes: Any) -> kubeadm.KubeadmSpec:
     """A control plane as it was asked for, but for ``changes`` of the parameters."""
     return kubeadm.KubeadmSpec.from_params({**PARAMS, **changes})
@@ -120,6 +128,7 @@ def worker(**changes: Any) -> kubeadm.KubeadmSpec:
 def seen(asked: kubeadm.KubeadmSpec | None = None, **changes: Any) -> Seen:
     """What a look finds at a control plane that is done."""
     whole = Seen(
+        boot=Boot("running"),
         facts=FACTS,
         stands=frozenset((*AUTHORITIES, *FILES)),
         record={"version": 1, "state": "initialized", "asked": (asked or spec()).asked},
@@ -760,6 +769,8 @@ class Fake(AbsentEngine):
         ):
             if word in command:
                 return name
+        if kubeadm.FINALIZE in command:
+            return "finalize"
         return "reset" if any("kubeadm reset" in word for word in command) else "apply"
 
     def call(
@@ -778,7 +789,8 @@ class Fake(AbsentEngine):
         if purpose == "look":
             found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
             parts = command[command.index("-c") + 1]
-            return said(local_line(found) * ("{local:" in parts) + api_line(found) * ("{api:" in parts))
+            local = boot_line(found) + local_line(found)
+            return said(local * ("{local:" in parts) + api_line(found) * ("{api:" in parts))
         if purpose == "ready" and "ready" not in self.answers:
             node_object = {
                 "metadata": {"labels": {ROLE: ""}},
@@ -802,6 +814,12 @@ class Fake(AbsentEngine):
         """What the only command of this purpose was told on standard input."""
         (found,) = [stdin for one, _node, _command, stdin in self.calls if one == purpose]
         return found
+
+
+def boot_line(found: Seen) -> str:
+    """What the script prints of systemd."""
+    lines = [found.boot.state, *(f"failed {unit}" for unit in found.boot.failed_units)]
+    return json.dumps({"boot": "\n".join([*lines, *(f"waits {unit}" for unit in found.boot.waits_for), ""])}) + "\n"
 
 
 def local_line(found: Seen) -> str:
@@ -864,11 +882,13 @@ def test_init_of_a_fresh_node() -> None:
     asked = spec(manifests=[MANIFEST], patches={"etcd.json": {"a": 1}}, api_sans=["api.example.org"])
     engine = Fake(container(), looks=[fresh()])
     found = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
-    assert engine.done() == ["look", "hosts", "patches", "init", "apply", "record", "ready"]
+    assert engine.done() == ["look", "hosts", "patches", "init", "apply", "finalize", "record", "ready"]
     assert engine.stdin_of("hosts") == HOSTS
     assert json.loads(engine.stdin_of("patches")) == {"etcd.json": '{"a": 1}'}
     documents = kubeadm_documents(engine.stdin_of("init"))
-    assert documents["InitConfiguration"]["skipPhases"] == ["preflight", "upload-certs", "show-join-command"]
+    assert documents["InitConfiguration"]["skipPhases"] == [
+        *("preflight", "upload-certs", "kubelet-finalize", "show-join-command")
+    ]
     assert documents["InitConfiguration"]["patches"] == {"directory": "/var/lib/nodeforge.kic/patches"}
     assert "api.example.org" in documents["ClusterConfiguration"]["apiServer"]["certSANs"]
     assert json.loads(engine.stdin_of("apply")) == [MANIFEST]
@@ -881,7 +901,6 @@ def test_init_of_a_fresh_node() -> None:
     ("changes", "left", "waits"),
     [
         pytest.param({"objects": frozenset(OBJECTS) - {"Deployment/coredns"}}, ["addon/coredns"], False, id="addon"),
-        pytest.param({"rotating": False}, ["kubelet-finalize"], True, id="needs-the-control-plane"),
         pytest.param(
             {"stands": frozenset((*AUTHORITIES, *FILES)) - {f"{MANIFESTS}etcd.yaml"}}, ["etcd"], True, id="file"
         ),
@@ -894,10 +913,35 @@ def test_init_goes_on(changes: dict[str, Any], left: list[str], waits: bool) -> 
     skipped = kubeadm_documents(engine.stdin_of("init"))["InitConfiguration"]["skipPhases"]
     phases = {
         *("certs", "kubeconfig", "etcd", "control-plane", "kubelet-start", "upload-config", "mark-control-plane"),
-        *("bootstrap-token", "kubelet-finalize", "addon/coredns", "addon/kube-proxy"),
+        *("bootstrap-token", "addon/coredns", "addon/kube-proxy"),
     }
     assert phases - set(skipped) == set(left)
     assert ("wait-control-plane" not in skipped) is waits
+
+
+def test_certificate_that_renews_itself() -> None:
+    """kubelet's configuration is changed without a run of kubeadm, and kubelet runs on."""
+    engine = Fake(container(), looks=[seen(rotating=False)])
+    kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert engine.done() == ["look", "finalize", "record", "ready"]
+
+
+def test_system_that_does_not_come_up() -> None:
+    """A node whose systemd does not come up in time is told as that, and nothing is done to it."""
+    engine = Fake(container(), looks=[seen(boot=Boot("starting", (), ("slow.service",)))])
+    with pytest.raises(KicError) as caught:
+        kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert caught.value.diagnosis.id == "node_not_ready"
+    assert "it waits for slow.service" in caught.value.diagnosis.cause
+    assert engine.done() == ["look"]
+
+
+def test_system_with_failed_units() -> None:
+    """Units that failed are a warning: the node goes on."""
+    engine = Fake(container(), looks=[seen(boot=Boot("degraded", ("a.service",)))])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert found.plan.actions == ()
+    assert any("a.service" in text for text in found.warnings)
 
 
 def test_pod_network_is_begun_anew() -> None:

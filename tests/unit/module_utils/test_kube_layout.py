@@ -249,6 +249,6 @@ def test_every_option_of_a_node_has_its_place() -> None:
     ]
     options = set(yaml.safe_load(text)["options"])
     assert options >= NODE_OPTIONS
-    for option in sorted(options - NODE_OPTIONS - {"command", "wait"}):
+    for option in sorted(options - NODE_OPTIONS - {"command"}):
         with pytest.raises(KicError, match="is set by the role"):
             layout({**GIVEN, "node": {option: "x"}})

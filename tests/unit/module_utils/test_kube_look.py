@@ -50,9 +50,12 @@ API: dict[str, Any] = {
 }
 
 
+BOOT = json.dumps({"boot": "running\n"}) + "\n"
+
+
 def output(local: dict[str, Any] | None = None, api: dict[str, Any] | None = None) -> str:
     """What the scripts print, but for the fields that are given."""
-    return f"{json.dumps({'local': {**LOCAL, **(local or {})}})}\n{json.dumps({'api': {**API, **(api or {})}})}\n"
+    return f"{BOOT}{json.dumps({'local': {**LOCAL, **(local or {})}})}\n{json.dumps({'api': {**API, **(api or {})}})}\n"
 
 
 def test_decode() -> None:
@@ -99,7 +102,7 @@ def test_only_true_is_ready(ready: str) -> None:
 @pytest.mark.parametrize("error", ["no administrator configuration", "connection refused"])
 def test_api_that_does_not_answer(error: str) -> None:
     """An API that does not answer leaves no objects, no changes and no node, and its error is kept."""
-    text = f"{json.dumps({'local': LOCAL})}\n{json.dumps({'api': {'error': error}})}\n"
+    text = f"{BOOT}{json.dumps({'local': LOCAL})}\n{json.dumps({'api': {'error': error}})}\n"
     found = look.decode(text, "lab-worker-1")
     assert (found.api, found.api_error) == (False, error)
     assert (found.objects, found.changes, found.node) == (frozenset(), {}, None)
@@ -133,17 +136,18 @@ def test_no_file_stands() -> None:
         pytest.param("bash: jq: command not found\n", id="words"),
         pytest.param(output() + "Killed\n", id="words-after-it"),
         pytest.param(output()[:40], id="cut-off"),
-        pytest.param(json.dumps({"local": LOCAL}) + "\n", id="without-api"),
-        pytest.param(json.dumps({"api": API}) + "\n", id="without-local"),
+        pytest.param(BOOT + json.dumps({"local": LOCAL}) + "\n", id="without-api"),
+        pytest.param(BOOT + json.dumps({"api": API}) + "\n", id="without-local"),
+        pytest.param(output().removeprefix(BOOT), id="without-boot"),
         pytest.param(output() + '{"more": 1}\n', id="more"),
         pytest.param(output() + "\n\n", id="empty-line"),
         pytest.param("5\n", id="number"),
         pytest.param("null\n", id="null"),
         pytest.param(output() + "null\n", id="null-after-it"),
-        pytest.param('{"local": {}, "api": {}}\n', id="empty-parts"),
-        pytest.param('{"local": null, "api": null}\n', id="null-parts"),
-        pytest.param('{"local": 5, "api": []}\n', id="parts-of-another-kind"),
-        pytest.param(json.dumps({"local": LOCAL, "api": {}}) + "\n", id="empty-api"),
+        pytest.param(BOOT + '{"local": {}, "api": {}}\n', id="empty-parts"),
+        pytest.param(BOOT + '{"local": null, "api": null}\n', id="null-parts"),
+        pytest.param(BOOT + '{"local": 5, "api": []}\n', id="parts-of-another-kind"),
+        pytest.param(BOOT + json.dumps({"local": LOCAL, "api": {}}) + "\n", id="empty-api"),
         pytest.param(output(local={"stands": None}), id="stands-are-null"),
         pytest.param(output(api={"node": {"name": "lab-worker-1"}}), id="half-a-node"),
         pytest.param(output(api={"node": "lab-worker-1"}), id="node-is-text"),
@@ -216,7 +220,7 @@ class Fake(AbsentEngine):
         self.asked.append((words[0], words[1:], stdin))
         script = words[words.index("-c") + 1]
         lines = output().splitlines(keepends=True)
-        out = lines[0] * ("{local:" in script) + lines[1] * ("{api:" in script)
+        out = (lines[0] + lines[1]) * ("{local:" in script) + lines[2] * ("{api:" in script)
         return CommandResult((), 0, out.encode(), b"")
 
 
@@ -226,22 +230,22 @@ MANIFESTS = [{"name": "storage", "content": "kind: StorageClass"}]
 def test_control_plane_is_asked_once() -> None:
     """A control plane answers for itself and for the API in one command, with files as arguments."""
     engine = Fake()
-    found = look.look(engine, "cp", "cp", ["/a b", "/c"], MANIFESTS, addons=True)
+    found = look.look(engine, "cp", "cp", ["/a b", "/c"], MANIFESTS)
     assert found.api and found.facts.version == "v1.35.4"
     ((node, command, stdin),) = engine.asked
     assert node == "cp"
     assert command[-3:] == ["look", "/a b", "/c"]
-    assert "NODE=cp" in command and "ADDONS=yes" in command
+    assert "NODE=cp" in command
     assert json.loads(stdin or b"") == MANIFESTS
 
 
 def test_worker_and_its_control_plane_are_asked() -> None:
     """A worker answers for itself, and the control plane for the API's view of the worker."""
     engine = Fake()
-    found = look.look(engine, "worker", "cp", ["/a"], [], addons=False)
+    found = look.look(engine, "worker", "cp", ["/a"], [])
     assert found.node is not None
     (first, own, _none), (second, asked, stdin) = engine.asked
     assert (first, second) == ("worker", "cp")
     assert own[-2:] == ["look", "/a"] and asked[-1] == "look"
-    assert "NODE=worker" in asked and "ADDONS=no" in asked
+    assert "NODE=worker" in asked
     assert json.loads(stdin or b"") == []

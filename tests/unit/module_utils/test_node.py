@@ -23,6 +23,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
     Container,
@@ -40,7 +41,6 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources import (
     node_readback,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_choice import Around, Refused, choose
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_plan import ObservedNode, plan_node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import (

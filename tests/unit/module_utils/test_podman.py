@@ -483,7 +483,6 @@ def test_create_volume() -> None:
 
 
 INSPECTS: list[tuple[str, str, Callable[[Podman], Any]]] = [
-    ("volume", "volume-inspect.json", lambda found: found.volume("kictest-rec-vol")),
     ("image", "image-inspect.json", lambda found: found.image(KIC_IMAGE)),
     ("container", "container-inspect-running.json", lambda found: found.container("kictest-rec-node")),
 ]
@@ -510,22 +509,23 @@ class LateRunner(TableRunner):
     def run(self, argv: Sequence[str], **more: Any) -> CommandResult:
         """Answer the first inspection as of what is missing."""
         found = super().run(argv, **more)
-        return ERRORS["inspect missing volume"] if len(self.commands) == 1 else found
+        return ERRORS["inspect missing image"] if len(self.commands) == 1 else found
 
 
 def test_made_between_two_questions() -> None:
     """What another run makes after the first look and before the second question is found, and no failure."""
-    runner = LateRunner({"podman volume inspect": raw("volume-inspect.json"), "podman volume exists": said(rc=0)})
-    assert Podman(runner).volume(json.loads(raw("volume-inspect.json").stdout)[0]["Name"]) is not None
+    runner = LateRunner({"podman image inspect": raw("image-inspect.json"), "podman image exists": said(rc=0)})
+    assert Podman(runner).image(KIC_IMAGE) is not None
     assert len(runner.commands) == 3
 
 
 def test_only_the_very_name() -> None:
     """podman takes the beginning of a name or id for the whole; a container is also found by its id."""
     found, _runner = engine(
-        volume_inspect=raw("volume-inspect.json"), container_inspect=raw("container-inspect-running.json")
+        volume_ls=raw("volume-inspect.json"), container_inspect=raw("container-inspect-running.json")
     )
     assert found.volume("kictest") is None
+    assert found.volume("kictest-rec-vol") is not None
     assert found.container(NODE_ID[:12]) is None
     by_id = found.container(NODE_ID)
     assert by_id is not None

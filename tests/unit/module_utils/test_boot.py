@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node_boot
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_boot import (
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import (
     Boot,
     decode_boot,
     died,
@@ -43,7 +43,7 @@ def engine() -> MemoryEngine:
 def group(monkeypatch: pytest.MonkeyPatch, *texts: str | None) -> None:
     """Let the control group of PID 1 be these in turn, the last of them from then on."""
     left: Iterator[str | None] = iter(texts[:-1])
-    monkeypatch.setattr(node_boot, "read", lambda _path: next(left, texts[-1]))
+    monkeypatch.setattr(boot, "read", lambda _path: next(left, texts[-1]))
 
 
 @pytest.mark.parametrize(

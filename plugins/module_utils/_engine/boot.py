@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .._core.diagnosis import KicError, failure
-from .._engine.base import Engine
-from .._engine.model import Container
 from .._host.cgroup import settled
 from .._host.files import read
+from .base import Engine
+from .model import Container
 
 READY = ("running", "degraded")
 """States of systemd in which the system is up (systemctl(1), is-system-running)."""
@@ -22,9 +24,7 @@ LOG_LINES = 15
 _LOOK_SECONDS = 0.02
 _PEEK_SECONDS = 10.0
 
-# Inside the node. $1: seconds to wait, 0 to look only. systemd answers a little after it has taken its control group;
-# from then on it is systemd itself that waits.
-_ASK = r"""
+ASK = r"""
 end=$(($(date +%s) + $1)) wait=--wait
 if [ "$1" = 0 ]; then wait=; fi
 while :; do
@@ -40,6 +40,8 @@ if [ "$state" != running ] && [ "$state" != degraded ]; then
 fi
 exit 0
 """
+"""A script that is run inside the node, for :func:`decode_boot`. $1: seconds to wait, 0 to look only. systemd answers a
+little after it has taken its control group; from then on it is systemd itself that waits."""
 
 # How an entrypoint says why it gives up: ours by a line of its own, kind's (and with it minikube's) in words.
 _REFUSED = re.compile(r"nodeforge\.kic: refused: (?P<id>\w+): (?P<text>[^\r\n]*)")
@@ -80,11 +82,11 @@ def peek(engine: Engine, container: Container) -> Boot:
         return Boot("unknown")
 
 
-def wait(engine: Engine, container: Container, seconds: float) -> Boot:
-    """Wait until the node's system is up. Raises ``node_died``, ``node_not_ready`` and what an entrypoint refused.
+def enter(engine: Engine, container: Container, seconds: float) -> None:
+    """Wait until something may be run inside: systemd has taken its control group.
 
-    Nothing is run inside before systemd has taken its control group: on version 2 a process that an engine puts into
-    the root group before that keeps systemd from handing on its controllers.
+    On version 2 a process that an engine puts into the root group before that keeps systemd from handing on its
+    controllers. Raises ``node_died`` and ``node_not_ready``.
     """
     end = time.monotonic() + seconds
     while not settled(read(f"/proc/{container.pid}/cgroup") or ""):
@@ -94,28 +96,48 @@ def wait(engine: Engine, container: Container, seconds: float) -> Boot:
             raise _not_ready(engine, container, Boot("initializing"), seconds)
         # The kernel has no event for it that Python's library could wait for; a look costs microseconds.
         time.sleep(_LOOK_SECONDS)
+
+
+def wait(engine: Engine, container: Container, seconds: float) -> Boot:
+    """Wait until the node's system is up. Raises ``node_died``, ``node_not_ready`` and what an entrypoint refused."""
+    end = time.monotonic() + seconds
+    enter(engine, container, seconds)
     left = max(1, int(end - time.monotonic()))
-    try:
+    with noticing_death(engine, container, seconds):
         found = _ask(engine, container, left, left + 5)
+    refuse_unready(engine, container, found, seconds)
+    return found
+
+
+@contextmanager
+def noticing_death(engine: Engine, container: Container, seconds: float) -> Iterator[None]:
+    """Around a call that waits inside the node for ``seconds``: tell the cause and not what follows from it."""
+    try:
+        yield
     except KicError as error:
-        now = engine.container(container.id)
-        if now is None or not now.running:
-            raise died(engine, container.name) from error
+        _refuse_dead(engine, container, error)
         if error.diagnosis.id == "timed_out":
             raise _not_ready(engine, container, Boot("starting"), seconds) from error
         raise
-    if not found.ready:
-        now = engine.container(container.id)
-        if now is None or not now.running:
-            raise died(engine, container.name)
-        raise _not_ready(engine, container, found, seconds)
-    return found
+
+
+def refuse_unready(engine: Engine, container: Container, boot: Boot, seconds: float) -> None:
+    """Raise ``node_died`` or ``node_not_ready`` for a system that did not come up within ``seconds``."""
+    if not boot.ready:
+        _refuse_dead(engine, container, None)
+        raise _not_ready(engine, container, boot, seconds)
+
+
+def _refuse_dead(engine: Engine, container: Container, cause: KicError | None) -> None:
+    now = engine.container(container.id)
+    if now is None or not now.running:
+        raise died(engine, container.name) from cause
 
 
 def _ask(engine: Engine, container: Container, seconds: int, limit: float) -> Boot:
     result = engine.exec(
         container.id,
-        ["sh", "-c", _ASK, "boot", str(seconds)],
+        ["sh", "-c", ASK, "boot", str(seconds)],
         action=f"asking the systemd of {container.name}",
         timeout=limit,
     )
