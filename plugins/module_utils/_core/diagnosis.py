@@ -229,6 +229,12 @@ CATALOGUE: dict[str, Entry] = {
         "the node {node} ended with exit code {rc} before it was up: {reason}.",
         "it is kept, look: {engine} logs {node}; remove it: {engine} rm --force {node}",
     ),
+    "process_lost": Entry(
+        "{engine} says that the node {node} runs, but its process {pid} is gone: who watched it was ended as well, as when"
+        " a machine loses its power or is restored.",
+        # podman 4.3.1 only notes the end at the first call, and fails.
+        "{engine} rm --force {node} || {engine} rm --force {node}; its volume keeps the data; then run again",
+    ),
     "node_not_ready": Entry(
         "the node {node} was not up within {seconds:g} seconds; its systemd is {state}.",
         "it is kept and a next run goes on waiting; look: {engine} exec {node} systemctl list-jobs; give it more time"

@@ -23,6 +23,8 @@ READY = ("running", "degraded")
 LOG_LINES = 15
 _LOOK_SECONDS = 0.02
 _PEEK_SECONDS = 10.0
+_NOTICE_SECONDS = 1.0
+"""How long an engine may take to see that a process has ended; podman 4.3 and docker 20.10 take some milliseconds."""
 
 ASK = r"""
 end=$(($(date +%s) + $1)) wait=--wait
@@ -130,7 +132,7 @@ def refuse_unready(engine: Engine, container: Container, boot: Boot, seconds: fl
 
 def _refuse_dead(engine: Engine, container: Container, cause: KicError | None) -> None:
     now = engine.container(container.id)
-    if now is None or not now.running:
+    if now is None or not now.running or _gone(container.pid):
         raise died(engine, container.name) from cause
 
 
@@ -156,9 +158,25 @@ def _not_ready(engine: Engine, container: Container, boot: Boot, seconds: float)
     )
 
 
+def _gone(pid: int) -> bool:
+    """Whether the process has ended: it is not there, or nobody has yet asked how it ended (proc_pid_stat(5))."""
+    stat = read(f"/proc/{pid}/stat")
+    return stat is None or stat.rpartition(")")[2].split()[:1] in (["Z"], ["X"])
+
+
 def died(engine: Engine, name: str) -> KicError:
     """Why a node is not running any more: what its entrypoint refused, else its exit code and last lines."""
-    found = engine.container(name)
+    end = time.monotonic() + _NOTICE_SECONDS
+    while True:
+        found = engine.container(name)
+        if found is None or not found.running or time.monotonic() >= end:
+            break
+        # Its monitor tells the engine a moment after the process has ended.
+        time.sleep(_LOOK_SECONDS)
+    if found is not None and found.running and _gone(found.pid):
+        # podman 4.3 goes by what conmon wrote down, and a conmon that was killed too (a machine that lost power or was
+        # restored, the out-of-memory killer) wrote nothing.
+        return failure("process_lost", node=name, pid=found.pid, engine=engine.name)
     if found is None:
         return failure("vanished", kind="node", name=name)
     log = engine.logs(found.id, LOG_LINES)

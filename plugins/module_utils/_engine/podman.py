@@ -192,7 +192,11 @@ class Podman(CommandLineEngine):
 
     def remove_container(self, identity: str, seconds: int) -> None:
         action = f"removing the container {identity}"
-        result = self.call(["rm", "--force", "--time", str(seconds), identity], action=action, check=False)
+        command = ["rm", "--force", "--time", str(seconds), identity]
+        result = self.call(command, action=action, check=False)
+        if result.rc != 0 and "as it could not be stopped" in result.err:
+            # 4.3.1, of one whose process and monitor were killed: it has noted the end now, and the next call removes it.
+            result = self.call(command, action=action, check=False)
         if result.rc != 0 and not self._says_no("container", identity):
             raise explain(result, action)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import known
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import (
     Boot,
@@ -182,6 +184,27 @@ def test_died(given: dict[str, Any], log: str, condition: str, words: str) -> No
     assert words in str(error)
     assert error.diagnosis.output == log.strip()
     assert "podman rm --force node-1" in str(error)
+
+
+def test_process_lost(engine: MemoryEngine) -> None:
+    """A node that the engine still calls running, without its process, is told as that, and not as one that ended."""
+    error = died(engine, "node-1")
+    assert error.diagnosis.id == "process_lost"
+    assert "podman says that the node node-1 runs" in error.diagnosis.cause
+    assert error.diagnosis.fix.startswith("podman rm --force node-1")
+
+
+def test_died_a_moment_ago(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that has not yet seen the end of the process is given the time to see it."""
+    seen: Iterator[str] = iter(("running", "running"))
+    ended = engine.container
+    monkeypatch.setattr(
+        engine,
+        "container",
+        lambda name: replace(known(ended(name)), status=next(seen, "exited"), exit_code=3),
+    )
+    error = died(engine, "node-1")
+    assert error.diagnosis.id == "node_died" and "exit code 3" in error.diagnosis.cause
 
 
 def test_died_and_gone() -> None:

@@ -1240,15 +1240,15 @@ def test_started_again_and_waited_for(engine: MemoryEngine, state: str) -> None:
     run(engine, state="present")
     run(engine, state=state, wait=False)
     engine.add(replace(engine.container_table["node-1"], status="exited"))
-    with fails("node_died"):
+    with fails("process_lost"):
         run(engine, state=state, wait=True)
 
 
 def test_first_start_is_waited_for(engine: MemoryEngine) -> None:
     """So is a node that was just made, and one that an interrupted run left running."""
-    with fails("node_died"):
+    with fails("process_lost"):
         run(engine, wait=True)
-    with fails("node_died"):
+    with fails("process_lost"):
         run(engine, wait=True)
     assert engine.done.count("create container node-1") == 1
 

@@ -624,6 +624,13 @@ def test_remove_container() -> None:
     stays, _runner = engine(rm=said(rc=125, err="busy"), container_exists=said(rc=0))
     with fails("engine_failed", "removing the container x", "busy"):
         stays.remove_container("x", 0)
+    # 4.3.1, of a container whose process and conmon were killed.
+    words = (
+        "Error: cannot remove container x as it could not be stopped: timed out waiting for file /run/libpod/exits/x"
+    )
+    lost, runner = engine(rm=said(rc=125, err=words), container_exists=said(rc=1))
+    lost.remove_container("x", 0)
+    assert runner.commands == ["podman rm --force --time 0 x"] * 2 + ["podman container exists -- x"]
 
 
 def test_container_commands() -> None:
