@@ -29,6 +29,10 @@ EXAMPLES = r"""
   nodeforge.kic.oci_engine_info:
   register: kic_engine
 
+- name: Show what could be better about each engine
+  ansible.builtin.debug:
+    msg: "{{ kic_engine.engines | map(attribute='improvements') | flatten | map(attribute='fix') }}"
+
 - name: Work without asking again
   nodeforge.kic.oci_volume:
     name: data
@@ -43,12 +47,61 @@ engines:
   returned: success
   contains:
     name: {description: The engine., type: str, returned: success}
+    aliases:
+      description: Other programs of this machine that are this engine, as C(docker) of the package podman-docker.
+      type: list
+      elements: str
+      returned: success
+    priority: {description: Of two that are as good as each other the higher is taken., type: int, returned: success}
+    default: {description: Whether O(engine=auto) takes it where no engine holds what a task is about., type: bool, returned: success}
+    version: {description: Its version; empty where it does not answer., type: str, returned: success}
+    endpoint: {description: Where its daemon listens; empty for podman, which has none., type: str, returned: success}
+    rootless: {description: Whether it is an ordinary user's; null where it does not answer., type: bool, returned: success}
+    storage_driver: {description: How it stores layers., type: str, returned: success}
+    cgroup_version: {description: 1 (also on hybrid hosts) or 2., type: int, returned: success}
+    cgroup_manager: {description: C(systemd) or C(cgroupfs)., type: str, returned: success}
+    runtimes: {description: OCI runtimes that it can use., type: list, elements: str, returned: success}
     installed: {description: Whether its client is there., type: bool, returned: success}
+    running: {description: Whether it answers., type: bool, returned: success}
+    healthy: {description: Whether nothing keeps nodes from running on it., type: bool, returned: success}
+    needs_improvement: {description: Whether RV(engines[].improvements) names something., type: bool, returned: success}
     usable: {description: Whether nodes can run on it., type: bool, returned: success}
     reason: {description: Why it can not be used; id of a diagnosis or empty., type: str, returned: success}
     cause: {description: The same for a person., type: str, returned: success}
     fix: {description: What to type., type: str, returned: success}
-  sample: [{cause: '', fix: '', installed: true, name: podman, reason: '', usable: true}]
+    link: {description: Page of the collection's repository that describes the reason., type: str, returned: success}
+    improvements:
+      description: What should be mended although it works, the worst first. O(engine=auto) prefers an engine without any.
+      type: list
+      elements: dict
+      returned: success
+      contains:
+        id: {description: Id of a diagnosis., type: str, returned: success}
+        cause: {description: The same for a person., type: str, returned: success}
+        fix: {description: What to type., type: str, returned: success}
+        link: {description: Page of the collection's repository that describes it., type: str, returned: success}
+  sample:
+    - aliases: []
+      cause: ''
+      cgroup_manager: systemd
+      cgroup_version: 2
+      default: true
+      endpoint: ''
+      fix: ''
+      healthy: true
+      improvements: []
+      installed: true
+      link: ''
+      name: podman
+      needs_improvement: false
+      priority: 20
+      reason: ''
+      rootless: false
+      running: true
+      runtimes: [crun]
+      storage_driver: overlay
+      usable: true
+      version: 5.4.2
 engine_facts:
   description: The chosen engine and its host, to be handed on.
   type: dict

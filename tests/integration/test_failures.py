@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .conftest import Client
@@ -48,7 +49,7 @@ def lose_process(podman: Client, name: str) -> None:
     state = podman.json("container", "inspect", name)[0]["State"]
     for pid in (state["ConmonPid"], state["Pid"]):
         os.kill(pid, signal.SIGKILL)
-        while os.path.exists(f"/proc/{pid}/exe"):
+        while Path(f"/proc/{pid}/exe").is_symlink():
             time.sleep(0.01)
 
 

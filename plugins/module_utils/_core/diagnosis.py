@@ -53,6 +53,11 @@ class KicError(Exception):
         return text
 
 
+def link(condition: str) -> str:
+    """Where the condition is described, below the root of the collection's repository."""
+    return f"docs/troubleshooting.md#{condition}"
+
+
 def failure(condition: str, *, output: str = "", **fields: Any) -> KicError:
     """The exception for the catalogue's ``condition``, its templates filled from ``fields``.
 
@@ -101,6 +106,38 @@ CATALOGUE: dict[str, Entry] = {
         " labels that survive, and CNI is gone from podman 5.",
         "install netavark and aardvark-dns, then, while podman has no containers or networks that you need:"
         " podman system reset; a machine with no containers switches by itself once netavark is installed",
+    ),
+    "rootless_cgroup_v1": Entry(
+        "this machine has cgroup version 1, on which {engine} of an ordinary user can give a node no control group.",
+        "run the task with become: true; or boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
+    ),
+    # The engine works, but not for long or not well: what oci_engine_info reports as improvements.
+    "sub_ids_missing": Entry(
+        "the user {user} has {found} subordinate ids, but the files of an image belong to up to {asked} users.",
+        "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user} (a range that nobody else has),"
+        " then as the user: podman system migrate",
+    ),
+    "disk_low": Entry(
+        "only {free} are left at {path}, where {engine} keeps images, volumes and containers.",
+        "see what takes it: {engine} system df; df -h {path}",
+    ),
+    "inodes_low": Entry(
+        "only {free} inodes are left at {path}, where {engine} keeps images, volumes and containers.",
+        "see what takes them: df -i {path}; {engine} system df",
+    ),
+    "delegation_incomplete": Entry(
+        "the cgroup controllers {controllers} are not delegated to the user {user}; limits and kubelet need them.",
+        "as root: mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory"
+        " pids\\n' >/etc/systemd/system/user@.service.d/50-delegate.conf && systemctl daemon-reload, then log in anew",
+    ),
+    "storage_unfit": Entry(
+        "{engine} uses the storage driver {driver}, which makes a whole copy of the image for each node.",
+        "choose overlay: driver in storage.conf of podman, storage-driver in daemon.json of docker; containers and"
+        " images of the old driver are not seen any more",
+    ),
+    "no_linger": Entry(
+        "the processes of the user {user} are ended when he logs out, and his nodes with them.",
+        "loginctl enable-linger {user}",
     ),
     "engine_failed": Entry("{engine} failed: {action} (exit code {rc}).", "read the engine's words below"),
     "timed_out": Entry("{action} did not end within {seconds:g} seconds.", "{fix}"),

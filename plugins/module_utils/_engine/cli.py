@@ -90,6 +90,12 @@ class CommandLineEngine(Engine):
     package: str
     """What Debian calls its package."""
 
+    priority: int
+    """Of two engines that are as good as each other, ``auto`` takes the one with the higher number."""
+
+    answer: EngineInfo | None = None
+    """What it said of itself, also where that is a reason to refuse it."""
+
     def __init__(self, runner: Runner, facts: EngineInfo | None = None) -> None:
         self._runner = runner
         self._info = facts
@@ -122,6 +128,10 @@ class CommandLineEngine(Engine):
     @abstractmethod
     def _attached(self, use: str) -> list[Attached]:
         """Containers, running or not, by a filter of ``ps``."""
+
+    def endpoint(self) -> str:
+        """Where its daemon listens; empty for an engine that has none."""
+        return ""
 
     # Calling.
     def call(

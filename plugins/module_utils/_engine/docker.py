@@ -73,6 +73,7 @@ class Docker(CommandLineEngine):
 
     name = "docker"
     package = "docker.io"
+    priority = 10
 
     def _explain(self, result: CommandResult, action: str) -> KicError:
         return explain(result, action)
@@ -132,18 +133,25 @@ class Docker(CommandLineEngine):
                     problem = failure("engine_not_installed", engine=self.name, package=self.package, output=words)
                 raise problem
             self._refuse_remote((found.get("ClientInfo") or {}).get("Context") or "default")
-            self._info = decode_info(found)
-            check_info(self._info)
+            self.answer = decode_info(found)
+            check_info(self.answer)
+            self._info = self.answer
         return self._info
 
     def _refuse_remote(self, context: str) -> None:
         """Raise for a daemon of another machine, whose kernel can not be read from here."""
-        endpoint = os.environ.get("DOCKER_HOST", "")
-        if not endpoint and context != "default":
-            command = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
-            endpoint = self.call(command, action=f"asking for the docker context {context}").out.strip()
-        if endpoint and not endpoint.startswith("unix://"):
+        if context == "default" and not os.environ.get("DOCKER_HOST"):
+            return
+        endpoint = self.endpoint()
+        if not endpoint.startswith("unix://"):
             raise failure("engine_remote", engine=self.name, endpoint=endpoint)
+
+    def endpoint(self) -> str:
+        found = os.environ.get("DOCKER_HOST", "")
+        if not found:
+            command = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+            found = self.call(command, action="asking for the docker context").out.strip()
+        return found
 
     # Networks.
     def networks(self) -> list[Network]:
@@ -316,6 +324,8 @@ def check_info(info: EngineInfo) -> None:
     if release(info.version) < MINIMUM:
         minimum = ".".join(str(part) for part in MINIMUM)
         raise failure("engine_too_old", engine="docker", version=info.version, minimum=minimum)
+    if info.rootless and info.cgroup_version == 1:
+        raise failure("rootless_cgroup_v1", engine="docker")
 
 
 def architecture_of(machine: str) -> str:

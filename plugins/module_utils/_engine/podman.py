@@ -68,6 +68,8 @@ class Podman(CommandLineEngine):
 
     name = "podman"
     package = "podman"
+    # It needs no daemon, and takes no group of users who are as good as root.
+    priority = 20
 
     def _explain(self, result: CommandResult, action: str) -> KicError:
         return explain(result, action)
@@ -98,8 +100,9 @@ class Podman(CommandLineEngine):
                 # CONTAINER_HOST or a connection of podman's own configuration.
                 endpoint = os.environ.get("CONTAINER_HOST") or "another machine"
                 raise failure("engine_remote", engine=self.name, endpoint=endpoint)
-            self._info = decode_info(found)
-            check_info(self._info)
+            self.answer = decode_info(found)
+            check_info(self.answer)
+            self._info = self.answer
         return self._info
 
     # Networks.
@@ -301,6 +304,8 @@ def check_info(info: EngineInfo) -> None:
         )
     if info.network_backend != "netavark":
         raise failure("network_backend_unsupported", backend=info.network_backend)
+    if info.rootless and info.cgroup_version == 1:
+        raise failure("rootless_cgroup_v1", engine="podman")
 
 
 def decode_network(found: Mapping[str, Any]) -> Network:

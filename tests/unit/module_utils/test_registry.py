@@ -9,16 +9,18 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Callable
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker, registry
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import Surroundings, look, weaknesses
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     EngineInfo,
     Limits,
@@ -28,7 +30,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import select, status, statuses
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import DRIVERS, select, status, statuses
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.storage import Space
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import parse_sub_ids, sub_ids, user_name
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     DOCKER,
     TableRunner,
@@ -54,6 +58,11 @@ def local_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no endpoint of the environment change what docker is, and let its daemon's program be there."""
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr(docker, "has_program", lambda _name: True)
+    monkeypatch.setattr(registry, "look", lambda _info: FIT)
+
+
+FIT = Surroundings("somebody", Space(100 << 30, 1_000_000), 65536, True)
+FULL = replace(FIT, space=Space(1 << 30, 1_000_000))
 
 
 def machine(podman: CommandResult | None, docker: CommandResult | None) -> TableRunner:
@@ -137,6 +146,18 @@ def test_auto(podman: CommandResult | None, docker: CommandResult | None, holder
         assert select("auto", machine(podman, docker)).name == chosen
 
 
+@pytest.mark.parametrize(
+    ("full", "chosen"),
+    [((), "podman"), (("podman",), "docker"), (("docker",), "podman"), (("podman", "docker"), "podman")],
+)
+def test_auto_by_status(monkeypatch: pytest.MonkeyPatch, full: tuple[str, ...], chosen: str) -> None:
+    """Of two that work the one that needs no improvement is taken, else the preferred; what holds it goes before both."""
+    monkeypatch.setattr(registry, "look", lambda info: FULL if info.name in full else FIT)
+    runner = machine(PODMAN_ANSWERS, DOCKER_ANSWERS)
+    assert select("auto", runner).name == chosen
+    assert select("auto", runner, None, lambda engine: engine.name == "podman").name == "podman"
+
+
 def test_auto_looks_no_further_than_it_must() -> None:
     """Once the preferred engine holds it the other is not asked."""
     runner = machine(PODMAN_ANSWERS, DOCKER_ANSWERS)
@@ -168,23 +189,146 @@ def test_statuses() -> None:
     chosen = select("auto", runner)
     first, second = statuses(runner, chosen)
     assert (first.name, first.as_dict()["installed"], second.name, second.as_dict()["usable"]) == (
-        "podman",
-        False,
-        "docker",
-        True,
+        *("podman", False, "docker", True),
     )
+    assert (first.default, second.default) == (False, True)
     assert runner.commands.count("docker info --format {{json .}}") == 1
 
 
+def test_order() -> None:
+    """The engines stand in the order of their priorities."""
+    priorities = [driver.priority for driver in DRIVERS.values()]
+    assert priorities == sorted(set(priorities), reverse=True)
+
+
+def test_no_engine_is_the_default() -> None:
+    """Where none can be used none is what auto takes."""
+    runner = TableRunner(
+        {
+            "podman": CommandNotFound("podman"),
+            "docker info": DOCKER_SILENT,
+            "docker context inspect": said("unix:///x\n"),
+        }
+    )
+    assert [item.endpoint for item in statuses(runner, Podman(runner))] == ["", "unix:///x"]
+    assert [(item.name, item.default) for item in statuses(runner, Podman(runner))] == [
+        ("podman", False),
+        ("docker", False),
+    ]
+
+
+def test_podman_under_two_names() -> None:
+    """podman-docker is an alias of podman, and not a docker."""
+    runner = machine(PODMAN_ANSWERS, PODMAN_ANSWERS)
+    podman, other = [item.as_dict() for item in statuses(runner, select("auto", runner))]
+    assert (podman["aliases"], podman["default"], other["aliases"]) == (["docker"], True, [])
+    assert (other["reason"], other["running"], other["endpoint"]) == ("engine_is_another", False, "")
+
+
+def test_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docker's is that of DOCKER_HOST or of the context; podman has none."""
+    answers = {"docker info": DOCKER_ANSWERS, "docker context inspect": said("unix:///run/a.sock\n")}
+    runner = TableRunner({**answers, "podman": PODMAN_ANSWERS})
+    assert [item.endpoint for item in statuses(runner, Podman(runner))] == ["", "unix:///run/a.sock"]
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/b.sock")
+    assert [item.endpoint for item in statuses(runner, Podman(runner))] == ["", "unix:///run/b.sock"]
+    broken = TableRunner({**answers, "docker context inspect": said(rc=1, err="boom"), "podman": PODMAN_ANSWERS})
+    monkeypatch.delenv("DOCKER_HOST")
+    assert [item.endpoint for item in statuses(broken, Podman(broken))] == ["", ""]
+
+
 def test_status() -> None:
-    """An engine that can be used says so; one that can not says why, and whether it is installed."""
+    """An engine that can be used says so; one that can not says why, and whether it is installed and answers."""
     usable = status(Podman(TableRunner({"podman info": said(json.dumps(recorded("info.json")))}))).as_dict()
-    assert usable == {"name": "podman", "installed": True, "usable": True, "reason": "", "cause": "", "fix": ""}
+    assert usable == {
+        "name": "podman",
+        "aliases": [],
+        "priority": 20,
+        "default": False,
+        "version": "4.3.1",
+        "endpoint": "",
+        "rootless": False,
+        "storage_driver": "overlay",
+        "cgroup_version": 1,
+        "cgroup_manager": "cgroupfs",
+        "runtimes": usable["runtimes"],
+        "installed": True,
+        "running": True,
+        "healthy": True,
+        "needs_improvement": False,
+        "usable": True,
+        "reason": "",
+        "cause": "",
+        "fix": "",
+        "link": "",
+        "improvements": [],
+    }
     missing = status(Podman(TableRunner({"podman": CommandNotFound("podman")}))).as_dict()
     assert (missing["installed"], missing["usable"], missing["reason"]) == (False, False, "engine_not_installed")
     assert "apt-get install podman" in missing["fix"]
+    assert missing["link"] == "docs/troubleshooting.md#engine_not_installed"
     broken = status(Podman(TableRunner({"podman": said(rc=125, err="boom")}))).as_dict()
-    assert (broken["installed"], broken["usable"], broken["reason"]) == (True, False, "engine_failed")
+    assert (broken["installed"], broken["running"], broken["reason"]) == (True, False, "engine_failed")
+    old = {**recorded("info.json", DOCKER), "ServerVersion": "19.03.15"}
+    refused = status(Docker(TableRunner({"docker info": said(json.dumps(old))}))).as_dict()
+    assert (refused["running"], refused["healthy"], refused["version"]) == (True, False, "19.03.15")
+    assert refused["reason"] == "engine_too_old"
+
+
+@pytest.mark.parametrize("answer", [PODMAN_ANSWERS, DOCKER_ANSWERS], ids=["podman", "docker"])
+def test_rootless_on_version_1(answer: CommandResult) -> None:
+    """An engine of an ordinary user is refused where control groups are version 1's."""
+    found = json.loads(answer.out)
+    if "host" in found:
+        found["host"]["security"]["rootless"] = True
+        engine: Engine = Podman(TableRunner({"podman info": said(json.dumps(found))}))
+    else:
+        found["SecurityOptions"] = ["name=rootless"]
+        engine = Docker(TableRunner({"docker info": said(json.dumps(found))}))
+    with fails("rootless_cgroup_v1", "this machine has cgroup version 1", "become: true"):
+        assert engine.info
+
+
+ROOTLESS = engine_info(rootless=True, cgroup_controllers=("cpu", "cpuset", "memory", "pids"))
+
+
+@pytest.mark.parametrize(
+    ("info", "around", "found"),
+    [
+        (engine_info(), FIT, []),
+        (ROOTLESS, FIT, []),
+        (ROOTLESS, replace(FIT, sub_ids=None, lingers=None), []),
+        (ROOTLESS, replace(FIT, sub_ids=1000), ["sub_ids_missing"]),
+        (ROOTLESS, replace(FIT, lingers=False), ["no_linger"]),
+        (replace(ROOTLESS, cgroup_controllers=("memory", "pids")), FIT, ["delegation_incomplete"]),
+        (engine_info(name="docker", rootless=True, cgroup_controllers=()), FIT, []),
+        (engine_info(cgroup_controllers=("memory",)), FIT, []),
+        (engine_info(), FULL, ["disk_low"]),
+        (engine_info(), replace(FIT, space=Space(100 << 30, 50)), ["inodes_low"]),
+        (engine_info(), replace(FIT, space=Space(100 << 30, None)), []),
+        (engine_info(), replace(FIT, space=None), []),
+        (engine_info(storage_driver="vfs"), FULL, ["disk_low", "storage_unfit"]),
+    ],
+)
+def test_weaknesses(info: EngineInfo, around: Surroundings, found: list[str]) -> None:
+    """What could be better is told, the worst first; what nobody can say is not."""
+    assert [item.id for item in weaknesses(info, around)] == found
+
+
+def test_look() -> None:
+    """Only a rootless engine needs something of its user."""
+    assert look(engine_info(storage_path="")) == Surroundings(user_name(), None, None, None)
+    assert look(engine_info(storage_path="/nowhere/at/all")).space is not None
+    assert look(replace(ROOTLESS, storage_path="/")).sub_ids in (None, sub_ids())
+
+
+SUBUID = "root:1:5\nkic:100000:65536\n1000:300000:10\nkic:400000:x\n\n"
+
+
+@pytest.mark.parametrize(("user", "uid", "count"), [("kic", 1000, 65546), ("kic", 1, 65536), ("other", 7, 0)])
+def test_sub_ids(user: str, uid: int, count: int) -> None:
+    """Ranges of a user are found by his name and by his number."""
+    assert parse_sub_ids(SUBUID, user, uid) == count
 
 
 def test_facts_travel() -> None:

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an engine that works could do better, seen before it makes a node fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._core.diagnosis import Diagnosis, failure
+from .._host.storage import Space, space
+from .._host.user import lingers, sub_ids, user_name
+from .model import EngineInfo
+
+ROOM = 4 << 30
+"""Bytes: a node image of about 1 GB unpacked, its copy in the volume of a first node, and as much again to work with."""
+
+INODES = 100_000
+"""A node image has about 20,000 files, a cluster's images as many again (counted in ours)."""
+
+SUB_IDS = 65536
+"""What the owners of an image's files need (subuid(5)); podman's and docker's manuals ask for as many."""
+
+CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
+"""What kubelet asks of its control group (kubernetes, pkg/kubelet/cm/container_manager_linux.go)."""
+
+COPYING = ("vfs",)
+"""Storage drivers without layers: each container is a whole copy of its image (containers-storage.conf(5))."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What of machine and user is looked at. ``sub_ids`` and ``lingers`` are None where nobody can say."""
+
+    user: str
+    space: Space | None
+    sub_ids: int | None
+    lingers: bool | None
+
+
+def look(info: EngineInfo) -> Surroundings:
+    """Look at the machine below the engine."""
+    found = space(info.storage_path) if info.storage_path else None
+    return Surroundings(user_name(), found, *((sub_ids(), lingers()) if info.rootless else (None, None)))
+
+
+def weaknesses(info: EngineInfo, around: Surroundings) -> tuple[Diagnosis, ...]:
+    """What should be mended, the worst first; () where there is nothing. Pure."""
+    found = []
+    if info.rootless and around.sub_ids is not None and around.sub_ids < SUB_IDS:
+        found.append(failure("sub_ids_missing", user=around.user, found=around.sub_ids, asked=SUB_IDS))
+    if around.space is not None and around.space.bytes < ROOM:
+        mib = around.space.bytes >> 20
+        found.append(failure("disk_low", engine=info.name, path=info.storage_path, free=f"{mib} MiB"))
+    if around.space is not None and around.space.inodes is not None and around.space.inodes < INODES:
+        found.append(failure("inodes_low", engine=info.name, path=info.storage_path, free=around.space.inodes))
+    # docker does not say which controllers it has.
+    missing = [item for item in CONTROLLERS if item not in info.cgroup_controllers] if info.cgroup_controllers else []
+    if info.rootless and info.cgroup_version == 2 and missing:
+        found.append(failure("delegation_incomplete", user=around.user, controllers=", ".join(missing)))
+    if info.storage_driver in COPYING:
+        found.append(failure("storage_unfit", engine=info.name, driver=info.storage_driver))
+    if info.rootless and around.lingers is False:
+        found.append(failure("no_linger", user=around.user))
+    return tuple(error.diagnosis for error in found)

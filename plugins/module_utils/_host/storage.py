@@ -1,0 +1,29 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much room a file system has, by statvfs(3)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bytes and inodes that a file system can still give to this user. ``inodes`` is None where it has no limit."""
+
+    bytes: int
+    inodes: int | None
+
+
+def space(path: str) -> Space | None:
+    """The room at ``path`` or, where that is not made yet, at the directory that it will be made in; None: not to see."""
+    while path and not os.path.exists(path):
+        path = os.path.dirname(path) if path != "/" else ""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    # btrfs and others make inodes as they are needed and say 0.
+    return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
