@@ -31,6 +31,10 @@ notes:
 
     ATTRIBUTES = r"""
 attributes:
+  action_group:
+    description: Options that C(module_defaults) sets for the group reach this module.
+    membership: [nodeforge.kic.kic]
+    support: full
   check_mode:
     description: Whether the module can run in C(check_mode) and say what it would do without doing it.
     support: full
@@ -41,6 +45,10 @@ attributes:
 
     INFO = r"""
 attributes:
+  action_group:
+    description: Options that C(module_defaults) sets for the group reach this module.
+    membership: [nodeforge.kic.kic]
+    support: full
   check_mode:
     description: Whether the module can run in C(check_mode). It changes nothing.
     support: full
