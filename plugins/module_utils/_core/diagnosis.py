@@ -5,7 +5,7 @@
 
 An entry's ``cause`` and ``fix`` are :meth:`str.format` templates; the fields they name are given by the place that
 detects the condition. What no entry describes is reported as ``engine_failed`` with the engine's whole answer:
-an unknown failure is shown, never guessed at.
+an unknown failure is shown, never guessed at. ``make docs`` writes docs/troubleshooting.md from it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ class Entry:
 
     cause: str
     fix: str
+    known: str = "a check of this collection, from arguments and structured answers"
+    """Where it is known from: a program's release and words, or threads of users."""
+    severity: str = "error"
+    """``error`` ends the task, ``warning`` does not, ``lost`` ends it where something can not be got back."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,13 @@ CATALOGUE: dict[str, Entry] = {
     "engine_is_another": Entry(
         "the program {engine} of this machine is {other} under another name.",
         "set engine: {other}, or leave it at auto",
+        known="podman-docker: podman's keys in the answer of docker info",
     ),
     "engine_remote": Entry(
         "{engine} is set up to talk to {endpoint}; nodes are made on the machine that the task runs on, whose kernel is"
         " read for it.",
         "run the task on that machine, or take DOCKER_HOST, CONTAINER_HOST or the context out of its environment",
+        known="podman info (serviceIsRemote), DOCKER_HOST, docker context inspect",
     ),
     "engine_not_installed": Entry(
         "{engine} is not installed on this machine: no program of that name is on PATH.",
@@ -91,14 +97,17 @@ CATALOGUE: dict[str, Entry] = {
     "engine_not_running": Entry(
         "{engine} is installed, but nothing answers at {endpoint}: its daemon does not run there.",
         "start it, with systemd: systemctl enable --now {engine}; without: service {engine} start",
+        known="docker 20.10 and 28.2, words of the client",
     ),
     "socket_denied": Entry(
         "this user may not use {engine}: {endpoint} refuses him.",
         "run the task with become: true, or let the user in and log in anew: usermod --append --groups {engine} USER",
+        known="docker 20.10 and 28.2, words of the client",
     ),
     "privileged_refused": Entry(
         "{engine} can not make a privileged container here: this machine lacks a capability that it asks for.",
         "leave privileged at auto: the node then gets each capability that there is by its name",
+        known="runc 1.1 below docker 20.10: unable to apply caps: operation not permitted",
     ),
     "engine_refused": Entry("{engine} does not answer as this user: {reason}.", "{fix}"),
     "network_backend_unsupported": Entry(
@@ -106,45 +115,64 @@ CATALOGUE: dict[str, Entry] = {
         " labels that survive, and CNI is gone from podman 5.",
         "install netavark and aardvark-dns, then, while podman has no containers or networks that you need:"
         " podman system reset; a machine with no containers switches by itself once netavark is installed",
+        known="podman info (networkBackend); CNI: podman 4.3",
     ),
     "rootless_cgroup_v1": Entry(
         "this machine has cgroup version 1, on which {engine} of an ordinary user can give a node no control group.",
         "run the task with become: true; or boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
+        known="podman and docker info; k3d #1439",
     ),
     # The engine works, but not for long or not well: what oci_engine_info reports as improvements.
     "sub_ids_missing": Entry(
         "the user {user} has {found} subordinate ids, but the files of an image belong to up to {asked} users.",
         "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user} (a range that nobody else has),"
         " then as the user: podman system migrate",
+        known="/etc/subuid and /etc/subgid (subuid(5))",
+        severity="warning",
     ),
     "disk_low": Entry(
         "only {free} are left at {path}, where {engine} keeps images, volumes and containers.",
         "see what takes it: {engine} system df; df -h {path}",
+        known="statvfs(3)",
+        severity="warning",
     ),
     "inodes_low": Entry(
         "only {free} inodes are left at {path}, where {engine} keeps images, volumes and containers.",
         "see what takes them: df -i {path}; {engine} system df",
+        known="statvfs(3)",
+        severity="warning",
     ),
     "delegation_incomplete": Entry(
         "the cgroup controllers {controllers} are not delegated to the user {user}; limits and kubelet need them.",
         "as root: mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory"
         " pids\\n' >/etc/systemd/system/user@.service.d/50-delegate.conf && systemctl daemon-reload, then log in anew",
+        known="podman info (cgroupControllers); minikube #14871, #18692, kind #2916",
+        severity="warning",
     ),
     "storage_unfit": Entry(
         "{engine} uses the storage driver {driver}, which makes a whole copy of the image for each node.",
         "choose overlay: driver in storage.conf of podman, storage-driver in daemon.json of docker; containers and"
         " images of the old driver are not seen any more",
+        known="podman and docker info (driver of the store)",
+        severity="warning",
     ),
     "no_linger": Entry(
         "the processes of the user {user} are ended when he logs out, and his nodes with them.",
         "loginctl enable-linger {user}",
+        known="/var/lib/systemd/linger (loginctl(1)); kind #2272",
+        severity="warning",
     ),
-    "engine_failed": Entry("{engine} failed: {action} (exit code {rc}).", "read the engine's words below"),
+    "engine_failed": Entry(
+        "{engine} failed: {action} (exit code {rc}).",
+        "read the engine's words below",
+        known="whatever no other entry describes; the engine's whole answer is shown",
+    ),
     "timed_out": Entry("{action} did not end within {seconds:g} seconds.", "{fix}"),
     # What is there already.
     "name_taken": Entry(
         "a {kind} named {name} exists and was not made by nodeforge.kic, so it is left alone.",
         "choose another name, or, if it can go: {engine} {kind} rm {name}",
+        known="labels; podman 4.3 and docker 20.10, words of the create; minikube #15697",
     ),
     "not_ours": Entry(
         "the {kind} {name} was not made by nodeforge.kic (it lacks the label {label}), so it is not removed.",
@@ -165,6 +193,8 @@ CATALOGUE: dict[str, Entry] = {
     "subnet_overlap": Entry(
         "the subnet {subnet} overlaps {other}.",
         "leave subnet out to have a free one chosen, or name another",
+        known="engine networks and /proc/net/fib_trie; podman 4.3, 5.4 and docker 20.10, words of the create; minikube"
+        " #11534",
     ),
     "no_free_subnet": Entry(
         "no free /{prefix} is left in {pools}: {count} ranges are taken by networks of the engine, routes of the host"
@@ -172,19 +202,26 @@ CATALOGUE: dict[str, Entry] = {
         "name another pool with the option pools, or a larger prefix number",
     ),
     "address_taken": Entry(
-        "the address {ip} on network {network} is taken by {owner}.", "leave ip out, or name another"
+        "the address {ip} on network {network} is taken by {owner}.",
+        "leave ip out, or name another",
+        known="addresses of containers; podman 4.3 and docker 20.10, words of the start; minikube #13729",
     ),
     "no_free_address": Entry("the network {network} ({subnet}) has no free address left.", "use a larger subnet"),
     "port_taken": Entry(
-        "the port {port} of {address} is in use on this machine.", "publish another port, or end its user: ss -ltnp"
+        "the port {port} of {address} is in use on this machine.",
+        "publish another port, or end its user: ss -ltnp",
+        known="bind(2); podman 4.3 and docker 20.10, words of the start",
     ),
     "port_privileged": Entry(
         "the port {port} is below {lowest}, the lowest that an ordinary user of this machine may publish.",
         "publish port {lowest} or above, or as root: sysctl -w net.ipv4.ip_unprivileged_port_start={port}",
+        known="/proc/sys/net/ipv4/ip_unprivileged_port_start; k3d #1317",
     ),
     "no_free_port": Entry("no free port was found on {address} of this machine.", "name one with host_port"),
     "name_conflict": Entry(
-        "a container named {name} was made by another run meanwhile.", "run again: it goes on with what is there"
+        "a container named {name} was made by another run meanwhile.",
+        "run again: it goes on with what is there",
+        known="podman 4.3 and docker 20.10, words of the create",
     ),
     # What must be there.
     "network_missing": Entry(
@@ -205,10 +242,12 @@ CATALOGUE: dict[str, Entry] = {
     "image_platform": Entry(
         "the image {name} is made for {found}, this machine is {machine}.",
         "name an image that is made for {machine}",
+        known="image inspect (Architecture)",
     ),
     "image_unknown": Entry(
         "the registry has no image {name}.",
         "correct the name, tag or digest; the tags it has: {engine} search --list-tags {repository}",
+        known="podman 4.3, docker 20.10 and docker-registry 2.8, words of the pull",
     ),
     "archive_missing": Entry(
         "there is no archive {path} on this machine.",
@@ -221,17 +260,24 @@ CATALOGUE: dict[str, Entry] = {
     "registry_refused": Entry(
         "the registry does not let this user have {name}; many registries also say so where no such image exists.",
         "correct the name, or log in first: {engine} login {registry}",
+        known="podman 4.3, docker 20.10 and docker-registry 2.8, words of the pull",
     ),
     "registry_unreachable": Entry(
         "the registry of {name} can not be reached within {seconds:g} seconds.",
         "see the words below; look: curl --head https://{registry}/v2/; or bring the image as an archive",
+        known="podman 4.3, docker 20.10, Go's net, words of the pull",
     ),
     "registry_untrusted": Entry(
         "the registry of {name} shows a certificate that this machine does not trust, or none.",
         "put its authority's certificate at /etc/containers/certs.d/{registry}/ca.crt, or list it as insecure in"
         " /etc/containers/registries.conf",
+        known="podman 4.3, docker 20.10, Go's crypto/x509, words of the pull",
     ),
-    "disk_full": Entry("the disk below the engine's storage is full.", "free space there: {engine} system df; df -h"),
+    "disk_full": Entry(
+        "the disk below the engine's storage is full.",
+        "free space there: {engine} system df; df -h",
+        known="ENOSPC in the words of podman 4.3 and docker 20.10; minikube RSRC_DOCKER_STORAGE",
+    ),
     "lock_timeout": Entry(
         "another run holds the lock {path} for more than {seconds:g} seconds.",
         "wait for it to end, or find it: fuser -v {path}",
@@ -252,34 +298,42 @@ CATALOGUE: dict[str, Entry] = {
         "{engine}'s runtime is crun, which can not run a node on cgroup version 1 and hybrid hosts, and runc is not"
         " installed.",
         "install runc, on Debian and Ubuntu: apt-get install runc; or run the role nodeforge.kic.kic_host",
+        known="info of the engine; crun 1.8 on hybrid hosts",
     ),
     "runtime_missing": Entry(
-        "{engine} knows no runtime {runtime}.", "install it, or leave the option runtime out for the engine's default"
+        "{engine} knows no runtime {runtime}.",
+        "install it, or leave the option runtime out for the engine's default",
+        known="podman 4.3, docker 20.10 and 28, words of the create",
     ),
     "controller_not_delegated": Entry(
         "the cgroup controller {controller} is not delegated to this user, and a node can not do without it.",
         "as root: mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory"
         " pids\\n' >/etc/systemd/system/user@.service.d/50-delegate.conf && systemctl daemon-reload, then log in anew;"
         " the node is kept, remove it: {engine} rm --force {node}",
+        known="crun 1.21 below podman 5.4; kind's entrypoint (UserNS: ...); minikube #14871, #18692, kind #2916",
     ),
     "node_died": Entry(
         "the node {node} ended with exit code {rc} before it was up: {reason}.",
         "it is kept, look: {engine} logs {node}; remove it: {engine} rm --force {node}",
+        known="State.ExitCode, State.OOMKilled and State.Error of inspect; kind #3758",
     ),
     "process_lost": Entry(
         "{engine} says that the node {node} runs, but its process {pid} is gone: who watched it was ended as well, as when"
         " a machine loses its power or is restored.",
         # podman 4.3.1 only notes the end at the first call, and fails.
         "{engine} rm --force {node} || {engine} rm --force {node}; its volume keeps the data; then run again",
+        known="State.Pid of inspect, and no such process in /proc; podman 4.3 after a restored machine",
     ),
     "node_not_ready": Entry(
         "the node {node} was not up within {seconds:g} seconds; its systemd is {state}.",
         "it is kept and a next run goes on waiting; look: {engine} exec {node} systemctl list-jobs; give it more time"
         " with wait_timeout, or remove it: {engine} rm --force {node}",
+        known="systemctl is-system-running and list-jobs in the node; kind #3758",
     ),
     "not_as_asked": Entry(
         "the node {node} does not have what was asked for: {fields}.",
         "it is kept; ask for what this machine can give, and remove it: {engine} rm --force {node}",
+        known="the node's own cgroup files and /proc; minikube #9248, #16463",
     ),
     # Kubernetes.
     "node_missing": Entry(
@@ -306,11 +360,80 @@ CATALOGUE: dict[str, Entry] = {
         "the certificate authority of the cluster is damaged: {node} lacks {files}. It can not be made again, because"
         " everything in the cluster is signed with it.",
         "restore the files, or give the cluster up: nodeforge.kic.kic_kubeadm with state: reset, then run again",
+        known="files in the node",
+        severity="lost",
     ),
     "step_failed": Entry(
         "step {step} failed on {node}: {reason}.",
         "read the words below, then run again: it goes on at this step; look into the node:"
         " {engine} exec {node} journalctl -u kubelet -u containerd",
+    ),
+    "inotify_exhausted": Entry(
+        "step {step} failed on {node}: the user who runs nodes has no inotify instance or watch left on this machine.",
+        "as root: sysctl -w fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=524288; or run the role"
+        " nodeforge.kic.kic_host, which keeps them",
+        known="kind's known issues, minikube #18831; words of fsnotify",
+    ),
+    "kubelet_cgroup_v1": Entry(
+        "step {step} failed on {node}: kubelet refuses cgroup version 1, which this machine has.",
+        "leave failCgroupV1 of KubeletConfiguration out of the option configuration; it is set to false there",
+        known="kubelet 1.35",
+    ),
+    "kubelet_swap": Entry(
+        "step {step} failed on {node}: kubelet refuses a machine with swap.",
+        "leave failSwapOn of KubeletConfiguration out of the option configuration; it is false there; or: swapoff --all",
+        known="kubelet 1.35",
+    ),
+    "kubelet_cgroup_missing": Entry(
+        "step {step} failed on {node}: the control group that kubelet was given lacks {missing}.",
+        "leave cgroupRoot of KubeletConfiguration out of the option configuration; what the node has: {engine} exec"
+        " {node} cat /proc/self/cgroup",
+        known="kubelet 1.35",
+    ),
+    "kubelet_cgroup_driver": Entry(
+        "step {step} failed on {node}: kubelet and containerd use different cgroup drivers (cgroupfs and systemd).",
+        "leave cgroupDriver of KubeletConfiguration out of the option configuration; containerd's: {engine} exec {node}"
+        " grep SystemdCgroup /etc/containerd/config.toml",
+        known="runc 1.1 below kubelet 1.35",
+    ),
+    "kubelet_port_taken": Entry(
+        "step {step} failed on {node}: the port {port} of {address} is in use inside the node.",
+        "end its user: {engine} exec {node} ss -ltnp; then run again",
+        known="kubelet 1.35",
+    ),
+    "kubelet_no_runtime": Entry(
+        "step {step} failed on {node}: kubelet does not reach containerd at {endpoint}.",
+        "start it: {engine} exec {node} systemctl restart containerd; its words: {engine} exec {node} journalctl -u"
+        " containerd",
+        known="kubelet 1.35",
+    ),
+    "kubelet_image_missing": Entry(
+        "step {step} failed on {node}: the image {image} is not in the node and could not be pulled.",
+        "see what it has: {engine} exec {node} ctr -n k8s.io images ls -q; remove the node with its volume to get the"
+        " images of the node image again, or give the node access to the registry",
+        known="containerd 1.7 below kubelet 1.35",
+    ),
+    "kubelet_refuses": Entry(
+        "step {step} failed on {node}: kubelet does not start with its configuration: {problem}.",
+        "correct KubeletConfiguration in the option configuration, then reset the node (nodeforge.kic.kic_kubeadm with"
+        " state: reset) and run again",
+        known="kubelet 1.35",
+    ),
+    "certificate_address": Entry(
+        "step {step} failed on {node}: the API's certificate is for {valid}, not for {address}.",
+        "add {address} to api_sans, then reset the node (nodeforge.kic.kic_kubeadm with state: reset) and run again",
+        known="kubectl 1.35, Go's crypto/x509",
+    ),
+    "certificate_time": Entry(
+        "step {step} failed on {node}: a certificate is not valid at this time: {times}.",
+        "see the clock: date; timedatectl set-ntp true; and the certificates: {engine} exec {node} kubeadm certs"
+        " check-expiration; expired ones: {engine} exec {node} kubeadm certs renew all",
+        known="kubectl 1.35, Go's crypto/x509",
+    ),
+    "api_not_answering": Entry(
+        "step {step} failed on {node}: nothing answers at the API's address {endpoint}.",
+        "see why its container ends: {engine} exec {node} sh -c 'tail /var/log/pods/kube-system_kube-apiserver-*/*/*.log'",
+        known="kubectl 1.35",
     ),
     "out_of_time": Entry(
         "the limit of {seconds:g} seconds was used up before the step {step}.",
@@ -328,6 +451,7 @@ CATALOGUE: dict[str, Entry] = {
     "kubeconfig_locked": Entry(
         "{path}.lock is held by another program for more than {seconds:g} seconds.",
         "wait for it to end; if none runs, a dead one left it: rm {path}.lock",
+        known="the lock of kubectl (client-go); kind #2008",
     ),
     "context_taken": Entry(
         "{path} has an entry named {name} that is not of the cluster {cluster}, so it is left alone.",

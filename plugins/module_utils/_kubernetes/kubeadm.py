@@ -26,6 +26,7 @@ from .._engine import boot
 from .._engine.base import Engine
 from .._engine.model import Container
 from . import configuration as conf
+from . import reasons
 from .configuration import ClusterShape
 from .look import ADMIN, OBJECTS, POD_NETWORK, POD_NETWORK_TABLE, RECORD, STATE, ApiNode, Seen, look, pod_network_fits
 from .steps import Deadline, last_lines
@@ -687,6 +688,9 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
     def _failed(self, step: str, reason: str, output: str, *, logs: bool = False) -> KicError:
         if logs:
             output = f"{output}\n{last_lines(self._engine, self.name)}"
+        known_reason = reasons.reason(output, step=step, node=self.name, engine=self._engine.name)
+        if known_reason is not None:
+            return known_reason
         return failure("step_failed", step=step, node=self.name, reason=reason, engine=self._engine.name, output=output)
 
     def describe(self, observed: Observed | None, plan: Plan) -> dict[str, Any]:
