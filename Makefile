@@ -39,8 +39,9 @@ format: ## Format the Python code
 	@$(TEST) ruff check --quiet --fix-only .
 	@$(TEST) ruff format .
 
-docs: ## Write the README of each role from its argument specification
+docs: ## Write the README of each role and docs/troubleshooting.md
 	@$(TEST) python tools/role_readme.py
+	@$(TEST) sh -c 'PYTHONPATH=$$ANSIBLE_COLLECTIONS_PATH python tools/troubleshooting.py'
 
 bench: ## Measure the cluster step against kind (ARGS=, see benchmarks/README.md)
 	@$(TEST) python -m benchmarks $(ARGS)

@@ -135,7 +135,8 @@ def _engine(module: AnsibleModule, held: str) -> Engine:
     try:
         engine = select(module.params["engine"], ModuleRunner(module), facts, holds)
     except KicError as error:
-        return _absent(module, "podman", error)
+        asked = module.params["engine"]
+        return _absent(module, "podman" if asked == "auto" else asked, error)
     if module.check_mode and facts is None:
         try:
             engine.info  # noqa: B018  # asked here, so that every later question may rely on an answer

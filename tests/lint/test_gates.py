@@ -285,6 +285,12 @@ def shellcheck(_place: Place) -> Outcome:
 
 
 @gate
+def troubleshooting(place: Place) -> Outcome:
+    """docs/troubleshooting.md against the catalogue of causes."""
+    return run([sys.executable, "tools/troubleshooting.py", "--check"], env={"PYTHONPATH": str(place.tree)})
+
+
+@gate
 def role_readmes(_place: Place) -> Outcome:
     """The READMEs of the roles against their argument specifications."""
     return run([sys.executable, "tools/role_readme.py", "--check"])
@@ -388,6 +394,23 @@ def test_changelog(outcome: Outcome) -> None:
     assert (
         tracked("changelogs/fragments/*.yml") or "releases: {}" not in (ROOT / "changelogs/changelog.yaml").read_text()
     )
+
+
+def test_troubleshooting(outcome: Outcome) -> None:
+    """The page of causes is what `make docs` writes."""
+    assert "causes" in outcome.passed()
+
+
+def test_engine_differences() -> None:
+    """Each line of docs/engines.md names tests that there are."""
+    lines = (ROOT / "docs" / "engines.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith(("| ---", "| what"))]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row.split(" | ")[-1])
+        assert named, row
+        for path, test in named:
+            assert re.search(rf"^def {test}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{test}"
 
 
 def test_role_readmes(outcome: Outcome) -> None:

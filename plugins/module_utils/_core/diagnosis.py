@@ -196,6 +196,11 @@ CATALOGUE: dict[str, Entry] = {
         known="engine networks and /proc/net/fib_trie; podman 4.3, 5.4 and docker 20.10, words of the create; minikube"
         " #11534",
     ),
+    "network_ambiguous": Entry(
+        "{engine} has {count} networks named {name} ({ids}), so no container can be attached to one of them by its name.",
+        "see which of them is in use: {engine} network inspect {ids}; remove the others: {engine} network rm ID",
+        known="docker's API, which takes a name twice; kind #1596",
+    ),
     "no_free_subnet": Entry(
         "no free /{prefix} is left in {pools}: {count} ranges are taken by networks of the engine, routes of the host"
         " or the ranges to avoid.",

@@ -126,13 +126,16 @@ class Docker(CommandLineEngine):
             if "host" in found:
                 # podman-docker: podman answers by its own keys.
                 raise failure("engine_is_another", engine=self.name, other="podman")
+            context = (found.get("ClientInfo") or {}).get("Context") or "default"
             if errors or not found.get("ServerVersion"):
+                # A daemon of another machine that does not answer is not to be started here.
+                self._refuse_remote(context)
                 words = "\n".join(errors) or result.words
                 problem = explain(CommandResult(result.argv, result.rc or 1, b"", words.encode()), action)
                 if problem.diagnosis.id == "engine_not_running" and not has_program("dockerd"):
                     problem = failure("engine_not_installed", engine=self.name, package=self.package, output=words)
                 raise problem
-            self._refuse_remote((found.get("ClientInfo") or {}).get("Context") or "default")
+            self._refuse_remote(context)
             self.answer = decode_info(found)
             check_info(self.answer)
             self._info = self.answer

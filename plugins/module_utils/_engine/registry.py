@@ -42,7 +42,10 @@ def select(
     if facts is not None:
         return DRIVERS[facts.name](runner, facts)
     if engine != "auto":
-        return DRIVERS[engine](runner)
+        named = DRIVERS[engine](runner)
+        # Asked first: a podman in disguise or an engine of another machine would do what is asked, at the wrong place.
+        named.info  # noqa: B018
+        return named
     usable: list[tuple[Status, Engine]] = []
     refused = []
     for driver in DRIVERS.values():

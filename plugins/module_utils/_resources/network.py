@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,15 @@ class Surroundings:
     def subnets(self) -> list[IPNetwork]:
         """The taken ranges alone."""
         return [subnet for subnet, _owner in self.taken]
+
+
+def network_named(networks: Sequence[Network], name: str, engine: str) -> Network | None:
+    """The network of this name; None where there is none. Raises ``network_ambiguous`` where docker's API made two."""
+    found = [network for network in networks if network.name == name]
+    if len(found) > 1:
+        ids = " ".join(network.id for network in found)
+        raise failure("network_ambiguous", engine=engine, count=len(found), name=name, ids=ids)
+    return found[0] if found else None
 
 
 def look_around(networks: list[Network], name: str) -> Surroundings:
@@ -232,11 +241,10 @@ class NetworkResource(Resource[ObservedNetwork]):
 
     def observe(self) -> ObservedNetwork | None:
         self._networks = self._engine.networks()
-        found = [network for network in self._networks if network.name == self.name]
-        self._found = found[0] if found else None
-        if not found:
+        self._found = network_named(self._networks, self.name, self._engine.name)
+        if self._found is None:
             return None
-        return ObservedNetwork(found[0], tuple(self._engine.attached_to_network(found[0].name)))
+        return ObservedNetwork(self._found, tuple(self._engine.attached_to_network(self.name)))
 
     def plan(self, observed: ObservedNetwork | None) -> Plan:
         spec = self._spec

@@ -24,6 +24,7 @@ from .._engine.model import Container, Image, Limits, NewContainer
 from .._host.cgroup import find_limits
 from .._host.machine import host_limits
 from .._host.ports import HostPorts, Ports
+from .network import network_named
 from .node_choice import Around, Refused
 from .node_plan import ObservedNode, describe, plan_node
 from .node_readback import differences, limit_differences
@@ -92,6 +93,8 @@ class NodeResource(Resource[ObservedNode]):
     def _look_around(self) -> Around:
         spec, engine = self._spec, self._engine
         networks = tuple(engine.networks()) if spec.network is not None else ()
+        if spec.network is not None:
+            network_named(networks, spec.network, engine.name)  # refuses two of one name
         ours = [item for item in engine.containers(labels.SCHEMA) if item.name != self.name]
         missing = [("mounts.source", mount.source) for mount in spec.mounts if not os.path.lexists(mount.source)]
         for device in spec.devices:

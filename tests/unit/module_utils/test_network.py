@@ -26,6 +26,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network i
     describe,
     find_drift,
     look_around,
+    network_named,
     plan_network,
 )
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
@@ -276,6 +277,15 @@ def test_foreign_network(there: dict[str, str], cluster: str | None, conditions:
     """A network that is not ours, or of another cluster, is neither taken over nor removed."""
     with fails(conditions[state], "the network kic" if there or state == "absent" else "a network named kic"):
         planned(spec(state=state, cluster=cluster), seen(labels=there))
+
+
+def test_two_of_one_name() -> None:
+    """Two networks of one name are refused with their ids, whosoever they are; one is found, and none is none."""
+    first, second, other = network("kic"), replace(network("kic"), id="id-second"), network("other")
+    with fails("network_ambiguous", "docker has 2 networks named kic (id-kic id-second)", "docker network rm ID"):
+        network_named([first, other, second], "kic", "docker")
+    assert network_named([first, other], "kic", "docker") is first
+    assert network_named([other], "kic", "docker") is None
 
 
 def test_absent() -> None:

@@ -85,8 +85,10 @@ def machine(podman: CommandResult | None, docker: CommandResult | None) -> Table
     ids=["podman", "docker", "podman with facts", "docker with facts", "facts of podman", "facts of docker"],
 )
 def test_select(engine: str, facts: EngineInfo | None, driver: type[Engine]) -> None:
-    """An engine is used by its name or by its facts, and nothing is asked for that."""
-    found = select(engine, NOTHING, facts, never)
+    """An engine is used by its name or by its facts; only one without facts is asked who it is, and only it."""
+    runner = NOTHING if facts is not None else machine(PODMAN_ANSWERS, DOCKER_ANSWERS)
+    found = select(engine, runner, facts, never)
+    assert all(command.startswith(f"{engine} info") for command in runner.commands)
     assert isinstance(found, driver)
     if facts is not None:
         assert found.info is facts
@@ -108,6 +110,12 @@ def test_select_refuses(engine: str, facts: EngineInfo, words: str) -> None:
     """What was asked for by name is used or refused, never replaced."""
     with fails("invalid_option", words):
         select(engine, NOTHING, facts)
+
+
+def test_named_engine_in_disguise() -> None:
+    """podman under the name of docker is refused before it is told to do anything."""
+    with fails("engine_is_another", "the program docker of this machine is podman"):
+        select("docker", machine(PODMAN_ANSWERS, PODMAN_ANSWERS))
 
 
 def test_facts_of_an_unknown_engine() -> None:
