@@ -55,7 +55,7 @@ engines:
     priority: {description: Of two that are as good as each other the higher is taken., type: int, returned: success}
     default: {description: Whether O(engine=auto) takes it where no engine holds what a task is about., type: bool, returned: success}
     version: {description: Its version; empty where it does not answer., type: str, returned: success}
-    endpoint: {description: Where its daemon listens; empty for podman, which has none., type: str, returned: success}
+    endpoint: {description: 'Where its daemon listens; empty for podman, which has none.', type: str, returned: success}
     rootless: {description: Whether it is an ordinary user's; null where it does not answer., type: bool, returned: success}
     storage_driver: {description: How it stores layers., type: str, returned: success}
     cgroup_version: {description: 1 (also on hybrid hosts) or 2., type: int, returned: success}
@@ -64,7 +64,7 @@ engines:
     installed: {description: Whether its client is there., type: bool, returned: success}
     running: {description: Whether it answers., type: bool, returned: success}
     healthy: {description: Whether nothing keeps nodes from running on it., type: bool, returned: success}
-    needs_improvement: {description: Whether RV(engines[].improvements) names something., type: bool, returned: success}
+    needs_improvement: {description: 'Whether RV(engines[].improvements) names something.', type: bool, returned: success}
     usable: {description: Whether nodes can run on it., type: bool, returned: success}
     reason: {description: Why it can not be used; id of a diagnosis or empty., type: str, returned: success}
     cause: {description: The same for a person., type: str, returned: success}

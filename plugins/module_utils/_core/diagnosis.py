@@ -280,7 +280,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "disk_full": Entry(
         "the disk below the engine's storage is full.",
-        "free space there: {engine} system df; df -h",
+        "free space or inodes there: {engine} system df; df -h; df -i",
         known="ENOSPC in the words of podman 4.3 and docker 20.10; minikube RSRC_DOCKER_STORAGE",
     ),
     "lock_timeout": Entry(

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why Kubernetes did not come up, read from the words of kubelet and of the clients of the API. Pure.
 
-Neither has codes for it. The words were recorded from kubelet and kubectl 1.35.4 that were really broken (tests/unit/module_utils/recorded/kubernetes-1.35.4.json), but where a line says otherwise.
+Neither has codes for it. The words were recorded from kubelet and kubectl 1.35.4 that were really broken
+(tests/unit/module_utils/recorded/kubernetes-1.35.4.json), but where a line says otherwise.
 """
 
 from __future__ import annotations

@@ -212,6 +212,19 @@ def test_remote_docker_is_refused(monkeypatch: pytest.MonkeyPatch, endpoint: str
         assert Docker(TableRunner({"docker info": raw("info.json")})).info
 
 
+@pytest.mark.parametrize("context", ["default", "away"])
+def test_remote_docker_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, context: str) -> None:
+    """That a daemon of another machine does not answer is no reason to start one here."""
+    endpoint = "tcp://10.0.0.1:2375"
+    words = f"Cannot connect to the Docker daemon at {endpoint}. Is the docker daemon running?"
+    answer = said(json.dumps({"ServerErrors": [words], "ClientInfo": {"Context": context}}), rc=1)
+    if context == "default":
+        monkeypatch.setenv("DOCKER_HOST", endpoint)
+    runner = TableRunner({"docker info": answer, "docker context inspect": said(f"{endpoint}\n")})
+    with fails("engine_remote", endpoint):
+        assert Docker(runner).info
+
+
 def test_docker_by_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket of this machine is accepted, and goes before a context."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")
