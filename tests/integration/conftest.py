@@ -248,7 +248,11 @@ def docker(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 def have_image(play: Play, *, process_env: dict[str, str] | None = None, **variables: Any) -> str:
     """Have an image by our own role, which builds what is missing; its reference."""
-    played = play("image.yml", process_env=process_env, **variables)
+    return reference_of(play("image.yml", process_env=process_env, **variables))
+
+
+def reference_of(played: Played) -> str:
+    """The image that a play of the role kic_image left."""
     reference = next(
         task["result"]["kic_image_reference"]
         for task in reversed(played.tasks)
@@ -263,6 +267,13 @@ def node_image(podman: Client, play: Play) -> str:
     """Reference of the node image, made by our own role where it is missing."""
     del podman
     return have_image(play)
+
+
+@pytest.fixture(scope="session")
+def plain_image(podman: Client, play: Play) -> str:
+    """Reference of the image with systemd and Python and without Kubernetes, made by our own role where it is missing."""
+    del podman
+    return reference_of(play("plain.yml"))
 
 
 @pytest.fixture(scope="session")

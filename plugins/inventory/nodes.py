@@ -1,0 +1,207 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Inventory of the nodes that an engine of this machine holds, found by their labels."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: nodes
+short_description: Nodes as hosts
+version_added: 0.1.0
+description:
+  - Finds the nodes that this collection made, by their labels, and makes each of them a host. Tasks run inside it through
+    the connection plugin of its engine.
+  - All of them are in the group C(kic), and by what they are in C(kic_cluster_<cluster>), C(kic_role_<role>) and
+    C(kic_state_<state>). The state is the engine's word, such as V(running) or V(exited).
+  - The variable C(kic) of each host is a dictionary of C(name), C(cluster), C(role), C(state), C(engine), C(id), C(image),
+    C(ip), C(ip6) and C(labels), the last without those of the collection.
+options:
+  plugin:
+    description: The name of this plugin.
+    type: str
+    required: true
+    choices: [nodeforge.kic.nodes]
+  engine:
+    description:
+      - The engine to ask. V(auto) asks each engine that is installed; one that can not answer is left out with a warning,
+        and it is an error where none can.
+      - It is that of the user who runs Ansible on the controller.
+    type: str
+    choices: [auto, docker, podman]
+    default: auto
+  clusters:
+    description: Only the nodes of these clusters. Left out, all nodes, also those of no cluster.
+    type: list
+    elements: str
+  connection:
+    description:
+      - How tasks get into a node. V(cli) takes C(containers.podman.podman) and
+        C(community.docker.docker), V(api) takes C(community.docker.docker_api) for nodes on docker.
+      - V(none) leaves the connection to you, for example by O(compose).
+      - The collection of the connection plugin has to be installed, and the node needs Python for all but
+        M(ansible.builtin.raw) and M(ansible.builtin.script).
+    type: str
+    choices: [cli, api, none]
+    default: cli
+extends_documentation_fragment:
+  - ansible.builtin.constructed
+  - ansible.builtin.inventory_cache
+notes:
+  - The name of the file has to end in C(kic.yml) or C(kic.yaml).
+seealso:
+  - module: nodeforge.kic.kic_node_info
+author:
+  - nodeforge.kic contributors (@nodeforge)
+"""
+
+EXAMPLES = r"""
+# lab.kic.yml: all nodes of all engines
+plugin: nodeforge.kic.nodes
+
+---
+# The nodes of one cluster on docker, through its API, kept for ten minutes
+plugin: nodeforge.kic.nodes
+engine: docker
+clusters: [lab]
+connection: api
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: ~/.cache/ansible
+cache_timeout: 600
+
+---
+# Groups and variables of your own
+plugin: nodeforge.kic.nodes
+strict: true
+compose:
+  node_address: kic.ip
+groups:
+  workers: kic.role == 'worker'
+keyed_groups:
+  - key: kic.labels.tier | default('none')
+    prefix: tier
+"""
+
+from typing import Any
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner, SubprocessRunner
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import DRIVERS
+
+CONNECTIONS: dict[str, dict[str, str]] = {
+    "cli": {"podman": "containers.podman.podman", "docker": "community.docker.docker"},
+    "api": {"podman": "containers.podman.podman", "docker": "community.docker.docker_api"},
+    "none": {},
+}
+"""Connection plugins by the option ``connection`` and the engine."""
+
+
+def describe(engine: str, container: Container) -> dict[str, Any]:
+    """The variable ``kic`` of a node, of types that JSON has."""
+    addresses = [address for group in container.addresses.values() for address in group]
+    return {
+        "name": container.name,
+        "cluster": container.labels.get(labels.CLUSTER),
+        "role": container.labels.get(labels.ROLE),
+        "state": container.status,
+        "engine": engine,
+        "id": container.id,
+        "image": container.image_name,
+        "ip": container.labels.get(labels.ADDRESS) or next((item for item in addresses if ":" not in item), None),
+        "ip6": container.labels.get(labels.ADDRESS6) or next((item for item in addresses if ":" in item), None),
+        "labels": labels.of_user(container.labels),
+    }
+
+
+def find(engine: Engine) -> list[dict[str, Any]]:
+    """The nodes of an engine by their names, each as :func:`describe` tells it. Raises KicError where it can not say."""
+    found = sorted(engine.containers(labels.SCHEMA), key=lambda item: item.name)
+    return [describe(engine.name, container) for container in found if labels.is_ours(container.labels)]
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
+    """Nodes as hosts."""
+
+    NAME = "nodeforge.kic.nodes"
+
+    runner: Runner = SubprocessRunner()
+
+    def verify_file(self, path: str) -> bool:
+        """Whether the file is one of ours, by its name."""
+        plugin: Any = super()  # ansible-core's classes have no annotations
+        return bool(plugin.verify_file(path)) and path.endswith(("kic.yml", "kic.yaml"))
+
+    def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
+        """Read the file and add the hosts. Raises AnsibleParserError where no engine can say which there are."""
+        super().parse(inventory, loader, path, cache)
+        plugin: Any = self
+        plugin._read_config_data(path)
+        kept = plugin._cache if plugin.get_option("cache") else {}
+        key = plugin.get_cache_key(path)
+        # ``cache`` is false where the user asks for what there is now (--flush-cache, meta: refresh_inventory).
+        nodes = kept.get(key) if cache else None
+        if nodes is None:
+            nodes = kept[key] = self._ask(plugin.get_option("engine"))
+        clusters = plugin.get_option("clusters")
+        for node in nodes:
+            if clusters is None or node["cluster"] in clusters:
+                _add(plugin, node)
+
+    def _ask(self, asked: str) -> list[dict[str, Any]]:
+        """The nodes of the engine that was asked for, or of all."""
+        nodes: dict[str, dict[str, Any]] = {}
+        errors: dict[str, KicError] = {}
+        names = list(DRIVERS) if asked == "auto" else [asked]
+        for name in names:
+            try:
+                found = find(DRIVERS[name](self.runner))
+            except KicError as error:
+                errors[name] = error
+                continue
+            for node in found:
+                first = nodes.setdefault(node["name"], node)
+                if first is not node:
+                    self.display.warning(
+                        f"Both engines have a node {node['name']}; the one on {first['engine']} is the host. "
+                        "Name one engine by the option engine."
+                    )
+        if len(errors) == len(names):
+            # What is there and does not work tells more than what is not there.
+            raise AnsibleParserError(str(min(errors.values(), key=_not_installed)))
+        for name, problem in errors.items():
+            if not _not_installed(problem):
+                self.display.warning(
+                    f"Nodes on {name} are left out: {problem.diagnosis.cause} Name the other engine by the option engine "
+                    "where there is nothing to miss."
+                )
+        return list(nodes.values())
+
+
+def _add(plugin: Any, node: dict[str, Any]) -> None:
+    """Add a host with its groups and variables."""
+    host, inventory = node["name"], plugin.inventory
+    inventory.add_host(host)
+    values = {"kic": node, "ansible_host": host}
+    connection = CONNECTIONS[plugin.get_option("connection")].get(node["engine"])
+    if connection is not None:
+        values["ansible_connection"] = connection
+    for key, value in values.items():
+        inventory.set_variable(host, key, value)
+    # What a group may be called is what a variable may: the nodes of branch-42 are in kic_cluster_branch_42.
+    for group in ("kic", *(f"kic_{kind}_{node[kind]}" for kind in ("cluster", "role", "state") if node[kind])):
+        inventory.add_child(inventory.add_group(plugin._sanitize_group_name(group)), host)
+    strict = plugin.get_option("strict")
+    plugin._set_composite_vars(plugin.get_option("compose"), values, host, strict=strict)
+    plugin._add_host_to_composed_groups(plugin.get_option("groups"), values, host, strict=strict)
+    plugin._add_host_to_keyed_groups(plugin.get_option("keyed_groups"), values, host, strict=strict)
+
+
+def _not_installed(error: KicError) -> bool:
+    return error.diagnosis.id == "engine_not_installed"
