@@ -1,0 +1,160 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What README.md and docs/ tell a reader to type or to write is run, taken from the text itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.filter.cluster_summary import cluster_summary
+
+from .conftest import ROOT, Client
+from .stranger import Project, make_project
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+
+# Blocks by what they begin with. A block that stands here in no list fails test_every_block_is_run.
+PLAYS = ("- name: A machine with systemd", "- name: A cluster for the tests")
+FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
+COMMANDS = ("apt-get install", "make site", "make test", "podman exec", "ansible-galaxy", "ansible-inventory")
+
+
+def blocks(*languages: str) -> list[str]:
+    """The fenced blocks in these languages on all pages, in order, without their fences."""
+    found = []
+    for page in PAGES:
+        for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+            if language in languages:
+                found.append(text)
+    return found
+
+
+def block(beginning: str) -> str:
+    """The only block that begins so."""
+    (found,) = [text for text in blocks("console", "yaml") if text.startswith(beginning)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A reader's project: the tarball lies in it, and ci is this machine."""
+    made = make_project(tmp_path_factory.mktemp("reader"), environment)
+    (tarball,) = (made.folder / "dist").iterdir()
+    tarball.rename(made.folder / tarball.name)
+    hosts = made.folder / "inventory.yml"
+    hosts.write_text(hosts.read_text().replace("localhost:", "localhost: &local", 1) + "    ci: *local\n")
+    for beginning, name in FILES.items():
+        (made.folder / name).write_text(block(beginning))
+    return made
+
+
+@pytest.fixture(scope="module")
+def machine(podman: Client, plain_image: str, project: Project) -> Iterator[str]:
+    """The machine that the README's play makes."""
+    del plain_image
+    name = "kic-doc-machine"
+    assert not [item for names in podman.holdings().values() for item in names if item.startswith(name)]
+    (project.folder / "machine.yml").write_text("---\n" + block(PLAYS[0]))
+    try:
+        assert project.play("machine.yml").changed
+        yield name
+    finally:
+        podman.run("rm", "--force", "--time", "1", name)
+        podman.run("network", "rm", name)
+        podman.run("volume", "rm", name)
+
+
+def shell(text: str, cwd: Path, env: dict[str, str]) -> str:
+    """Run a block as a reader does who pastes it, each line having to succeed; what it said."""
+    done = subprocess.run(
+        ["bash", "-euc", text], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{text} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def test_every_block_is_run() -> None:
+    """Each block is in one of the lists above, and each entry of the lists is a block."""
+    known = (*PLAYS, *FILES, *COMMANDS)
+    found = blocks("console", "yaml", "bash", "sh", "shell", "")
+    assert [text for text in found if not text.startswith(known)] == []
+    assert len(found) == len(known)
+
+
+def test_a_bare_machine(environment: dict[str, str], tmp_path: Path) -> None:
+    """apt-get knows the packages; it does not install them again here."""
+    configuration = tmp_path / "apt.conf"
+    configuration.write_text('APT::Get::Simulate "true";\n')
+    env = {**environment, "APT_CONFIG": str(configuration), "DEBIAN_FRONTEND": "noninteractive"}
+    shell(block("apt-get install"), ROOT, env)
+
+
+def test_make_site(podman: Client, node_image: str, environment: dict[str, str]) -> None:
+    """`make site` foretells the cluster (ARGS, which it takes from the environment, says check mode)."""
+    before = podman.holdings()
+    arguments = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image}"
+    said = shell(block("make site"), ROOT, {**environment, "ARGS": arguments})
+    assert "kictest-readme" in said and "failed=0" in said
+    assert podman.holdings() == before
+
+
+def test_make_test() -> None:
+    """`make test` is what CI runs, this test among it."""
+    assert block("make test").strip() in re.findall(r"^(make test)\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def test_what_the_run_says_to_type() -> None:
+    """The command that leads into the cluster is one that site.yml prints at its end; test_story.py runs it."""
+    result = {
+        "engine": "podman",
+        "control_plane": "kic-control-plane-1",
+        "nodes": [{"name": "kic-control-plane-1", "role": "control-plane", "ip": "192.168.128.2", "state": "running"}],
+        "statuses": [{"name": "kic-control-plane-1", "ready": True, "version": "v1.35.4"}],
+        "kubeconfig": "",
+        "context": "",
+    }
+    assert block("podman exec").strip() in str(cluster_summary(result))
+
+
+def test_the_installed_collection(podman: Client, node_image: str, project: Project) -> None:
+    """Installed from the file, and its playbooks foretell."""
+    before = podman.holdings()
+    (project.folder / "group_vars").mkdir(exist_ok=True)
+    # The name is this test's own, so that nobody's cluster is looked at.
+    variables = f"kic_cluster_name: kictest-reader\nkic_image_name: {node_image}\n"
+    (project.folder / "group_vars" / "all.yml").write_text(variables)
+    try:
+        said = shell(block("ansible-galaxy"), project.folder, project.environment)
+    finally:
+        (project.folder / "group_vars" / "all.yml").unlink()
+    assert said.count("failed=0") == 2
+    assert podman.holdings() == before
+
+
+def test_the_play_of_a_cluster(podman: Client, node_image: str, project: Project) -> None:
+    """The roles foretell a cluster on the host of the play."""
+    before = podman.holdings()
+    (project.folder / "cluster.yml").write_text("---\n" + block(PLAYS[1]))
+    played = project.play("cluster.yml", "--check", kic_image_name=node_image)
+    assert any(task.endswith(" Nodes") for task in played.changed), played.text
+    assert podman.holdings() == before
+
+
+def test_machine_and_inventory(machine: str, podman: Client, project: Project) -> None:
+    """The machine runs, the inventory finds it, and a task runs inside."""
+    assert podman.out("exec", machine, "systemctl", "is-system-running") == "running"
+    assert project.play("machine.yml").changed == []
+    graph, ad_hoc = block("ansible-inventory").splitlines()
+    said = shell(graph, project.folder, project.environment)
+    assert re.search(rf"@kic_cluster_kic_doc:\n.*--{machine}\n", said), said
+    # tools/env leads to an environment that has the connection plugins, and to this checkout as the collection.
+    env = {**project.environment, "ANSIBLE_COLLECTIONS_PATH": ""}
+    said = shell(f"{ROOT}/tools/env collections env -C {project.folder} {ad_hoc}", project.folder, env)
+    assert f"{machine} | SUCCESS" in said
