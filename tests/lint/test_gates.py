@@ -302,6 +302,23 @@ def changelog(_place: Place) -> Outcome:
     return run(["antsibull-changelog", "lint"])
 
 
+@gate
+def hosted_workflows(_place: Place) -> Outcome:
+    """The schema of GitHub's workflows, as check-jsonschema brings it along."""
+    workflows = tracked(".github/workflows/*.yml")
+    return run(["check-jsonschema", "--verbose", "--builtin-schema", "vendor.github-workflows", *workflows])
+
+
+@gate
+def pre_commit(place: Place) -> Outcome:
+    """Every hook on every file."""
+    # pre-commit refuses a configuration of the checkout that is not staged.
+    configuration = place.scratch / "pre-commit.yaml"
+    shutil.copy(ROOT / ".pre-commit-config.yaml", configuration)
+    home = {"PRE_COMMIT_HOME": str(place.scratch / "pre-commit")}
+    return run(["pre-commit", "run", "--all-files", "--color", "never", "--config", configuration], env=home)
+
+
 class NoPython39Error(Exception):
     """This machine has no Python 3.9."""
 
@@ -386,6 +403,20 @@ def test_shellcheck(outcome: Outcome) -> None:
     """No findings in shell scripts."""
     assert ROOT / ".ci/run" in shell_scripts()
     outcome.passed()
+
+
+def test_hosted_workflows(outcome: Outcome) -> None:
+    """The hosted CI's files are what it reads, and name the command that CI is."""
+    assert outcome.command.endswith("ci.yml")
+    outcome.passed()
+    assert "bash .ci/run" in (ROOT / ".github/workflows/ci.yml").read_text()
+
+
+def test_pre_commit(outcome: Outcome) -> None:
+    """Every hook has run, and found nothing."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    lines = [line for line in outcome.passed().splitlines() if line.endswith("Passed")]
+    assert len(lines) == len(hooks), outcome.text
 
 
 def test_changelog(outcome: Outcome) -> None:
