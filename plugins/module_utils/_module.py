@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._command import ModuleRunner
+from ._command import ModuleRunner, Runner
 from ._core.diagnosis import KicError
 from ._core.labels import CLUSTER
 from ._core.lock import host_lock
@@ -28,11 +28,10 @@ ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 @dataclass
-class Task:
-    """One run of a module: its parameters, whether it only looks, and the engine it works on."""
+class HostTask:
+    """One run of a module: its parameters and whether it only looks."""
 
     module: AnsibleModule
-    engine: Engine
 
     @property
     def params(self) -> dict[str, Any]:
@@ -49,11 +48,10 @@ class Task:
         """Show a warning to the user."""
         self.module.warn(text)
 
-    def registry(self) -> list[Status]:
-        """What is known of each engine that this release supports."""
-        if isinstance(self.engine, AbsentEngine):
-            return [Status(self.engine.name, self.engine.reason.diagnosis)]
-        return statuses(ModuleRunner(self.module), self.engine)
+    @property
+    def runner(self) -> Runner:
+        """Starts programs on the managed machine."""
+        return ModuleRunner(self.module)
 
     def converge(self, key: str, resource: Resource[Any]) -> dict[str, Any]:
         """Bring ``resource`` into its state; the result has its description under ``key``."""
@@ -82,6 +80,19 @@ class Task:
         return result
 
 
+@dataclass
+class Task(HostTask):
+    """One run of a module that works on an engine."""
+
+    engine: Engine
+
+    def registry(self) -> list[Status]:
+        """What is known of each engine that this release supports."""
+        if isinstance(self.engine, AbsentEngine):
+            return [Status(self.engine.name, self.engine.reason.diagnosis)]
+        return statuses(self.runner, self.engine)
+
+
 def run_module(
     argument_spec: Mapping[str, Any],
     body: Callable[[Task], dict[str, Any]],
@@ -93,7 +104,7 @@ def run_module(
     failure_facts: Callable[[], dict[str, Any]] | None = None,
     held: str = "",
 ) -> None:
-    """Run one module to its end: ``body`` returns the result, a :class:`KicError` becomes the failure.
+    """Run a module that works on an engine: ``body`` returns the result, a :class:`KicError` becomes the failure.
 
     ``failure_facts`` gives what a failure returns beside its diagnosis. ``held`` names the parameter, and what it
     names, that tells which of two engines the task is about: ``name:volume``, ``cluster:cluster``.
@@ -105,15 +116,36 @@ def run_module(
         required_if=required_if,
         required_one_of=required_one_of,
     )
-    name = module.params["engine"]
-    try:
+
+    def on_engine() -> dict[str, Any]:
         engine = _engine(module, held)
         result = body(Task(module, engine))
         result.setdefault("engine", engine.name)
+        return result
+
+    def facts() -> dict[str, Any]:
+        return dict(failure_facts() if failure_facts is not None else {}, engine=module.params["engine"])
+
+    _end(module, on_engine, facts)
+
+
+def run_host_module(
+    argument_spec: Mapping[str, Any],
+    body: Callable[[HostTask], dict[str, Any]],
+    *,
+    failure_facts: Callable[[], dict[str, Any]],
+) -> None:
+    """Run a module that works on the machine itself, as :func:`run_module` does for those with an engine."""
+    module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True)
+    _end(module, lambda: body(HostTask(module)), failure_facts)
+
+
+def _end(module: AnsibleModule, work: Callable[[], dict[str, Any]], facts: Callable[[], dict[str, Any]]) -> None:
+    try:
+        result = work()
         result.setdefault("actions", [])
     except KicError as error:
-        more = failure_facts() if failure_facts is not None else {}
-        module.fail_json(msg=str(error), diagnosis=error.diagnosis.as_dict(), engine=name, actions=[], **more)
+        module.fail_json(msg=str(error), diagnosis=error.diagnosis.as_dict(), actions=[], **facts())
     module.exit_json(**result)
 
 

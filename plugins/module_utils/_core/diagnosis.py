@@ -312,9 +312,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "controller_not_delegated": Entry(
         "the cgroup controller {controller} is not delegated to this user, and a node can not do without it.",
-        "as root: mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory"
-        " pids\\n' >/etc/systemd/system/user@.service.d/50-delegate.conf && systemctl daemon-reload, then log in anew;"
-        " the node is kept, remove it: {engine} rm --force {node}",
+        "ansible localhost --become -m nodeforge.kic.cgroup_delegation -a user=USER; the node is kept, and the next run"
+        " starts it; or remove it: {engine} rm --force {node}",
         known="crun 1.21 below podman 5.4; kind's entrypoint (UserNS: ...); minikube #14871, #18692, kind #2916",
     ),
     "node_died": Entry(
@@ -339,6 +338,65 @@ CATALOGUE: dict[str, Entry] = {
         "the node {node} does not have what was asked for: {fields}.",
         "it is kept; ask for what this machine can give, and remove it: {engine} rm --force {node}",
         known="the node's own cgroup files and /proc; minikube #9248, #16463",
+    ),
+    # Controllers for an ordinary user.
+    "user_unknown": Entry(
+        "this machine has no user {user}.", "name another, or make him: useradd --create-home --shell /bin/bash {user}"
+    ),
+    "cgroup_not_unified": Entry(
+        "this machine's control groups are {mode}; only those of version 2 can be given to an ordinary user, so there are"
+        " no rootless nodes here.",
+        "run as root (become: true), or boot this machine with systemd.unified_cgroup_hierarchy=1 on its kernel's"
+        " command line",
+    ),
+    "no_systemd": Entry(
+        "systemd does not manage this machine (its first process is {init}), and nothing else here gives controllers to"
+        " an ordinary user.",
+        "run as root (become: true), or on a machine with systemd",
+    ),
+    "unit_masked": Entry(
+        "{unit}, the manager of {user}, is masked and so never starts.", "as root: systemctl unmask {unit}"
+    ),
+    "etc_read_only": Entry(
+        "{path} can not be written.",
+        "make its file system writable, for example: mount -o remount,rw /etc; or put that file into the machine's image",
+    ),
+    "file_not_ours": Entry(
+        "{path} was not written by nodeforge.kic, so it is left alone.",
+        "look at it, and move it away: mv {path} /root/",
+    ),
+    "root_needed": Entry("this takes root: {actions}.", "run the task with become: true"),
+    "controller_not_built": Entry(
+        "the kernel of this machine has no cgroup controller {controller}, so {user} can not be given it.",
+        "boot a kernel that has it; what this one has: cat /sys/fs/cgroup/cgroup.controllers",
+    ),
+    "controller_disabled_at_boot": Entry(
+        "the cgroup controller {controller}, which {user} is to have, is switched off by cgroup_disable= on the kernel's"
+        " command line.",
+        "take it off there, on Debian in GRUB_CMDLINE_LINUX of /etc/default/grub, then: update-grub && reboot",
+    ),
+    "controller_not_given": Entry(
+        "this machine is itself a container, and what runs it does not give it the cgroup controller {controller}, which"
+        " {user} is to have.",
+        "give it the controller from the outside; what it has: cat /sys/fs/cgroup/cgroup.controllers",
+    ),
+    "controller_disabled_by_unit": Entry(
+        "the cgroup controller {controller} does not reach {user}: {unit} withholds it by DisableControllers= in {file}.",
+        "as root: take {controller} out of that line, then: systemctl daemon-reload",
+    ),
+    "delegation_overruled": Entry(
+        "{file} is read after our drop-in and takes the controllers {controllers} away again by Delegate=.",
+        "as root: take that line out, or give the file a name that sorts before 99-nodeforge.kic.conf; then:"
+        " systemctl daemon-reload",
+    ),
+    "controller_withheld": Entry(
+        "the cgroup controller {controller} does not reach {user}, and a node can not do without it: {unit} withholds"
+        " it ({why}).",
+        "ansible localhost --become -m nodeforge.kic.cgroup_delegation -a user={user}",
+    ),
+    "manager_not_running": Entry(
+        "{unit}, the manager of {user}, does not run, and without it his containers have no control groups of their own.",
+        "let it run without a session too, as root: loginctl enable-linger {user}",
     ),
     # Kubernetes.
     "node_missing": Entry(

@@ -48,24 +48,11 @@ class ClusterState:
 
     def save(self, directory: str | None = None) -> None:
         """Write the record whole or not at all; an empty one removes its file. Call it under the lock."""
+        kept = bool(self.files or self.limits)
+        content = {"version": VERSION, "cluster": self.cluster, "files": self.files, "limits": self.limits}
         path = _path(self.cluster, directory)
         private_directory(os.path.dirname(os.path.dirname(path)))
-        private_directory(os.path.dirname(path))
-        if not self.files and not self.limits:
-            if os.path.exists(path):
-                os.unlink(path)
-            return
-        content = {"version": VERSION, "cluster": self.cluster, "files": self.files, "limits": self.limits}
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(content, stream, indent=1, sort_keys=True)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_private(path, content if kept else None)
 
     def record_file(self, kind: str, path: str, **details: Any) -> None:
         """Remember that ``path`` was written; the same kind and path replace what was known of it."""
@@ -85,6 +72,25 @@ def recorded_clusters(directory: str | None = None) -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(name[: -len(".json")] for name in names if name.endswith(".json"))
+
+
+def write_private(path: str, content: dict[str, Any] | None) -> None:
+    """Write a record of ours as JSON, whole or not at all, readable for its user alone; None removes it."""
+    private_directory(os.path.dirname(path))
+    if content is None:
+        if os.path.exists(path):
+            os.unlink(path)
+        return
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(content, stream, indent=1, sort_keys=True)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def _path(cluster: str, directory: str | None) -> str:
