@@ -17,9 +17,17 @@ options:
   cluster:
     description: With O(engine=auto), the engine that holds nodes of this cluster is the one to use.
     type: str
+  nodes:
+    description:
+      - Whether nodes are to be made on the engine. An ordinary user who lacks a cgroup controller that they need is then refused,
+        before anything is made; M(nodeforge.kic.cgroup_delegation) gives it to him.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.info
+seealso:
+  - module: nodeforge.kic.cgroup_delegation
 author:
   - nodeforge.kic contributors (@nodeforge)
 """
@@ -32,6 +40,10 @@ EXAMPLES = r"""
 - name: Show what could be better about each engine
   ansible.builtin.debug:
     msg: "{{ kic_engine.engines | map(attribute='improvements') | flatten | map(attribute='fix') }}"
+
+- name: Fail here if this user can not run nodes
+  nodeforge.kic.oci_engine_info:
+    nodes: true
 
 - name: Work without asking again
   nodeforge.kic.oci_volume:
@@ -183,10 +195,13 @@ from typing import Any
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit
 
 
 def look(task: Task) -> dict[str, Any]:
     """The engines and the facts of the chosen one."""
+    if task.params["nodes"]:
+        refuse_unfit(task.engine.info, task.runner)
     return {
         "changed": False,
         "engines": [status.as_dict() for status in task.registry()],
@@ -198,7 +213,12 @@ def look(task: Task) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    run_module({"cluster": {"type": "str"}}, look, failure_facts=lambda: {"host": host_facts()}, held="cluster:cluster")
+    run_module(
+        {"cluster": {"type": "str"}, "nodes": {"type": "bool", "default": False}},
+        look,
+        failure_facts=lambda: {"host": host_facts()},
+        held="cluster:cluster",
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Mapping
 from typing import Any
 
+from .._command import Runner, SubprocessRunner
 from .._core import checks, labels
 from .._core.checks import IPAddress
 from .._core.diagnosis import KicError, failure
@@ -29,6 +30,7 @@ from .node_choice import Around, Refused
 from .node_plan import ObservedNode, describe, plan_node
 from .node_readback import differences, limit_differences
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_published, same_limit
+from .rootless import refuse_unfit
 
 STOP_SECONDS = 30
 """How long a system may take to shut down before it is ended."""
@@ -43,16 +45,25 @@ class NodeResource(Resource[ObservedNode]):
     """The node of a :class:`NodeSpec` on an engine.
 
     :param check_mode: nothing is waited for, and what is missing may still be made by an earlier task.
+    :param runner: asks the machine's systemd, where the engine is an ordinary user's.
     """
 
     kind = "node"
 
-    def __init__(self, spec: NodeSpec, engine: Engine, check_mode: bool = False, ports: Ports | None = None) -> None:
+    def __init__(
+        self,
+        spec: NodeSpec,
+        engine: Engine,
+        check_mode: bool = False,
+        ports: Ports | None = None,
+        runner: Runner | None = None,
+    ) -> None:
         self.name = spec.name
         self._spec = spec
         self._engine = engine
         self._check_mode = check_mode
         self._ports: Ports = ports or HostPorts()
+        self._runner: Runner = runner or SubprocessRunner()
         self._host = host_limits()
         self._refused = Refused()
         self._image: tuple[Image | None] | None = None
@@ -137,6 +148,7 @@ class NodeResource(Resource[ObservedNode]):
         recorded = self._recorded()
         creates = spec.described and spec.state != "absent" and (observed is None or spec.replace)
         if creates:
+            refuse_unfit(self._engine.info, self._runner)
             # Made again under the lock: what was free may be taken by now.
             self._around = self._look_around()
         return plan_node(
