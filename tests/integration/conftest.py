@@ -116,6 +116,10 @@ class Client:
             "images": set(self.out("images", "--no-trunc", "--format", "{{.ID}}").split()),
         }
 
+    def held(self, part: str) -> list[str]:
+        """Names of containers, networks and volumes that hold ``part``; other runs beside this one do not matter."""
+        return [name for names in self.holdings().values() for name in names if part in name]
+
 
 @dataclass(frozen=True)
 class Played:
