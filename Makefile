@@ -18,7 +18,7 @@ T ?= tests
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
 .DEFAULT_GOAL := help
-.PHONY: help site teardown test lint format docs bench venv lock
+.PHONY: help site teardown test lint format docs bench host venv lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ docs: ## Write the README of each role and docs/troubleshooting.md
 
 bench: ## Measure the cluster step against kind (ARGS=, see benchmarks/README.md)
 	@$(TEST) python -m benchmarks $(ARGS)
+
+host: ## A fresh virtual machine of the tests (ARGS=shell for a shell on it, ARGS=down to end it)
+	@$(TEST) python -m tests.hosts $(ARGS)
 
 venv: ## Make the Python environments and say where they are
 	@$(SITE) bash -c 'echo "make site: $$VIRTUAL_ENV"'

@@ -26,6 +26,9 @@ from typing import Any, Protocol
 
 import pytest
 
+from ..hosts.disk import obstacle
+from ..hosts.machine import Host, resume
+
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = Path(__file__).parent / "playbooks"
 
@@ -389,3 +392,17 @@ def module_unique(podman: Client) -> Iterator[Callable[[str], str]]:
     """Names for what the tests of one file share."""
     with own_names(podman) as name:
         yield name
+
+
+@pytest.fixture
+def testhost(tmp_path: Path) -> Iterator[Host]:
+    """A fresh virtual machine (tests/hosts) of this test's own: systemd, control groups of version 2, the user dev."""
+    problem = obstacle()
+    if problem is not None:
+        pytest.skip(problem)
+    host = resume(tmp_path)
+    try:
+        (tmp_path / "inventory.yml").write_text(json.dumps(host.inventory()))
+        yield host
+    finally:
+        host.end()

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation as host
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import rootless
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit
@@ -31,14 +30,14 @@ ROOTLESS = engine_info(rootless=True)
 def _user_1000(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be the user whose groups the fake machine has; he has no name on this one, or any."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(rootless.os.path, "isdir", lambda _path: True)
+    monkeypatch.setattr(os.path, "isdir", lambda _path: True)
 
 
 def test_fit() -> None:
     """What Debian delegates is enough, and root is asked nothing."""
     fake = FakeHost()
     refuse_unfit(ROOTLESS, fake, fake.read)
-    refuse_unfit(engine_info(rootless=False), fake, {}.get)
+    refuse_unfit(engine_info(rootless=False), fake, lambda _path: None)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,7 @@ def test_old_cgroups(files: dict[str, str], word: str) -> None:
 
 def test_no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without systemd nobody delegates; the first process is named."""
-    monkeypatch.setattr(rootless.os.path, "isdir", lambda _path: False)
+    monkeypatch.setattr(os.path, "isdir", lambda _path: False)
     fake = FakeHost(files={"/proc/1/comm": "openrc-init\n"})
     with fails("no_systemd", "openrc-init"):
         refuse_unfit(ROOTLESS, fake, fake.read)
@@ -93,7 +92,7 @@ def test_no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node is refused for it before its other needs are looked at, and removing one asks for nothing."""
-    monkeypatch.setattr(rootless.host, "cgroup_mode", lambda _reader: "v1")
+    monkeypatch.setattr(host, "cgroup_mode", lambda _reader: "v1")
     engine = MemoryEngine(ROOTLESS)
     with fails("cgroup_not_unified"):
         NodeResource(NodeSpec.from_params(node_params(image="missing:1")), engine).plan(None)
