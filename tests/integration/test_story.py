@@ -4,8 +4,8 @@
 
 """The main job from nothing to nothing, as a user does it: site.yml, a workload, stop and start, repair, teardown.
 
-The tests of a story stand on each other, in this order. It is told twice: on our own image, and on one that offers
-kind's node image contract and no more, so that nothing can quietly ask more of an image.
+The tests of a story stand on each other, in this order. It is told three times: on our own image, on one that offers
+kind's node image contract and no more, so that nothing can quietly ask more of an image, and on docker.
 """
 
 from __future__ import annotations
