@@ -117,11 +117,6 @@ CATALOGUE: dict[str, Entry] = {
         " podman system reset; a machine with no containers switches by itself once netavark is installed",
         known="podman info (networkBackend); CNI: podman 4.3",
     ),
-    "rootless_cgroup_v1": Entry(
-        "this machine has cgroup version 1, on which {engine} of an ordinary user can give a node no control group.",
-        "run the task with become: true; or boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
-        known="podman and docker info; k3d #1439",
-    ),
     # The engine works, but not for long or not well: what oci_engine_info reports as improvements.
     "sub_ids_missing": Entry(
         "the user {user} has {found} subordinate ids, but the files of an image belong to up to {asked} users.",
@@ -348,6 +343,7 @@ CATALOGUE: dict[str, Entry] = {
         " no rootless nodes here.",
         "run as root (become: true), or boot this machine with systemd.unified_cgroup_hierarchy=1 on its kernel's"
         " command line",
+        known="podman and docker info; k3d #1439",
     ),
     "no_systemd": Entry(
         "systemd does not manage this machine (its first process is {init}), and nothing else here gives controllers to"

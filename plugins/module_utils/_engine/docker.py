@@ -328,7 +328,7 @@ def check_info(info: EngineInfo) -> None:
         minimum = ".".join(str(part) for part in MINIMUM)
         raise failure("engine_too_old", engine="docker", version=info.version, minimum=minimum)
     if info.rootless and info.cgroup_version == 1:
-        raise failure("rootless_cgroup_v1", engine="docker")
+        raise failure("cgroup_not_unified", mode="of version 1 or hybrid")
 
 
 def architecture_of(machine: str) -> str:

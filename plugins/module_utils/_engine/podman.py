@@ -305,7 +305,7 @@ def check_info(info: EngineInfo) -> None:
     if info.network_backend != "netavark":
         raise failure("network_backend_unsupported", backend=info.network_backend)
     if info.rootless and info.cgroup_version == 1:
-        raise failure("rootless_cgroup_v1", engine="podman")
+        raise failure("cgroup_not_unified", mode="of version 1 or hybrid")
 
 
 def decode_network(found: Mapping[str, Any]) -> Network:
