@@ -388,7 +388,7 @@ def test_image_removed(run_module: Module, podman: Client, unique: Names, node_i
 def test_image_of_another_platform(run_module: Module, podman: Client, unique: Names, tmp_path: Path) -> None:
     """A 32-bit image is told as that, before a container is made of it."""
     name = unique("platform")
-    image, archive = f"localhost/{name}:1", tmp_path / "image.tar"
+    image, fitting, archive = f"localhost/{name}:1", f"localhost/{name}:2", tmp_path / "image.tar"
     archive.write_bytes(docker_archive(image, tar({"x": (b"x", 0o644)}), "386", {}))
     podman.run("load", "--quiet", "--input", str(archive))
     try:
@@ -396,12 +396,12 @@ def test_image_of_another_platform(run_module: Module, podman: Client, unique: N
         fix = told(run_module("kic_node", image=image, **asked), "image_platform", "is made for 386")
         machine = fine(run_module("oci_engine_info"))["engine_facts"]["architecture"]
         assert f"name an image that is made for {machine}" in fix
-        archive.write_bytes(docker_archive(image, tar({"x": (b"x", 0o644)}), machine, {"Cmd": ["/x"]}))
+        archive.write_bytes(docker_archive(fitting, tar({"x": (b"x", 0o644)}), machine, {"Cmd": ["/x"]}))
         podman.run("load", "--quiet", "--input", str(archive))
-        fine(run_module("kic_node", image=image, **asked))
+        fine(run_module("kic_node", image=fitting, **asked))
         run_module("kic_node", name=name, state="absent")
     finally:
-        podman.run("rmi", "--force", image)
+        podman.run("rmi", "--force", image, fitting, check=False)
 
 
 def test_subnet_occupied_by_a_route(run_module: Module, podman: Client, unique: Names) -> None:
