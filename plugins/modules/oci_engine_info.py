@@ -15,7 +15,7 @@ description:
   - Fails when the engine that was asked for can not be used, or none can.
 options:
   cluster:
-    description: With O(engine=auto), the engine that holds nodes of this cluster is the one to use.
+    description: With O(engine=auto), the engine that holds nodes of this cluster is the one to use. RV(cluster) names those that run.
     type: str
   nodes:
     description:
@@ -142,6 +142,14 @@ images:
   elements: str
   returned: success
   sample: ['localhost/nodeforge/kic-node:v1.35.4-a309c84e92ca']
+cluster:
+  description: What O(cluster) has on the chosen engine.
+  type: dict
+  returned: success
+  contains:
+    name: {description: As it was asked for., type: str, returned: success}
+    running: {description: Names of its nodes that run., type: list, elements: str, returned: success}
+  sample: {name: kic, running: [kic-control-plane-1]}
 host:
   description: The machine, as far as it decides how nodes run on it. A failure has it too.
   type: dict
@@ -192,6 +200,7 @@ diagnosis:
 
 from typing import Any
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
@@ -202,11 +211,14 @@ def look(task: Task) -> dict[str, Any]:
     """The engines and the facts of the chosen one."""
     if task.params["nodes"]:
         refuse_unfit(task.engine.info, task.runner)
+    cluster = task.params["cluster"]
+    nodes = task.engine.containers(f"{CLUSTER}={cluster}") if cluster else []
     return {
         "changed": False,
         "engines": [status.as_dict() for status in task.registry()],
         "engine_facts": task.engine.info.as_dict(),
         "images": find_images(task.engine),
+        "cluster": {"name": cluster, "running": sorted(node.name for node in nodes if node.running)},
         "host": host_facts(),
     }
 
