@@ -229,6 +229,8 @@ def docker(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
         f"--pidfile={run}/pid",
         # The bridge docker0 is one of the machine, and another daemon may have it.
         "--bridge=none",
+        # Five, with up to a minute between them, is the default: a transfer that breaks off is to be told soon.
+        "--max-download-attempts=1",
     ]
     with (
         (folder / "log").open("wb") as log,

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""oci_image on podman: from its own store, from archives, and from a real registry on loopback."""
+"""oci_image: from the engine's own store, from archives, and from a real registry on loopback."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import secrets
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,22 @@ class Images:
     names: list[str]
     architecture: str
     folder: Path
+    docker: Client | None = None
+    """Given where images are wanted in its store; they are made and pushed by podman."""
+
+    @property
+    def store(self) -> Client:
+        """Whose store is looked at."""
+        return self.docker or self.podman
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Parameters by which a module finds that store."""
+        return {"engine": self.store.program}
+
+    def environment(self, registry: Registry) -> dict[str, str]:
+        """In which the engine may use ``registry``; docker takes one on loopback as it is."""
+        return self.docker.environment if self.docker else registry.environment
 
     def name(self, prefix: str = "localhost/") -> str:
         """A name that no image has."""
@@ -47,10 +64,10 @@ class Images:
         self.names.append(found)
         return found
 
-    def archive(self, name: str, architecture: str = "") -> Path:
-        """An archive with a tiny image of its own that has this name."""
+    def archive(self, name: str, architecture: str = "", size: int = 8) -> Path:
+        """An archive with an image of its own that has this name and so many bytes of content."""
         path = self.folder / f"{secrets.token_hex(3)}.tar"
-        layer = tar({"content": (secrets.token_bytes(8), 0o644)})
+        layer = tar({"content": (secrets.token_bytes(size), 0o644)})
         path.write_bytes(docker_archive(name, layer, architecture or self.architecture, {}))
         return path
 
@@ -61,12 +78,14 @@ class Images:
 
     def there(self, name: str) -> bool:
         """Whether the store has it."""
-        return self.podman.run("image", "exists", name, check=False).returncode == 0
+        return self.store.run("image", "inspect", name, check=False).returncode == 0
 
     def forget(self, name: str) -> None:
-        """Remove it from the store, with what a pull by digest calls it."""
-        if self.there(name):
-            self.podman.run("rmi", "--force", self.podman.out("image", "inspect", "--format", "{{.Id}}", name))
+        """Remove it from the stores, with what a pull by digest calls it."""
+        for client in {self.podman.program: self.podman, self.store.program: self.store}.values():
+            found = client.run("image", "inspect", "--format", "{{.Id}}", name, check=False).stdout.strip()
+            if found:
+                client.run("rmi", "--force", found)
 
 
 @pytest.fixture
@@ -77,6 +96,14 @@ def images(podman: Client, run_module: Module, tmp_path: Path) -> Iterator[Image
     yield found
     for name in found.names:
         found.forget(name)
+
+
+@pytest.fixture(params=["podman", "docker"])
+def pulled(images: Images, request: pytest.FixtureRequest) -> Images:
+    """The same for each engine that pulls."""
+    if request.param == "podman":
+        return images
+    return replace(images, docker=request.getfixturevalue("docker"))
 
 
 def test_local(predicted: Predicted, images: Images) -> None:
@@ -155,6 +182,9 @@ def test_archives_that_do_not_fit(predicted: Predicted, run_module: Module, imag
     digest = predicted("oci_image", name=name, source="archive", archive=str(whole), digest=NO_DIGEST)
     assert digest["diagnosis"]["id"] == "archive_unusable"
     assert not images.there(name)
+    images.podman.run("load", "--quiet", "--input", str(images.archive(name, other)))
+    here = predicted("oci_image", name=name, source="local")
+    assert here["diagnosis"]["id"] == "image_platform"
 
 
 @dataclass(frozen=True)
@@ -218,83 +248,180 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield Registry(address, {"CONTAINERS_REGISTRIES_CONF": str(registries)})
 
 
-def push(images: Images, name: str, *arguments: str) -> str:
-    """A tiny image in the registry and no more in the store; its manifest's digest."""
-    images.load(name)
+def push(images: Images, name: str, *options: str, architecture: str = "", size: int = 8) -> str:
+    """An image in the registry, which no store has under that name by it; its manifest's digest."""
+    local = images.name()
     digest = images.folder / "digest"
-    images.podman.run("push", "--quiet", "--tls-verify=false", *arguments, "--digestfile", str(digest), name)
-    images.forget(name)
+    run = images.podman.run
+    run("load", "--quiet", "--input", str(images.archive(local, architecture, size)))
+    run("push", "--quiet", "--tls-verify=false", *options, "--digestfile", str(digest), local, f"docker://{name}")
+    run("rmi", local)
     return digest.read_text().strip()
 
 
-def test_registry(run_module: Module, images: Images, registry: Registry) -> None:
+def test_registry(run_module: Module, pulled: Images, registry: Registry) -> None:
     """An image is pulled by tag and by digest, once; what check mode says is what the run does."""
-    name = images.name(f"{registry.address}/")
-    digest = push(images, name)
-    common: dict[str, Any] = {"name": name, "process_env": registry.environment}
+    name = pulled.name(f"{registry.address}/")
+    digest = push(pulled, name)
+    common: dict[str, Any] = {"name": name, "process_env": pulled.environment(registry), **pulled.where}
     for options in ({"source": "registry"}, {}, {"digest": digest}):
-        images.forget(name)
+        pulled.forget(name)
         checked = run_module("oci_image", check=True, **options, **common)
-        assert not images.there(name)
-        pulled = run_module("oci_image", **options, **common)
-        assert checked["actions"] == pulled["actions"] and pulled["changed"], pulled
-        assert pulled["image"]["digest"] == digest
-        assert images.there(name), options
+        assert not pulled.there(name)
+        found = run_module("oci_image", **options, **common)
+        assert checked["actions"] == found["actions"] and found["changed"], found
+        assert found["image"]["digest"] == digest
+        assert pulled.there(name), options
         again = run_module("oci_image", **options, **common)
-        assert (again["changed"], again["image"]) == (False, pulled["image"])
-    # With a digest the image is known under whatever name it is here.
-    other = images.name(f"{registry.address}/")
-    refused = run_module("oci_image", name=name, digest=NO_DIGEST, process_env=registry.environment)
+        assert (again["changed"], again["image"]) == (False, found["image"])
+    refused = run_module("oci_image", **{**common, "digest": NO_DIGEST})
     assert refused["diagnosis"]["id"] == "image_unknown", refused
-    unknown = run_module("oci_image", name=other, process_env=registry.environment)
+    other = pulled.name(f"{registry.address}/")
+    unknown = run_module("oci_image", **{**common, "name": other})
     assert unknown["diagnosis"]["id"] == "image_unknown"
     assert other in unknown["diagnosis"]["cause"]
-    tag = run_module("oci_image", name=name.replace(":1", ":2"), process_env=registry.environment)
+    tag = run_module("oci_image", **{**common, "name": name.replace(":1", ":2")})
     assert tag["diagnosis"]["id"] == "image_unknown", tag
 
 
-def test_wrong_platform(run_module: Module, images: Images, registry: Registry) -> None:
+@pytest.mark.parametrize("listed", [False, True], ids=["image", "list"])
+def test_a_tag_that_moved(run_module: Module, pulled: Images, registry: Registry, listed: bool) -> None:
+    """A tag that means another image in the registry now is pulled again where the registry counts, and nowhere else."""
+    name = pulled.name(f"{registry.address}/")
+    common: dict[str, Any] = {"name": name, "process_env": pulled.environment(registry), **pulled.where}
+
+    def publish() -> None:
+        push(pulled, name)
+        if listed:
+            # The list takes the image's place under its name in the registry.
+            local = f"localhost/{name.rpartition('/')[2]}"
+            run = pulled.podman.run
+            run("manifest", "create", local)
+            try:
+                run("manifest", "add", "--tls-verify=false", local, f"docker://{name}")
+                run("manifest", "push", "--quiet", "--all", "--tls-verify=false", local, f"docker://{name}")
+            finally:
+                run("manifest", "rm", local)
+
+    publish()
+    first = run_module("oci_image", source="registry", **common)
+    assert first["changed"], first
+    assert run_module("oci_image", source="registry", **common)["changed"] is False
+    publish()
+    assert run_module("oci_image", **common)["changed"] is False
+    checked = run_module("oci_image", check=True, source="registry", **common)
+    second = run_module("oci_image", source="registry", **common)
+    assert checked["actions"] == second["actions"] != []
+    assert checked["diff"] == second["diff"]
+    assert checked["diff"]["after"]["id"] == second["image"]["id"] != first["image"]["id"]
+    assert run_module("oci_image", source="registry", **common)["changed"] is False
+    pulled.store.run("rmi", "--force", first["image"]["id"])
+
+
+def test_wrong_platform(run_module: Module, pulled: Images, registry: Registry) -> None:
     """An image for another machine, which podman would keep with a warning, is refused and does not stay."""
-    name = images.name(f"{registry.address}/")
-    other = "arm64" if images.architecture != "arm64" else "amd64"
-    images.podman.run("load", "--quiet", "--input", str(images.archive(name, other)))
-    here = run_module("oci_image", name=name, source="local")
-    assert here["diagnosis"]["id"] == "image_platform"
-    images.podman.run("push", "--quiet", "--tls-verify=false", name)
-    images.forget(name)
-    refused = run_module("oci_image", name=name, process_env=registry.environment)
+    name = pulled.name(f"{registry.address}/")
+    other = "arm64" if pulled.architecture != "arm64" else "amd64"
+    push(pulled, name, architecture=other)
+    refused = run_module("oci_image", name=name, process_env=pulled.environment(registry), **pulled.where)
     assert refused["diagnosis"]["id"] == "image_platform"
-    assert not images.there(name)
+    assert not pulled.there(name)
 
 
-@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE"])
-def test_credentials(run_module: Module, images: Images, tmp_path: Path, variable: str) -> None:
+@dataclass
+class Line:
+    """A way to a registry that can break: it ends after so many bytes of answers, and the registry with it."""
+
+    port: int
+    limit: int = 1 << 60
+    sent: int = 0
+
+
+@contextmanager
+def breakable(address: str) -> Iterator[Line]:
+    """A port of loopback that leads to ``address``, until more was sent than the limit."""
+    host, _colon, port = address.partition(":")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        line = Line(listener.getsockname()[1])
+
+        def carry(source: socket.socket, target: socket.socket, answers: bool) -> None:
+            with suppress(OSError):
+                while line.sent <= line.limit and (data := source.recv(1 << 16)):
+                    line.sent += len(data) if answers else 0
+                    target.sendall(data)
+            for end in (source, target):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _address = listener.accept()
+                    if line.sent > line.limit:
+                        client.close()
+                        continue
+                    server = socket.create_connection((host, int(port)))
+                    for ends in ((client, server, False), (server, client, True)):
+                        threading.Thread(target=carry, args=ends, daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield line
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_registry_that_stops_half_way(run_module: Module, pulled: Images, tmp_path: Path) -> None:
+    """A transfer that breaks off is told as that and leaves no image; run again, it comes whole."""
+    with serving(tmp_path / "registry", {}, {}) as address, breakable(address) as line:
+        way = f"127.0.0.1:{line.port}"
+        registries = tmp_path / "registries.conf"
+        registries.write_text(f'[[registry]]\nlocation = "{way}"\ninsecure = true\n')
+        name = pulled.name(f"{way}/")
+        push(pulled, name, size=8 << 20)
+        environment = pulled.environment(Registry(way, {"CONTAINERS_REGISTRIES_CONF": str(registries)}))
+        line.sent, line.limit = 0, 2 << 20
+        broken = run_module("oci_image", name=name, process_env=environment, **pulled.where)
+        assert broken["diagnosis"]["id"] == "pull_interrupted", broken
+        assert not pulled.there(name)
+        line.limit = 1 << 60
+        assert run_module("oci_image", name=name, process_env=environment, **pulled.where)["changed"]
+        assert pulled.there(name)
+
+
+@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG"])
+def test_credentials(
+    run_module: Module, images: Images, tmp_path: Path, variable: str, request: pytest.FixtureRequest
+) -> None:
     """A registry that does not know us is named as such; with the right credentials the same task succeeds."""
     (tmp_path / "htpasswd").write_text(HTPASSWD)
     auth = {"auth": {"htpasswd": {"realm": "kictest", "path": str(tmp_path / "htpasswd")}}}
-    # Where podman login puts them, and where a user may have them instead.
+    # Where podman login puts them, where a user may have them instead, and docker's place.
     login = tmp_path / "containers" / "auth.json"
     login.parent.mkdir()
+    if variable == "DOCKER_CONFIG":
+        login = tmp_path / "config.json"
+        images = replace(images, docker=request.getfixturevalue("docker"))
     with serving(tmp_path / "registry", {}, auth) as address:
         registries = tmp_path / "registries.conf"
         registries.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
         environment = {
-            "CONTAINERS_REGISTRIES_CONF": str(registries),
-            variable: str(tmp_path if variable == "XDG_RUNTIME_DIR" else login),
+            **images.environment(Registry(address, {"CONTAINERS_REGISTRIES_CONF": str(registries)})),
+            variable: str(login if variable == "REGISTRY_AUTH_FILE" else tmp_path),
         }
         name = images.name(f"{address}/")
         push(images, name, "--creds", f"{USER}:{PASSWORD}")
         for password in ("", "wrong", PASSWORD):
             token = b64encode(f"{USER}:{password}".encode()).decode()
             login.write_text(json.dumps({"auths": {address: {"auth": token}} if password else {}}))
-            result = run_module("oci_image", name=name, process_env=environment)
+            result = run_module("oci_image", name=name, process_env=environment, **images.where)
             if password == PASSWORD:
                 assert result.get("changed"), result
                 assert images.there(name)
                 assert PASSWORD not in json.dumps(result)
             else:
                 assert result["diagnosis"]["id"] == "registry_refused", result
-                assert f"podman login {address}" in result["diagnosis"]["fix"]
+                assert f"{images.store.program} login {address}" in result["diagnosis"]["fix"]
                 assert not images.there(name)
 
 

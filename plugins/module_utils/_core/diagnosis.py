@@ -267,6 +267,11 @@ CATALOGUE: dict[str, Entry] = {
         "see the words below; look: curl --head https://{registry}/v2/; or bring the image as an archive",
         known="podman 4.3, docker 20.10, Go's net, words of the pull",
     ),
+    "pull_interrupted": Entry(
+        "the registry ended the transfer of {name} before it was through.",
+        "run it again; where it stays so, see whether the registry is well: curl --head https://{registry}/v2/",
+        known="podman 4.3 and docker 20.10, Go's io, words of the pull",
+    ),
     "registry_untrusted": Entry(
         "the registry of {name} shows a certificate that this machine does not trust, or none.",
         "put its authority's certificate at /etc/containers/certs.d/{registry}/ca.crt, or list it as insecure in"

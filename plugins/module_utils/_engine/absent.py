@@ -12,7 +12,7 @@ from .._command import CommandResult
 from .._core.diagnosis import KicError
 from .._host.machine import architecture, cgroup_version, cpus, memory, runtimes
 from .base import Engine
-from .model import Attached, Container, EngineInfo, Image, Limits, Network, NewContainer, Volume
+from .model import Attached, Container, EngineInfo, Image, Limits, Network, NewContainer, Offered, Volume
 
 
 class AbsentEngine(Engine):
@@ -80,8 +80,8 @@ class AbsentEngine(Engine):
     def images(self, label: str) -> list[Image]:
         return []
 
-    def ask_registry(self, reference: str, seconds: float) -> bool:
-        return False
+    def ask_registry(self, reference: str, seconds: float) -> Offered | None:
+        return None
 
     def pull_image(self, reference: str, seconds: float) -> None:
         self._refuse()

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from .._command import CommandResult
-from .model import Attached, Container, EngineInfo, Image, Limits, Network, NewContainer, Volume
+from .model import Attached, Container, EngineInfo, Image, Limits, Network, NewContainer, Offered, Volume
 
 
 class Engine(ABC):
@@ -74,8 +74,8 @@ class Engine(ABC):
         """Images that carry ``label`` (``key`` or ``key=value``)."""
 
     @abstractmethod
-    def ask_registry(self, reference: str, seconds: float) -> bool:
-        """Whether the registry was asked and has ``reference``; False only where there is no engine to ask with.
+    def ask_registry(self, reference: str, seconds: float) -> Offered | None:
+        """What the registry has under ``reference``; None only where there is no engine to ask with.
 
         Raises ``registry_unreachable`` (also after ``seconds``), ``registry_refused``, ``registry_untrusted`` and
         ``image_unknown``.

@@ -14,7 +14,7 @@ from typing import Any
 from .._command import TIMED_OUT, CommandNotFound, CommandResult, Runner
 from .._core.diagnosis import KicError, failure
 from .base import Engine
-from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Publication
+from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Offered, Publication
 
 Texts = tuple[tuple["re.Pattern[str]", str], ...]
 """Texts of failures that an engine has no code for, and their conditions. The first match wins."""
@@ -44,14 +44,15 @@ _REGISTRY_TEXTS: Texts = (
         "registry_untrusted",
     ),
     (
-        re.compile(r"manifest unknown|name unknown|repository name not known|manifest \S+ not found|no such manifest"),
-        "image_unknown",
-    ),
-    (
         re.compile(
-            r"unauthorized|authentication required|access to the resource is denied|: denied\b|403 \(?Forbidden"
+            r"unauthorized|authentication required|no basic auth credentials|access to the resource is denied|: denied\b"
+            r"|403 \(?Forbidden"
         ),
         "registry_refused",
+    ),
+    (
+        re.compile(r"manifest unknown|name unknown|repository name not known|manifest \S+ not found|no such manifest"),
+        "image_unknown",
     ),
     (
         re.compile(
@@ -60,6 +61,7 @@ _REGISTRY_TEXTS: Texts = (
         ),
         "registry_unreachable",
     ),
+    (re.compile(r"unexpected EOF|: EOF\b|http: server closed idle connection"), "pull_interrupted"),
 )
 
 
@@ -79,6 +81,22 @@ def explain_registry_by(
                 seconds=seconds,
             )
     return explain_by(engine, texts, result, action)
+
+
+def read_manifest(text: str) -> Offered:
+    """What a manifest offers, or a list of manifests: docker's or OCI's (image-spec, manifest.md and image-index.md)."""
+    try:
+        found = json.loads(text)
+        platforms = tuple(
+            (str(item["platform"]["architecture"]), str(item["digest"]))
+            for item in found.get("manifests") or ()
+            # buildkit lists its attestations as images for "unknown".
+            if item["platform"].get("os") == "linux"
+        )
+        return Offered(str((found.get("config") or {}).get("digest", "")).partition(":")[2], platforms)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # It is there; whether it is the one that is here can not be told.
+        return Offered()
 
 
 class CommandLineEngine(Engine):
@@ -227,6 +245,22 @@ class CommandLineEngine(Engine):
         command = ["images", "--no-trunc", "--quiet", "--filter", f"label={label}"]
         listed = self.call(command, action="listing images").out.split()
         return [self._decode_image(item) for item in self._inspect_all("image", list(dict.fromkeys(listed)))]
+
+    def _manifest(self, arguments: Sequence[str], reference: str, seconds: float) -> CommandResult:
+        """Ask the registry for the manifest of ``reference`` by a command; silence counts as one that can not be reached."""
+        action = f"asking the registry for {reference}"
+        try:
+            return self.call([*arguments, reference], action=action, timeout=seconds, check=False)
+        except KicError as error:
+            if error.diagnosis.id != "timed_out":
+                raise
+            raise failure(
+                "registry_unreachable",
+                output=error.diagnosis.output,
+                name=reference,
+                registry=reference.partition("/")[0],
+                seconds=seconds,
+            ) from None
 
     def pull_image(self, reference: str, seconds: float) -> None:
         action = f"pulling the image {reference}"

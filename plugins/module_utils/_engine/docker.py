@@ -26,9 +26,10 @@ from .cli import (
     explain_by,
     explain_registry_by,
     label_arguments,
+    read_manifest,
     release,
 )
-from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Range, Volume
+from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Offered, Range, Volume
 
 MINIMUM = (20, 10)
 _MTU = "com.docker.network.driver.mtu"
@@ -198,27 +199,16 @@ class Docker(CommandLineEngine):
             raise failure("name_taken", kind="volume", name=volume.name, engine=self.name)
 
     # Images.
-    def ask_registry(self, reference: str, seconds: float) -> bool:
+    def ask_registry(self, reference: str, seconds: float) -> Offered:
         # The client asks by itself, with the user's credentials; what only the daemon knows (mirrors) a pull will use.
-        action = f"asking the registry for {reference}"
-        insecure = ["--insecure"] if is_loopback(reference) else []
-        try:
-            result = self.call(
-                ["manifest", "inspect", *insecure, reference], action=action, timeout=seconds, check=False
-            )
-        except KicError as error:
-            if error.diagnosis.id != "timed_out":
-                raise
-            raise failure(
-                "registry_unreachable",
-                output=error.diagnosis.output,
-                name=reference,
-                registry=reference.partition("/")[0],
-                seconds=seconds,
-            ) from None
+        command = ["manifest", "inspect", *(["--insecure"] if is_loopback(reference) else [])]
+        result = self._manifest(command, reference, seconds)
+        if "no such manifest" in result.err:
+            # It says that of a wrong password too (20.10, 28.2). What the registry answered only its debug lines tell.
+            result = self._manifest(["--debug", *command], reference, seconds)
         if result.rc != 0:
-            raise self._explain_registry(result, reference, seconds, action)
-        return True
+            raise self._explain_registry(result, reference, seconds, f"asking the registry for {reference}")
+        return read_manifest(result.out)
 
     # Containers.
     def create_container(self, new: NewContainer) -> str:

@@ -146,6 +146,16 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Offered:
+    """What a registry has under a name: one image or several, each for a platform. Empty where it only says that it has."""
+
+    id: str = ""
+    """The id that the image has in a store: the digest of its configuration."""
+    platforms: tuple[tuple[str, str], ...] = ()
+    """Architecture and digest of the manifest of each image for Linux."""
+
+
+@dataclass(frozen=True)
 class Attached:
     """A container as seen from a network or volume that it uses. ``addresses`` are those on that network."""
 

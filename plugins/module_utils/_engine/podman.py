@@ -8,6 +8,7 @@ Seen on podman 4.3.1 (Debian 12) and 5.4.2 (Debian 13); the texts of :data:`_TEX
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -23,9 +24,10 @@ from .cli import (
     explain_by,
     explain_registry_by,
     label_arguments,
+    read_manifest,
     release,
 )
-from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Range, Volume
+from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Offered, Range, Volume
 
 MINIMUM = (4, 3)
 
@@ -153,29 +155,21 @@ class Podman(CommandLineEngine):
         )
 
     # Images.
-    def ask_registry(self, reference: str, seconds: float) -> bool:
+    def ask_registry(self, reference: str, seconds: float) -> Offered:
         # podman goes the way that a pull would go: registries.conf with its mirrors and insecure registries, proxies,
-        # and the user's credentials. What it says of a manifest that is no list (4.3.1: "Treating single images as
-        # manifest lists is not implemented", with the manifest) is an answer of the registry too.
-        action = f"asking the registry for {reference}"
-        try:
-            result = self.call(["manifest", "inspect", reference], action=action, timeout=seconds, check=False)
-        except KicError as error:
-            if error.diagnosis.id != "timed_out":
-                raise
-            raise failure(
-                "registry_unreachable",
-                output=error.diagnosis.output,
-                name=reference,
-                registry=reference.partition("/")[0],
-                seconds=seconds,
-            ) from None
-        if result.rc == 0 or "parsing manifest blob" in result.err:
-            return True
-        refused = explain_registry(result, reference, seconds, action)
+        # and the user's credentials. What it says of a manifest that is no list (4.3.1: 'parsing manifest blob "{…}" as
+        # …: Treating single images as manifest lists is not implemented') is an answer of the registry too.
+        result = self._manifest(["manifest", "inspect"], reference, seconds)
+        if result.rc == 0:
+            return read_manifest(result.out)
+        if "parsing manifest blob" in result.err:
+            # Go's %q quotes as JSON does.
+            blob = re.search(r'"(?:[^"\\]|\\.)*"', result.err)
+            return read_manifest(json.loads(blob.group())) if blob else Offered()
+        refused = explain_registry(result, reference, seconds, f"asking the registry for {reference}")
         if refused.diagnosis.id == "registry_refused" and os.environ.get("REGISTRY_AUTH_FILE"):
             # Only the pull uses these credentials (4.3.1); this command looks where podman login puts them.
-            return True
+            return Offered()
         raise refused
 
     # Containers.

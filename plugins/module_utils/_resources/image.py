@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 from .._core import checks
 from .._core.diagnosis import KicError, failure
 from .._core.drift import in_use
-from .._core.plan import Action, Plan, Resource
+from .._core.plan import Action, Plan, Resource, known
 from .._engine.base import Engine
 from .._engine.model import Attached, Image
 
@@ -24,6 +25,9 @@ REACH_SECONDS = 5.0
 
 PULL_SECONDS = 3600.0
 """The longest a pull may take: a gigabyte at 2.3 Mbit/s."""
+
+# The tag or digest at the end of a reference; a port of the registry is no tag.
+_TAG = r"(@.*|:[^:/]*)$"
 
 # An OCI index may point to indexes; deeper than this no tool writes them, and a circle must end.
 _INDEX_DEPTH = 4
@@ -96,6 +100,8 @@ class Offers:
     registry: KicError | None = None
     """Why the registry will not give the image."""
     registry_asked: bool = False
+    registry_id: str = ""
+    """Id of the image that the registry has; empty where it did not tell, or one is as good as another."""
 
 
 def read_archive(path: str, name: str) -> tuple[ArchivedImage, ...]:
@@ -201,7 +207,8 @@ def plan_image(spec: ImageSpec, observed: ObservedImage | None, offers: Offers, 
     fits = observed is not None and (spec.digest is None or spec.digest in observed.image.digests)
     if spec.source == "archive":
         return _plan_archive(spec, observed if fits else None, before, offers, machine, engine)
-    if observed is not None and fits:
+    moved = observed is not None and offers.registry_id not in ("", observed.image.id)
+    if observed is not None and fits and offers.registry is None and not moved:
         if observed.image.architecture != machine:
             raise failure("image_platform", name=spec.name, found=observed.image.architecture, machine=machine)
         return Plan((), before, before)
@@ -225,8 +232,9 @@ def plan_image(spec: ImageSpec, observed: ObservedImage | None, offers: Offers, 
         raise offers.registry
     if not offers.registry_asked:
         warnings += (f"Without an engine nobody can ask whether the registry has {spec.reference}.",)
-    after = {"name": spec.name, "id": None, "digest": spec.digest}
-    return Plan((Action("pull", "image", spec.name, spec.reference),), before, after, warnings=warnings)
+    after = {"name": spec.name, "id": offers.registry_id or None, "digest": spec.digest}
+    why = f"{spec.reference}, which is another image there now" if moved else spec.reference
+    return Plan((Action("pull", "image", spec.name, why),), before, after, warnings=warnings)
 
 
 def _plan_archive(
@@ -248,6 +256,15 @@ def _plan_archive(
     after = {"name": spec.name, "id": found.id, "digest": spec.digest}
     actions = (Action("load", "image", spec.name, str(spec.archive)),)
     return Plan(actions, before, after, chosen={"id": found.id})
+
+
+def _may_move(spec: ImageSpec, image: Image) -> bool:
+    """Whether the name can come to mean another image than ``image``, in a way that can be seen.
+
+    A digest can not. Where docker keeps images in containerd's store, it names them by their manifest (docker 29's
+    default), and its client shows no digest of a list of manifests to compare with.
+    """
+    return spec.digest is None and f"sha256:{image.id}" not in image.digests
 
 
 def describe(image: Image, name: str) -> dict[str, Any]:
@@ -293,7 +310,8 @@ class ImageResource(Resource[ObservedImage]):
             return Offers()
         if spec.source == "archive":
             return Offers(archive=self._archive(required=not self._check_mode))
-        if observed is not None and (spec.digest is None or spec.digest in observed.image.digests):
+        here = observed is not None and (spec.digest is None or spec.digest in observed.image.digests)
+        if here and (spec.source != "registry" or not _may_move(spec, known(observed).image)):
             return Offers()
         if spec.digest is not None:
             same = self._engine.image(spec.reference)
@@ -303,9 +321,24 @@ class ImageResource(Resource[ObservedImage]):
         if archive is not None or spec.source == "local" or checks.image_registry(spec.name) is None:
             return Offers(archive=archive)
         try:
-            return Offers(registry_asked=self._engine.ask_registry(spec.reference, REACH_SECONDS))
+            return self._ask(compare=here)
         except KicError as error:
             return Offers(registry=error, registry_asked=True)
+
+    def _ask(self, compare: bool) -> Offers:
+        """What the registry has; of a list of images the id of ours costs a second question, asked to ``compare``."""
+        spec, engine = self._spec, self._engine
+        offered = engine.ask_registry(spec.reference, REACH_SECONDS)
+        if offered is not None and offered.platforms:
+            machine = engine.info.architecture
+            fitting = [digest for architecture, digest in offered.platforms if architecture == machine]
+            if not fitting:
+                found = ", ".join(sorted({architecture for architecture, _digest in offered.platforms}))
+                raise failure("image_platform", name=spec.name, found=found, machine=machine)
+            if compare:
+                own = f"{re.sub(_TAG, '', spec.reference)}@{fitting[0]}"
+                offered = engine.ask_registry(own, REACH_SECONDS)
+        return Offers(registry_asked=offered is not None, registry_id=offered.id if offered is not None else "")
 
     def _archive(self, required: bool) -> tuple[ArchivedImage, ...] | None:
         if self._spec.archive is None:
@@ -336,6 +369,14 @@ class ImageResource(Resource[ObservedImage]):
             if plan.does("pull"):
                 engine.remove_image(spec.reference)
             raise failure("image_platform", name=spec.name, found=found.architecture, machine=engine.info.architecture)
+        if spec.digest is not None and plan.does("pull") and spec.digest not in found.digests:
+            raise failure(
+                "image_differs",
+                name=spec.reference,
+                engine=engine.name,
+                digest=spec.digest,
+                found=", ".join(found.digests) or "none",
+            )
         if not has_name(self.name, found.tags):
             engine.tag_image(found.id, self.name)
 

@@ -27,6 +27,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Limits,
     Network,
     NewContainer,
+    Offered,
     Range,
     Volume,
 )
@@ -279,6 +280,8 @@ class MemoryEngine(Engine):
         self.container_table: dict[str, Container] = {}
         self.users: dict[str, list[Attached]] = {}
         self.registry: dict[str, Image] = {}
+        self.lists: dict[str, tuple[tuple[str, str], ...]] = {}
+        """Architecture and digest of each image of a list that the registry has."""
         self.archives: dict[str, list[Image]] = {}
         self.refuses_start: list[KicError] = []
         self.refused_as: str | None = None
@@ -337,11 +340,13 @@ class MemoryEngine(Engine):
     def images(self, label: str) -> list[Image]:
         return [item for item in self.image_table.values() if _carries(item.labels, label)]
 
-    def ask_registry(self, reference: str, seconds: float) -> bool:
+    def ask_registry(self, reference: str, seconds: float) -> Offered | None:
         self.done.append(f"ask registry {reference}")
+        if reference in self.lists:
+            return Offered(platforms=self.lists[reference])
         if reference not in self.registry:
             raise failure("image_unknown", engine=self.name, name=reference, repository=reference)
-        return True
+        return Offered(self.registry[reference].id)
 
     def pull_image(self, reference: str, seconds: float) -> None:
         self.done.append(f"pull {reference}")

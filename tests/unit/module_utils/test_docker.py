@@ -35,6 +35,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Mount,
     Network,
     NewContainer,
+    Offered,
     Publication,
     Range,
     Volume,
@@ -879,7 +880,7 @@ def test_pull_is_explained() -> None:
 def test_registry_has_it(reference: str, options: str) -> None:
     """A manifest is an answer; a registry of this machine may speak HTTP, as the daemon lets it."""
     found, runner = engine(manifest_inspect=said("{}"))
-    assert found.ask_registry(reference, 5) is True
+    assert found.ask_registry(reference, 5) == Offered()
     assert runner.commands == [f"docker manifest inspect {options}{reference}"]
     assert runner.timeouts == [5]
 
@@ -897,6 +898,25 @@ def test_registry_has_it_not(answer: CommandResult, condition: str, words: str) 
     """A registry that does not answer in time counts as one that can not be reached."""
     with fails(condition, words):
         engine(manifest_inspect=answer)[0].ask_registry("r.example/x:1", 5)
+
+
+@pytest.mark.parametrize(
+    ("debug", "condition"),
+    [
+        (
+            'level=debug msg="continuing on error (errcode.Errors) unauthorized: authentication required"\n',
+            "registry_refused",
+        ),
+        ('level=debug msg="continuing on error (errcode.Errors) manifest unknown"\n', "image_unknown"),
+    ],
+)
+def test_registry_behind_no_such_manifest(debug: str, condition: str) -> None:
+    """The client says of a wrong password that there is no such manifest; its debug lines know better (20.10, 28.2)."""
+    words = "no such manifest: r.example/x:1"
+    found, runner = engine(manifest=said(rc=1, err=words), **{"--debug": said(rc=1, err=debug + words)})
+    with fails(condition):
+        found.ask_registry("r.example/x:1", 5)
+    assert runner.commands == [f"docker{option} manifest inspect r.example/x:1" for option in ("", " --debug")]
 
 
 def test_registry_is_asked_by_a_client() -> None:

@@ -471,12 +471,69 @@ def test_run_from_registry() -> None:
     """An image is asked for and pulled once; in check mode it is only asked for."""
     engine = MemoryEngine()
     engine.registry[NAME] = image(id="p" * 64, tags=(NAME,), digests=(DIGEST,))
-    assert run(engine, check_mode=True).value == {"id": None, "digest": None, "tags": [NAME], "size": None}
+    assert run(engine, check_mode=True).value == {"id": "p" * 64, "digest": None, "tags": [NAME], "size": None}
     assert engine.done == [f"ask registry {NAME}"]
     assert run(engine).value["digest"] == DIGEST
     assert engine.done[1:] == [f"ask registry {NAME}", f"pull {NAME}"]
     assert not run(engine).plan.changed
     assert len(engine.done) == 3
+
+
+def test_run_where_the_name_moved() -> None:
+    """With source: registry, and only then, a name that means another image there now is pulled again."""
+    engine = MemoryEngine()
+    engine.image_table["old"] = image(id="old", tags=(NAME,), digests=(OTHER,))
+    engine.registry[NAME] = image(id="new", tags=(NAME,), digests=(DIGEST,))
+    assert not run(engine).plan.changed and engine.done == []
+    checked = run(engine, check_mode=True, source="registry")
+    assert [str(item) for item in checked.plan.actions] == [
+        f"pull image {NAME}: {NAME}, which is another image there now"
+    ]
+    assert (checked.plan.before["id"], checked.plan.after["id"]) == ("old", "new")
+    del engine.image_table["old"]
+    found = run(engine, source="registry")
+    assert found.value["id"] == "new"
+    assert not run(engine, source="registry").plan.changed
+    engine.registry.clear()
+    with fails("image_unknown"):
+        run(engine, source="registry")
+
+
+def test_run_from_a_list_of_images() -> None:
+    """Of a list the image for this machine is compared; one without such an image is refused before it is pulled."""
+    engine = MemoryEngine()
+    own = f"registry.example/team/node@{DIGEST}"
+    engine.lists[NAME] = (("s390x", OTHER), ("amd64", DIGEST))
+    engine.registry[NAME] = engine.registry[own] = image(id="new", tags=(NAME,))
+    assert run(engine, source="registry").value["id"] == "new"
+    assert engine.done == [f"ask registry {NAME}", f"pull {NAME}"]
+    assert not run(engine, source="registry").plan.changed
+    assert engine.done[2:] == [f"ask registry {NAME}", f"ask registry {own}"]
+    engine.lists[NAME] = (("s390x", OTHER),)
+    with fails("image_platform", "is made for s390x, this machine is amd64"):
+        run(engine, source="registry")
+
+
+def test_run_where_the_store_names_images_by_manifest() -> None:
+    """Where an id is not the configuration's digest nothing can be compared, and what is here is taken."""
+    engine = MemoryEngine()
+    engine.image_table["old"] = image(id="d" * 64, tags=(NAME,), digests=(f"sha256:{'d' * 64}",))
+    assert not run(engine, source="registry").plan.changed and engine.done == []
+
+
+def test_run_when_the_pull_brings_another() -> None:
+    """What was pulled by digest is looked at before it gets the name."""
+    reference = f"registry.example/team/node@{DIGEST}"
+
+    class Swapped(MemoryEngine):
+        def image(self, reference: str) -> Any:
+            return image(id="new", tags=("x:1",), digests=(OTHER,)) if self.done[-1:] == [f"pull {reference}"] else None
+
+    swapped = Swapped()
+    swapped.registry[reference] = image(id="new", tags=("registry.example/team/node:x",), digests=(DIGEST,))
+    with fails("image_differs", f"does not have the digest {DIGEST}, it has {OTHER}"):
+        run(swapped, digest=DIGEST)
+    assert not any(item.startswith("tag ") for item in swapped.done)
 
 
 def test_run_by_digest() -> None:

@@ -24,6 +24,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Mount,
     Network,
     NewContainer,
+    Offered,
     Publication,
     Range,
     Volume,
@@ -726,14 +727,38 @@ def test_pull_is_explained() -> None:
         found.pull_image("r.example/x:1", 5)
 
 
+SINGLE = {"schemaVersion": 2, "config": {"mediaType": 'a"b', "digest": "sha256:cd"}, "layers": []}
+LIST = {
+    "manifests": [
+        {"digest": "sha256:1", "platform": {"architecture": "amd64", "os": "linux"}},
+        {"digest": "sha256:2", "platform": {"architecture": "unknown", "os": "unknown"}},
+    ]
+}
+
+
 @pytest.mark.parametrize(
-    "answer",
-    [said("{}"), said(rc=125, err="Error: parsing manifest blob: Treating single images as manifest lists is not")],
-    ids=["list", "single image"],
+    ("answer", "expected"),
+    [
+        (said(json.dumps(LIST)), Offered(platforms=(("amd64", "sha256:1"),))),
+        (said(json.dumps(SINGLE)), Offered("cd")),
+        # As 4.3.1 tells it, Go's quoting and all.
+        (
+            said(
+                rc=125,
+                err=f"Error: parsing manifest blob {json.dumps(json.dumps(SINGLE))} as a"
+                ' "application/vnd.oci.image.manifest.v1+json": Treating single images as manifest lists is not implemented',
+            ),
+            Offered("cd"),
+        ),
+        (said(rc=125, err="Error: parsing manifest blob: Treating single images as manifest lists is not"), Offered()),
+        (said("{}"), Offered()),
+        (said("no JSON"), Offered()),
+    ],
+    ids=["list", "single image", "single image of 4.3", "told otherwise", "empty", "unreadable"],
 )
-def test_registry_has_it(answer: CommandResult) -> None:
-    """A manifest is an answer of the registry, whether it is of a list or of one image."""
-    assert engine(manifest_inspect=answer)[0].ask_registry("r.example/x:1", 5) is True
+def test_registry_has_it(answer: CommandResult, expected: Offered) -> None:
+    """A manifest is an answer of the registry, whether it is of a list or of one image, and however podman tells it."""
+    assert engine(manifest_inspect=answer)[0].ask_registry("r.example/x:1", 5) == expected
 
 
 @pytest.mark.parametrize(

@@ -400,7 +400,7 @@ def test_absent_engine_holds_nothing() -> None:
     things: list[object] = [ABSENT.volume("a"), ABSENT.image("a"), ABSENT.container("a")]
     assert (lists, things) == ([[], [], [], []], [None, None, None])
     assert ABSENT.attached_to_network("a") == ABSENT.attached_to_volume("a") == ABSENT.attached_to_image("a") == []
-    assert ABSENT.ask_registry("a", 1) is False
+    assert ABSENT.ask_registry("a", 1) is None
     assert (ABSENT.logs("a", 1), ABSENT.updatable) == ("", frozenset())
     assert (ABSENT.info.name, ABSENT.info.network_backend) == ("podman", "netavark")
     assert ABSENT.info.memory > 0
