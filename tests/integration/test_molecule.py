@@ -104,11 +104,31 @@ def test_platforms_for_a_role_of_somebody_else(infrastructure: Project, podman: 
     assert [podman.held(name) for name in (*PLATFORMS, network)] == [[], [], []]
 
 
-def test_the_role_kic_node(podman: Client, plain_image: str, environment: dict[str, str], tmp_path: Path) -> None:
-    """Our own scenario: converge, idempotence, check, side effect, verify, cleanup, each on the machine."""
-    del plain_image
+# Each role's scenario: what it leaves behind if it goes wrong, and its actions on the machine beside the common ones.
+SCENARIOS = {
+    "kic_host": ("kictest-none", set()),
+    "kic_image": ("kictest/molecule", {"prepare", "cleanup"}),
+    "kic_node": ("kictest-molecule", {"cleanup"}),
+    "kic_cluster": ("kictest-molecule-cluster", {"cleanup"}),
+}
+
+
+def test_each_role_has_a_scenario() -> None:
+    """None of the roles is without, and all stand on one configuration."""
+    roles = {path.parent.parent.name for path in ROOT.glob("roles/*/meta/argument_specs.yml")}
+    scenarios = {path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml")}
+    assert roles == scenarios == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("role", SCENARIOS)
+def test_our_own_roles(
+    role: str, podman: Client, node_image: str, plain_image: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Converge, idempotence, check, side effect, verify, cleanup of each role, on this machine."""
+    del node_image, plain_image
+    left, more = SCENARIOS[role]
     done = subprocess.run(
-        ["molecule", "test", "--scenario-name", "kic_node"],
+        ["molecule", "test", "--scenario-name", role],
         cwd=ROOT,
         env={**quiet(environment), "ANSIBLE_HOME": str(tmp_path)},
         stdin=subprocess.DEVNULL,
@@ -120,7 +140,8 @@ def test_the_role_kic_node(podman: Client, plain_image: str, environment: dict[s
     assert done.returncode == 0, done.stdout[-6000:]
     actions = recap(done.stdout)
     assert set(actions.values()) == {"Successful"}, actions
-    assert set(actions) >= {"converge", "idempotence", "check", "side_effect", "verify", "cleanup"}
+    assert set(actions) == {"syntax", "converge", "idempotence", "check", "side_effect", "verify", *more}
     # A play that matches no host passes too.
     assert len(re.findall(r"^machine +: ok=[1-9]", done.stdout, re.MULTILINE)) == len(actions) - 1, done.stdout[-3000:]
-    assert podman.held("kictest-molecule") == []
+    assert podman.held(left) == []
+    assert not [tag for tag in podman.out("images", "--format", "{{.Repository}}").split() if left in tag]
