@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from .disk import HostError, cache, obstacle
+from .disk import HostError, cache, node_archive, obstacle
 from .machine import USER, Host, resume
 
 
@@ -41,7 +41,7 @@ def main() -> int:
     if host is None:
         started = time.monotonic()
         folder.mkdir(parents=True)
-        host = resume(folder)
+        host = resume(folder, node_archive(make=False))
         record.write_text(json.dumps({"port": host.port, "pid": host.pid, "key": str(host.key)}))
         (folder / "inventory.yml").write_text(json.dumps(host.inventory(), indent=1) + "\n")
         print(

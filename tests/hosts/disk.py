@@ -5,21 +5,25 @@
 """The disk of the tests' host: Debian 13 with systemd as PID 1, control groups of version 2, podman and a user.
 
 Built from Debian's packages by mmdebstrap, and kept under ${XDG_CACHE_HOME:-~/.cache}/nodeforge.kic/hosts by what it is
-made from. The directory debian13 says what is on it.
+made from. The directory debian13 says what is on it. The node image lies in the stores of root's and the user's podman:
+to load it on the emulated host would take minutes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 RECIPE = Path(__file__).parent / "debian13"
+IMAGES = Path(__file__).parents[2] / "roles" / "kic_image" / "files"
 SUITE = "trixie"
 DISK_BYTES = 16 << 30
 """Of which the file takes what is used."""
@@ -53,8 +57,12 @@ def _program(name: str) -> str | None:
 
 def cache() -> Path:
     """Where the results are kept."""
+    return _caches() / "hosts"
+
+
+def _caches() -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "nodeforge.kic" / "hosts"
+    return base / "nodeforge.kic"
 
 
 def digest(*parts: bytes) -> str:
@@ -64,9 +72,21 @@ def digest(*parts: bytes) -> str:
     return found.hexdigest()[:16]
 
 
-def _recipe_key() -> str:
-    """Key of the disk: the recipe and the way it is built."""
-    parts = [Path(__file__).read_bytes()]
+def node_archive(make: bool) -> Path | None:
+    """The archive of the node image in the cache of the role kic_image, in a directory that is named by all that goes
+    into it. Where it is missing it is made, which takes minutes, or None."""
+    builder = [sys.executable, "-B", IMAGES / "node_image", f"--recipe={IMAGES}", f"--cache={_caches() / 'image'}"]
+    plan = json.loads(run([*builder, "plan"]).stdout)
+    if plan["missing"]:
+        if not make:
+            return None
+        run([*builder, "archive"])
+    return Path(plan["archive"])
+
+
+def _recipe_key(archive: Path | None) -> str:
+    """Key of the disk: the recipe, the way it is built, and the node image."""
+    parts = [Path(__file__).read_bytes(), archive.parent.name.encode() if archive else b""]
     for path in sorted(RECIPE.rglob("*")):
         # What "warm" does is no part of the disk, but of the saved state.
         if path.is_file() and path.name != "warm":
@@ -106,9 +126,12 @@ def _mirror() -> list[str]:
     return [address for origin, label, address in lines if origin == label == "Debian"][:1]
 
 
-def build_disk() -> Path:
-    """The directory with ``disk``, ``kernel``, ``initrd`` and ``key``; built where it is missing (one to two minutes)."""
-    target = cache() / f"disk-{_recipe_key()}"
+def build_disk(archive: Path | None) -> Path:
+    """The directory with ``disk``, ``kernel``, ``initrd`` and ``key``; built where it is missing (one to two minutes).
+
+    The image of ``archive`` is in the stores of its podmans.
+    """
+    target = cache() / f"disk-{_recipe_key(archive)}"
     if target.exists():
         return target
     work = cache() / f"{target.name}.{os.getpid()}"
@@ -131,6 +154,10 @@ def build_disk() -> Path:
         shutil.copy(RECIPE / "setup", root / "tmp/setup")
         run(["chroot", root, "/tmp/setup"])
         (root / "tmp/setup").unlink()
+        if archive is not None:
+            # In namespaces of its own, so that no mount and no process is left, whatever happens.
+            alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+            run([*alone, RECIPE / "fill-stores", root, archive], env={"PATH": os.defpath + ":/usr/sbin:/sbin"})
         for name, found in (("kernel", "vmlinuz-*"), ("initrd", "initrd.img-*")):
             (source,) = (root / "boot").glob(found)
             shutil.copy(source, work / name)

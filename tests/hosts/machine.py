@@ -30,8 +30,8 @@ USER = "dev"
 """The ordinary user of the host; root can be reached too."""
 HARDWARE = (
     *("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-machine", "q35", "-smp", "2"),
-    # MiB. Enough for a node; all of it that was touched is in the saved state.
-    *("-m", "2048"),
+    # MiB. Enough for a host and a node with 2 GiB; all of it that was touched is in the saved state.
+    *("-m", "3072"),
     *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
 )
 """Without KVM: that of a machine that is itself virtual need not be able to run a kernel of Debian's."""
@@ -45,14 +45,17 @@ def _state_key(disk: Path) -> str:
     return digest(disk.name.encode(), (RECIPE / "warm").read_bytes(), version.encode(), repr(HARDWARE).encode())
 
 
-def build_state() -> tuple[Path, Path]:
-    """The directories of the disk and of the saved state (``memory`` and ``changes``), built where they are missing."""
+def build_state(archive: Path | None) -> tuple[Path, Path]:
+    """The directories of the disk and of the saved state (``memory`` and ``changes``), built where they are missing.
+
+    ``archive`` is that of the image in the host's stores.
+    """
     hosts = cache()
     hosts.mkdir(parents=True, exist_ok=True)
     with (hosts / "lock").open("w") as lock:
         # Two at once would build the same.
         flock(lock, LOCK_EX)
-        disk = build_disk()
+        disk = build_disk(archive)
         target = hosts / f"state-{_state_key(disk)}"
         if not target.exists():
             work = hosts / f"{target.name}.{os.getpid()}"
@@ -246,9 +249,12 @@ def _free_port() -> int:
         return port
 
 
-def resume(folder: Path) -> Host:
-    """A fresh host that goes on from the saved state, with its own files in ``folder``; end it when done."""
-    disk, state = build_state()
+def resume(folder: Path, archive: Path | None = None) -> Host:
+    """A fresh host that goes on from the saved state, with its own files in ``folder``; end it when done.
+
+    With ``archive`` its stores hold that image.
+    """
+    disk, state = build_state(archive)
     host = Host.start(disk, folder, state / "changes", "qcow2", state / "memory")
     try:
         host.wait_for_ssh(60)

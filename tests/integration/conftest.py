@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from ..hosts.disk import obstacle
+from ..hosts.disk import node_archive, obstacle
 from ..hosts.machine import Host, resume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -398,11 +398,12 @@ def module_unique(podman: Client) -> Iterator[Callable[[str], str]]:
 
 @pytest.fixture
 def testhost(tmp_path: Path) -> Iterator[Host]:
-    """A fresh virtual machine (tests/hosts) of this test's own: systemd, control groups of version 2, the user dev."""
+    """A fresh virtual machine (tests/hosts) of this test's own: systemd, control groups of version 2, the user dev, and
+    the node image in the stores of both."""
     problem = obstacle()
     if problem is not None:
         pytest.skip(problem)
-    host = resume(tmp_path)
+    host = resume(tmp_path, node_archive(make=True))
     try:
         (tmp_path / "inventory.yml").write_text(json.dumps(host.inventory()))
         yield host
