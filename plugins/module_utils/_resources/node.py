@@ -9,6 +9,7 @@ import io
 import os
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .._command import Runner, SubprocessRunner
@@ -213,6 +214,21 @@ class NodeResource(Resource[ObservedNode]):
         return self._engine.create_container(new)
 
     def apply(self, plan: Plan) -> None:
+        try:
+            self._do(plan)
+        except KicError as error:
+            if error.diagnosis.id == "controller_not_delegated":
+                self._name_who_withholds(error)
+            raise
+
+    def _name_who_withholds(self, error: KicError) -> None:
+        """The engine and the node's entrypoint see that a controller is missing, systemd knows why."""
+        try:
+            refuse_unfit(self._engine.info, self._runner)
+        except KicError as found:
+            raise KicError(replace(found.diagnosis, output=error.diagnosis.output)) from error
+
+    def _do(self, plan: Plan) -> None:
         engine = self._engine
         if plan.does("create"):
             self._boot = None

@@ -1225,6 +1225,23 @@ def test_node_that_ends_while_it_is_started(engine: MemoryEngine) -> None:
     assert engine.container_table["node-1"].status == "exited"
 
 
+def test_controller_withdrawn_after_the_node_was_made(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node tells which controller it misses, and systemd who withholds it: both are told, and the node is kept."""
+    run(engine, state="present")
+    engine.starts_as, engine.log = "exited", "ERROR: UserNS: cpu controller needs to be delegated"
+    with fails("controller_not_delegated", "controller cpu "):
+        run(engine, state="started")
+
+    def unfit(*_looked: object) -> None:
+        unit = "user@1000.service"
+        raise failure("controller_withheld", controller="cpu", user="dev", unit=unit, why="Delegate= leaves it out")
+
+    monkeypatch.setattr(node, "refuse_unfit", unfit)
+    with fails("controller_withheld", "user@1000.service withholds it", "-a user=dev", engine.log):
+        run(engine, state="started")
+    assert engine.container_table["node-1"].status == "exited"
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_started_again_and_ended(engine: MemoryEngine, wait: bool) -> None:
     """A node that is started again and ends at once is told, whether or not it is waited for."""
