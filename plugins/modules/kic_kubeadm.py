@@ -99,7 +99,7 @@ options:
         description: A file of the node that holds them. A node without this file has nothing to apply.
         type: str
   timeout:
-    description: Seconds for all steps together. Each has a limit of its own beside it.
+    description: Seconds for all steps together. Each has a limit of its own beside it, which grows with this one above the default.
     type: int
     default: 600
 extends_documentation_fragment:

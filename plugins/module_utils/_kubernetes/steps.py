@@ -13,6 +13,9 @@ from .._engine.base import Engine
 
 LINES = 15
 
+USUAL = 600.0
+"""The total that the steps' own limits are made for. Who gives more has a slower machine, and each step gets more."""
+
 
 class Deadline:
     """What is left of a total of ``seconds``, counted from its making."""
@@ -23,14 +26,14 @@ class Deadline:
         self._end = clock() + seconds
 
     def limit(self, step: str, own: float) -> float:
-        """Seconds that ``step`` may take: the smaller of its ``own`` limit and what is left.
+        """Seconds that ``step`` may take: the smaller of its ``own`` limit, which grows with the total, and what is left.
 
         Raises ``out_of_time`` when nothing is left.
         """
         left = self._end - self._clock()
         if left < 1:
             raise failure("out_of_time", step=step, seconds=self._total)
-        return min(own, left)
+        return min(own * max(1.0, self._total / USUAL), left)
 
 
 def last_lines(engine: Engine, node: str) -> str:

@@ -26,14 +26,22 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("passed", "own", "expected"),
-    [(0, 30, 30), (0, 900, 600), (580, 30, 20), (599, 30, 1)],
-    ids=["own", "total", "what-is-left", "last-second"],
+    ("total", "passed", "own", "expected"),
+    [
+        (600, 0, 30, 30),
+        (600, 0, 900, 600),
+        (600, 580, 30, 20),
+        (600, 599, 30, 1),
+        (1800, 0, 240, 720),
+        (1800, 1700, 240, 100),
+        (300, 0, 30, 30),
+    ],
+    ids=["own", "total", "what-is-left", "last-second", "slow-machine", "slow-machine-at-its-end", "less-than-usual"],
 )
-def test_limit(passed: float, own: float, expected: float) -> None:
-    """A step may take its own limit or what is left of the total, whichever is less."""
+def test_limit(total: float, passed: float, own: float, expected: float) -> None:
+    """A step may take its own limit, which grows with a total above the usual, or what is left, whichever is less."""
     clock = Clock()
-    deadline = Deadline(600, clock)
+    deadline = Deadline(total, clock)
     clock.now += passed
     assert deadline.limit("kubeadm", own) == expected
 
