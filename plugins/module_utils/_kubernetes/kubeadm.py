@@ -125,6 +125,10 @@ LIMITS = {
 }
 """Seconds that each step may take by itself; what is left of the total limits it too."""
 
+_CLIENT_SECONDS = 60.0
+"""How much longer the engine's client may take than what it runs inside, whose own limit is the one that tells why. On a
+slow machine it takes seconds to begin."""
+
 _LOOKED_FOR = tuple(path for step in STEPS for path in step.files)
 _ROLE_LABEL = "node-role.kubernetes.io/control-plane"
 _TAINT = f"{_ROLE_LABEL}:NoSchedule"
@@ -608,7 +612,7 @@ exit $status
             ["timeout", "--kill-after=5", f"{limit:.1f}", *command],
             action=f"kubeadm {verb} in {self._spec.node}",
             stdin=stdin.encode(),
-            timeout=limit + 10,
+            timeout=limit + _CLIENT_SECONDS,
             check=False,
         )
         if result.rc == 0:
@@ -634,7 +638,10 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
 """
         api_node = self._spec.control_plane if self._spec.state == "joined" else self._spec.node
         result = self._engine.exec(
-            api_node, ["bash", "-c", script, "ready", self.name, str(int(limit))], check=False, timeout=limit + 5
+            api_node,
+            ["bash", "-c", script, "ready", self.name, str(int(limit))],
+            check=False,
+            timeout=limit + _CLIENT_SECONDS,
         )
         if result.rc != 0:
             raise self._failed("ready", f"the node was not Ready within {limit:g} seconds", result.words, logs=True)
@@ -655,7 +662,10 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
         node = self._spec.node if step == "pod-network" else api_node
         command = ["env", f"TABLE={POD_NETWORK_TABLE}", f"UNIT={POD_NETWORK}", f"SOFT={'yes' if soft else ''}"]
         result = self._engine.exec(
-            node, [*command, "bash", "-c", script, "wait", str(int(limit))], check=False, timeout=limit + 5
+            node,
+            [*command, "bash", "-c", script, "wait", str(int(limit))],
+            check=False,
+            timeout=limit + _CLIENT_SECONDS,
         )
         if result.rc != 0:
             raise self._failed(step, f"nothing within {limit:g} seconds", result.words, logs=True)
