@@ -29,12 +29,13 @@ from .disk import RECIPE, HostError, build_disk, cache, digest, run
 USER = "dev"
 """The ordinary user of the host; root can be reached too."""
 HARDWARE = (
-    *("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-machine", "q35", "-smp", "2"),
+    *("-accel", "tcg,thread=multi,tb-size=2048", "-cpu", "max", "-machine", "q35", "-smp", "2"),
     # MiB. Enough for a host and a node with 2 GiB; all of it that was touched is in the saved state.
     *("-m", "3072"),
     *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
 )
-"""Without KVM: that of a machine that is itself virtual need not be able to run a kernel of Debian's."""
+"""Without KVM: that of a machine that is itself virtual need not be able to run a kernel of Debian's. The translated code
+(tb-size, MiB, of which is taken what is used) holds a whole Kubernetes: where it is full, all is translated anew."""
 BOOT_SECONDS = 300
 _MONTH = 30 * 86400
 
