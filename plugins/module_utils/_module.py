@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
@@ -20,6 +21,7 @@ from ._engine.absent import AbsentEngine
 from ._engine.base import Engine
 from ._engine.model import EngineInfo
 from ._engine.registry import ENGINES, Status, select, statuses
+from ._resources.rootless import UNCLEAR, refuse_user
 
 ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
     "engine": {"type": "str", "default": "auto", "choices": list(ENGINES)},
@@ -101,7 +103,7 @@ def run_module(
     mutually_exclusive: Sequence[Sequence[str]] = (),
     required_if: Sequence[Sequence[Any]] = (),
     required_one_of: Sequence[Sequence[str]] = (),
-    failure_facts: Callable[[], dict[str, Any]] | None = None,
+    failure_facts: Callable[[Runner], dict[str, Any]] | None = None,
     held: str = "",
 ) -> None:
     """Run a module that works on an engine: ``body`` returns the result, a :class:`KicError` becomes the failure.
@@ -124,7 +126,9 @@ def run_module(
         return result
 
     def facts() -> dict[str, Any]:
-        return dict(failure_facts() if failure_facts is not None else {}, engine=module.params["engine"])
+        return dict(
+            failure_facts(ModuleRunner(module)) if failure_facts is not None else {}, engine=module.params["engine"]
+        )
 
     _end(module, on_engine, facts)
 
@@ -178,7 +182,9 @@ def _engine(module: AnsibleModule, held: str) -> Engine:
 
 
 def _absent(module: AnsibleModule, name: str, error: KicError) -> Engine:
-    """In check mode the engine of a machine that has none yet; else the error."""
+    """In check mode the engine of a machine that has none yet; else the error, or what is behind it."""
+    if name == "podman" and os.geteuid() != 0 and error.diagnosis.id in UNCLEAR:
+        refuse_user(ModuleRunner(module))
     if not module.check_mode or error.diagnosis.id != "engine_not_installed":
         raise error
     module.warn(f"{error.diagnosis.cause} The plan is made against an empty engine.")

@@ -19,8 +19,8 @@ options:
     type: str
   nodes:
     description:
-      - Whether nodes are to be made on the engine. An ordinary user who lacks a cgroup controller that they need is then refused,
-        before anything is made; M(nodeforge.kic.cgroup_delegation) gives it to him.
+      - Whether nodes are to be made on the engine. An ordinary user who lacks a cgroup controller or the subordinate ids that
+        they need is then refused, before anything is made; the role P(nodeforge.kic.kic_host#role) gives him both.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -164,18 +164,57 @@ host:
     nproc: {description: The most processes a user can be given., type: int, returned: always}
     kernel_modules: {description: Whether there is C(/lib/modules)., type: bool, returned: always}
     systemd: {description: Whether systemd manages the machine., type: bool, returned: always}
-    inotify: {description: The kernel's limits of inotify for each user., type: dict, returned: always}
+    distribution:
+      description: C(id) and C(version) in the words of os-release, and the C(family) - V(Debian), V(RedHat), V(Suse) or empty.
+      type: dict
+      returned: always
+    disabled_units:
+      description: Units that bring an engine or its containers back at the start of the machine, and are not enabled.
+      type: list
+      elements: str
+      returned: always
+    sysctls: {description: Settings of the kernel that decide how many nodes run., type: dict, returned: always}
+    modules:
+      description:
+        - Of modules that rootless containers need, whether each is there now and after the next start of the machine. Empty where
+          the kernel has no directory of modules.
+      type: dict
+      returned: always
+    user:
+      description: The ordinary user that asked, and what there is for him; null for root.
+      type: dict
+      returned: always
+      contains:
+        name: {description: His name., type: str, returned: always}
+        uid: {description: His number., type: int, returned: always}
+        sub_ids: {description: How many subordinate ids he has; null where a name service gives them., type: int, returned: always}
+        maps_ids: {description: Whether C(newuidmap) and C(newgidmap) may do their work., type: bool, returned: always}
+        controllers: {description: Cgroup controllers that reach him., type: list, elements: str, returned: always}
+        manager_running: {description: Whether his systemd runs., type: bool, returned: always}
+        lingers: {description: Whether it runs without a login; null without systemd., type: bool, returned: always}
+        bus: {description: Whether there is a message bus for him., type: bool, returned: always}
+        programs: {description: 'Those of newuidmap, newgidmap, pasta, slirp4netns and fuse-overlayfs that are there.', type: list, elements: str, returned: always}
+        native_overlay: {description: Whether the kernel lets him mount overlays., type: bool, returned: always}
   sample:
     architecture: amd64
     cgroup_version: 2
     cpus: 2
-    inotify: {max_user_instances: 128, max_user_watches: 192536}
+    disabled_units: [podman-restart.service]
+    distribution: {family: Debian, id: debian, version: '13'}
     kernel_modules: true
     memory: 25276510208
+    modules: {nf_conntrack: false, nf_tables: false, overlay: false, tun: false}
     nofile: 1048576
     nproc: 1048576
     runtimes: [crun]
+    sysctls:
+      fs.inotify.max_user_instances: 128
+      fs.inotify.max_user_watches: 192536
+      kernel.keys.maxbytes: 20000
+      kernel.keys.maxkeys: 200
+      net.ipv4.ip_unprivileged_port_start: 1024
     systemd: true
+    user: null
 actions:
   description: Always empty, as nothing is changed.
   type: list
@@ -200,8 +239,10 @@ diagnosis:
 
 from typing import Any
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import user_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit
@@ -219,8 +260,12 @@ def look(task: Task) -> dict[str, Any]:
         "engine_facts": task.engine.info.as_dict(),
         "images": find_images(task.engine),
         "cluster": {"name": cluster, "running": sorted(node.name for node in nodes if node.running)},
-        "host": host_facts(),
+        "host": _host(task.runner),
     }
+
+
+def _host(runner: Runner) -> dict[str, Any]:
+    return dict(host_facts(), user=user_facts(runner))
 
 
 def main() -> None:
@@ -228,7 +273,7 @@ def main() -> None:
     run_module(
         {"cluster": {"type": "str"}, "nodes": {"type": "bool", "default": False}},
         look,
-        failure_facts=lambda: {"host": host_facts()},
+        failure_facts=lambda runner: {"host": _host(runner)},
         held="cluster:cluster",
     )
 

@@ -120,8 +120,8 @@ CATALOGUE: dict[str, Entry] = {
     # The engine works, but not for long or not well: what oci_engine_info reports as improvements.
     "sub_ids_missing": Entry(
         "the user {user} has {found} subordinate ids, but the files of an image belong to up to {asked} users.",
-        "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user} (a range that nobody else has),"
-        " then as the user: podman system migrate",
+        "run the role nodeforge.kic.kic_host with kic_host_user: {user}; or as root: usermod --add-subuids 100000-165535"
+        " --add-subgids 100000-165535 {user} (a range that nobody else has), then as the user: podman system migrate",
         known="/etc/subuid and /etc/subgid (subuid(5))",
         severity="warning",
     ),
@@ -398,6 +398,40 @@ CATALOGUE: dict[str, Entry] = {
     "manager_not_running": Entry(
         "{unit}, the manager of {user}, does not run, and without it his containers have no control groups of their own.",
         "let it run without a session too, as root: loginctl enable-linger {user}",
+    ),
+    # What a machine is given for nodes.
+    "no_free_ids": Entry(
+        "{path} has no room for {count} ids more between SUB_{kind}_MIN and SUB_{kind}_MAX of /etc/login.defs.",
+        "raise SUB_{kind}_MAX there, or take ranges out of {path} that nobody uses any more",
+        known="subuid(5), login.defs(5)",
+    ),
+    "id_mapper_unfit": Entry(
+        "{path} may not map ids for an ordinary user: its mode is {mode}, and it has no file capability.",
+        "run the role nodeforge.kic.kic_host with kic_host_user; or as root: chmod u+s {path}, on a file system that is not mounted with nosuid; or install its package anew",
+        known="newuidmap(1); images of machines that lose capabilities of files",
+    ),
+    "sysctl_overruled": Entry(
+        "{file} is read after our file at each start of the machine, and gives {name} another value than {asked}.",
+        "as root: take that line out of it, then: sysctl -w {name}={asked}",
+        known="the files that sysctl.d(5) lists, in its order",
+    ),
+    "setting_refused": Entry(
+        "the kernel does not let {name} be set to {value} here.",
+        "where this machine is a container, set it outside: sysctl -w {name}={value}; or leave it out",
+    ),
+    "setting_not_taken": Entry(
+        "{name} was set to {asked}, but the kernel shows {value}.", "look at it: sysctl {name}; or leave it out"
+    ),
+    "module_unknown": Entry(
+        "this kernel has no module {name}.",
+        "take it off the list of modules, or boot a kernel that has it; what there is: modprobe --showconfig",
+        known="modprobe --dry-run",
+    ),
+    "module_not_loaded": Entry(
+        "the kernel's module {name} could not be loaded.", "read the words below; then: modprobe {name}"
+    ),
+    "engine_unit_masked": Entry(
+        "{unit} is masked, and so neither starts nor can be enabled.", "as root: systemctl unmask {unit}"
     ),
     # Kubernetes.
     "node_missing": Entry(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 import resource
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .files import read
+from .kernel import MODULES, SYSCTLS, kept, sysctl
 
 # The names that Go, and with it every engine and registry, gives to the architectures of uname(2).
 GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -130,7 +132,34 @@ def runtimes() -> tuple[str, ...]:
     return tuple(name for name in ("crun", "runc") if has_program(name))
 
 
-INOTIFY = ("max_user_instances", "max_user_watches")
+def distribution() -> dict[str, str]:
+    """The distribution and its release by their ids, and the family that it counts itself to (os-release(5))."""
+    lines = (read("/etc/os-release") or read("/usr/lib/os-release") or "").splitlines()
+    said = {key: value.strip("\"'") for key, _separator, value in (line.partition("=") for line in lines)}
+    words = [said.get("ID", ""), *said.get("ID_LIKE", "").split()]
+    family = next((family for name, family in _FAMILIES.items() if name in words), "")
+    return {"id": said.get("ID", ""), "version": said.get("VERSION_ID", ""), "family": family}
+
+
+_FAMILIES = {
+    "debian": "Debian",
+    "ubuntu": "Debian",
+    "fedora": "RedHat",
+    "rhel": "RedHat",
+    "suse": "Suse",
+    "opensuse": "Suse",
+}
+
+UNITS = ("docker.service", "podman-restart.service")
+"""Units that bring an engine, or its containers, back at the start of the machine."""
+
+
+def disabled_units() -> list[str]:
+    """Those of UNITS that are there and that nothing wants (systemctl(1), enable: a link in its directory)."""
+    wanted = {os.path.basename(path) for path in glob.glob("/etc/systemd/system/*.wants/*")}
+    places = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+    there = [name for name in UNITS if any(os.path.exists(f"{place}/{name}") for place in places)]
+    return [name for name in there if name not in wanted]
 
 
 def host_facts() -> dict[str, Any]:
@@ -145,9 +174,11 @@ def host_facts() -> dict[str, Any]:
         "nofile": limits.nofile,
         "nproc": limits.nproc,
         "kernel_modules": limits.modules,
+        "distribution": distribution(),
         "systemd": os.path.isdir("/run/systemd/system"),
-        # Each node's systemd, kubelet and containerd take some of them, and the user's are those of all nodes together.
-        "inotify": {name: int((read(f"/proc/sys/fs/inotify/{name}") or "0").strip()) for name in INOTIFY},
+        "disabled_units": disabled_units(),
+        "sysctls": {name: value for name in SYSCTLS if (value := sysctl(name)) is not None},
+        "modules": kept(MODULES),
     }
 
 

@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import os
 import pwd
+from typing import Any
 
+from .._command import Runner
+from . import delegation
 from .files import read
+from .kernel import kernel_release
+from .machine import has_program
+from .sub_ids import MAPPERS, unfit_mode
 
 
 def user_name() -> str:
@@ -31,12 +37,19 @@ def parse_sub_ids(text: str, user: str, uid: int) -> int:
     return found
 
 
-def sub_ids() -> int | None:
-    """The lesser of the user's subordinate user and group ids; None where a name service gives them instead of files."""
+def ids_from_service() -> bool:
+    """Whether a name service gives subordinate ids instead of files (nsswitch.conf, subid)."""
     for line in (read("/etc/nsswitch.conf") or "").splitlines():
         key, _separator, services = line.partition(":")
         if key.strip() == "subid" and services.split() not in ([], ["files"]):
-            return None
+            return True
+    return False
+
+
+def sub_ids() -> int | None:
+    """The lesser of the user's subordinate user and group ids; None where a name service gives them instead of files."""
+    if ids_from_service():
+        return None
     user, uid = user_name(), os.geteuid()
     return min(parse_sub_ids(read(f"/etc/{name}") or "", user, uid) for name in ("subuid", "subgid"))
 
@@ -46,3 +59,29 @@ def lingers() -> bool | None:
     if not os.path.isdir("/run/systemd/system"):
         return None
     return os.path.exists(f"/var/lib/systemd/linger/{user_name()}")
+
+
+PROGRAMS = ("newuidmap", "newgidmap", "pasta", "slirp4netns", "fuse-overlayfs")
+"""What maps his ids, and brings him network and storage."""
+
+
+def user_facts(runner: Runner) -> dict[str, Any] | None:
+    """What of the machine decides whether this user's nodes run on it, for the role kic_host; None for root."""
+    uid = os.geteuid()
+    if uid == 0:
+        return None
+    way = delegation.look(uid, runner)
+    ready = way.mode == "v2" and way.systemd
+    return {
+        "name": user_name(),
+        "uid": uid,
+        "sub_ids": sub_ids(),
+        "maps_ids": all(unfit_mode(path) is None for path in MAPPERS),
+        "controllers": [name for name in delegation.CONTROLLERS if ready and way.lost(name) is None],
+        "manager_running": way.runs,
+        "lingers": lingers(),
+        "bus": os.path.exists("/usr/lib/systemd/user/dbus.socket"),
+        "programs": [name for name in PROGRAMS if has_program(name)],
+        # Who may mount an overlay in a namespace of his own (Linux 5.11, overlayfs.rst) needs no program for it.
+        "native_overlay": kernel_release() >= (5, 11),
+    }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
@@ -22,6 +21,7 @@ from .._core.state import write_private
 from .._host import delegation as host
 from .._host.delegation import Lost, Tried, Way
 from .._host.files import read
+from .._host.files import replace as write_file
 
 DROP_IN = "/etc/systemd/system/user@.service.d/99-nodeforge.kic.conf"
 """Ours, for the manager of every user: the number lets it stand after what distributions and most people write, so
@@ -295,7 +295,7 @@ class DelegationResource(Resource[ObservedDelegation]):
         both.save()
         if plan.does("write"):
             os.makedirs(os.path.dirname(DROP_IN), mode=0o755, exist_ok=True)
-            _write(DROP_IN, record.drop_in or "")
+            write_file(DROP_IN, record.drop_in or "")
         if plan.does("remove"):
             os.unlink(DROP_IN)
             if both.directory and not os.listdir(os.path.dirname(DROP_IN)):
@@ -377,19 +377,3 @@ def _uid(user: str) -> int | None:
         return pwd.getpwnam(user).pw_uid
     except KeyError:
         return None
-
-
-def _write(path: str, text: str) -> None:
-    """Write the file whole or not at all, readable for everyone."""
-    # systemd reads what ends in .conf; this does not.
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".nodeforge.kic-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fchmod(stream.fileno(), 0o644)
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -11,9 +11,12 @@ from typing import Callable
 
 from .._command import Runner
 from .._core.diagnosis import failure
+from .._engine.health import SUB_IDS
 from .._engine.model import EngineInfo
 from .._host import delegation as host
 from .._host.files import read
+from .._host.sub_ids import MAPPERS, unfit_mode
+from .._host.user import sub_ids
 from .delegation import MODES, refusal
 
 NEEDED = ("cpu", "memory", "pids")
@@ -25,14 +28,23 @@ _WHY = {
 }
 
 
+UNCLEAR = ("engine_failed", "runtime_missing", "timed_out")
+"""Answers of a user's podman behind which there may be what his machine lacks: without a run-time directory, which his
+manager makes, 5.4 says that it finds no runtime."""
+
+
 def refuse_unfit(info: EngineInfo, runner: Runner, reader: Callable[[str], str | None] = read) -> None:
-    """Raise what keeps this user's engine from holding nodes; nothing for a rootful one.
+    """Raise what keeps this user's engine from holding nodes; nothing for a rootful one."""
+    if info.rootless:
+        refuse_user(runner, reader)
+
+
+def refuse_user(runner: Runner, reader: Callable[[str], str | None] = read) -> None:
+    """Raise what this machine lacks for nodes of the user that asks.
 
     What counts is what the user's manager has, not the group of the process that asks: a task that came by sudo or su is
     in another one.
     """
-    if not info.rootless:
-        return
     uid = os.geteuid()
     try:
         user = pwd.getpwuid(uid).pw_name
@@ -53,3 +65,15 @@ def refuse_unfit(info: EngineInfo, runner: Runner, reader: Callable[[str], str |
             )
     if not way.runs:
         raise failure("manager_not_running", user=user, unit=way.manager.name)
+    _refuse_ids(user)
+
+
+def _refuse_ids(user: str) -> None:
+    """The files of a node's image belong to many users, each of which needs an id of this one's."""
+    found = sub_ids()
+    if found is not None and found < SUB_IDS:
+        raise failure("sub_ids_missing", user=user, found=found, asked=SUB_IDS)
+    for path in MAPPERS:
+        mode = unfit_mode(path)
+        if mode is not None:
+            raise failure("id_mapper_unfit", path=path, mode=f"{mode:04o}")

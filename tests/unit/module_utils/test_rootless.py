@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation as host
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import rootless
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit
@@ -31,6 +33,8 @@ def _user_1000(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be the user whose groups the fake machine has; he has no name on this one, or any."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os.path, "isdir", lambda _path: True)
+    monkeypatch.setattr(rootless, "sub_ids", lambda: 65536)
+    monkeypatch.setattr(rootless, "unfit_mode", lambda _path: None)
 
 
 def test_fit() -> None:
@@ -71,6 +75,23 @@ def test_refused(changed: dict[str, Any], condition: str, words: tuple[str, ...]
     """The refusal names the controller, the unit that withholds it and what to type."""
     fake = FakeHost(**changed)
     with fails(condition, *words):
+        refuse_unfit(ROOTLESS, fake, fake.read)
+
+
+@pytest.mark.parametrize(("count", "condition"), [(0, "sub_ids_missing"), (65535, "sub_ids_missing"), (None, "")])
+def test_ids(monkeypatch: pytest.MonkeyPatch, count: int | None, condition: str) -> None:
+    """Too few subordinate ids are told; those of a name service are not counted."""
+    fake = FakeHost()
+    monkeypatch.setattr(rootless, "sub_ids", lambda: count)
+    with fails(condition, str(count), "usermod") if condition else nullcontext():
+        refuse_unfit(ROOTLESS, fake, fake.read)
+
+
+def test_mapper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newuidmap that may not map is named with its mode."""
+    fake = FakeHost()
+    monkeypatch.setattr(rootless, "unfit_mode", {"/usr/bin/newuidmap": None, "/usr/bin/newgidmap": 0o755}.get)
+    with fails("id_mapper_unfit", "/usr/bin/newgidmap", "0755", "chmod u+s"):
         refuse_unfit(ROOTLESS, fake, fake.read)
 
 

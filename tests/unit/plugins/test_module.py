@@ -94,7 +94,7 @@ def test_failure(run: Run) -> None:
     def body(_task: _module.Task) -> dict[str, Any]:
         raise failure("volume_missing", name="lab", output="words")
 
-    found = run(body, failure_facts=lambda: {"node": {"name": "x"}}, engine_facts=FACTS)
+    found = run(body, failure_facts=lambda _runner: {"node": {"name": "x"}}, engine_facts=FACTS)
     assert found["failed"] is True
     assert found["diagnosis"] == {
         "id": "volume_missing",

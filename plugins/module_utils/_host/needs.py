@@ -1,0 +1,115 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a machine lacks for nodes, by one look at it: which steps of the role kic_host there is a reason for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .delegation import CONTROLLERS
+from .kernel import SYSCTLS, plain, satisfied
+
+PACKAGES: dict[str, dict[str, tuple[str, ...]]] = {
+    "podman": {"Debian": ("podman", "netavark", "aardvark-dns")},
+    "docker": {"Debian": ("docker.io",), "RedHat": ("moby-engine",), "Suse": ("docker",)},
+    "newuidmap": {"Debian": ("uidmap",), "RedHat": ("shadow-utils",), "Suse": ("shadow",)},
+    "bus": {"Debian": ("dbus-user-session",), "RedHat": ("dbus-daemon",), "Suse": ("dbus-1",)},
+    "pasta": {"Debian": ("passt",)},
+}
+"""Packages by what they bring and by family of distributions. What is not listed has one name everywhere. Those of Debian
+are tested, the others are taken from their distributions' lists."""
+
+_ABSENT = ("engine_not_installed", "network_backend_unsupported")
+
+
+def package_names(lacks: tuple[str, ...], family: str) -> list[str]:
+    """The packages that bring what a machine lacks."""
+    found: list[str] = []
+    for name in lacks:
+        names = PACKAGES.get(name, {})
+        found += names.get(family) or names.get("Debian") or (name,)
+    return list(dict.fromkeys(found))
+
+
+def lacks(look: Mapping[str, Any], docker: bool, absent: bool) -> tuple[str, ...]:
+    """What packages would bring, in the words of PACKAGES."""
+    host, user = look["host"], look["host"]["user"]
+    found: list[str] = []
+    if absent:
+        found += ["docker"] if docker else ["podman", "newuidmap"]
+    # crun makes no node on control groups of version 1.
+    if host["cgroup_version"] == 1 and "runc" not in host["runtimes"]:
+        found.append("runc")
+    if user is not None:
+        found += _lacks_of(user, _major(look))
+    return tuple(dict.fromkeys(found))
+
+
+def _lacks_of(user: Mapping[str, Any], engine: int) -> list[str]:
+    """What an ordinary user's podman needs besides; ``engine`` is its major version, 0 where it is not known."""
+    programs = user["programs"]
+    found = [] if {"newuidmap", "newgidmap"} <= set(programs) else ["newuidmap"]
+    # podman 4 asks for slirp4netns, 5 for pasta.
+    if engine != 4 and "pasta" not in programs:
+        found.append("pasta")
+    if engine in (0, 4) and "slirp4netns" not in programs:
+        found.append("slirp4netns")
+    if not user["native_overlay"] and "fuse-overlayfs" not in programs:
+        found.append("fuse-overlayfs")
+    if not user["bus"]:
+        found.append("bus")
+    return found
+
+
+def _major(look: Mapping[str, Any]) -> int:
+    number = str((look.get("engine_facts") or {}).get("version", "")).partition(".")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def needs(look: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The steps that there is a reason for, each with what it is about; ``any`` is whether there is one.
+
+    ``look`` is what oci_engine_info returned, also as a failure; ``asked`` are the variables of the role.
+    """
+    host = look["host"]
+    user = host["user"] if asked["user"] else None
+    reason = (look.get("diagnosis") or {}).get("id", "")
+    # In check mode a machine without an engine is looked at as an empty one, of version 0.
+    absent = reason in _ABSENT or (look.get("engine_facts") or {}).get("version") == "0"
+    docker = look.get("engine") == "docker"
+    found: dict[str, Any] = {
+        "lacks": list(lacks(look, docker, absent)),
+        "packages": [],
+        "units": [],
+        "delegation": False,
+        "sub_ids": False,
+        "sysctls": any(_low(host["sysctls"], name, int(value)) for name, value in asked["sysctls"].items()),
+        "modules": any(not host["modules"].get(plain(name)) for name in asked["modules"]) and bool(host["modules"]),
+    }
+    if asked["packages"]:
+        found["packages"] = package_names(tuple(found["lacks"]), host["distribution"]["family"])
+    if asked["service"] and host["systemd"] and not asked["user"]:
+        unit = "docker.service" if docker else "podman-restart.service"
+        if absent or unit in host["disabled_units"] or reason == "engine_not_running":
+            found["units"] = [unit]
+    if user is not None:
+        found["delegation"] = asked["delegation"] and not _delegated(user, asked["linger"])
+        count = int(asked["sub_ids"])
+        found["sub_ids"] = count > 0 and not (
+            user["maps_ids"] and (user["sub_ids"] is None or user["sub_ids"] >= count)
+        )
+    steps = ("packages", "units", "delegation", "sub_ids", "sysctls", "modules")
+    return dict(found, any=any(found[step] for step in steps))
+
+
+def _low(values: Mapping[str, int], name: str, asked: int) -> bool:
+    if name in values:
+        return not satisfied(name, values[name], asked)
+    # The look tells all settings of SYSCTLS that this kernel has; of others it can not be said without another one.
+    return name not in SYSCTLS
+
+
+def _delegated(user: Mapping[str, Any], linger: bool) -> bool:
+    return set(CONTROLLERS) <= set(user["controllers"]) and (user["lingers"] is not False or not linger)

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Subordinate ids by the conventions of shadow: its files, where its range lies, and its locks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Callable
+
+from .._core.diagnosis import failure
+from .files import read
+
+FILES = {"uid": "/etc/subuid", "gid": "/etc/subgid"}
+PASSWORD_LOCK = "/etc/.pwd.lock"
+MAPPERS = ("/usr/bin/newuidmap", "/usr/bin/newgidmap")
+
+_DEFAULTS = {"MIN": 100_000, "MAX": 600_100_000}
+_WAIT_SECONDS = 15.0
+"""How long shadow's own programs wait for the lock (lib/commonio.c)."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """A line of /etc/subuid or /etc/subgid (subuid(5))."""
+
+    owner: str
+    first: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The first id after it."""
+        return self.first + self.count
+
+
+def parse(text: str) -> list[Range]:
+    """The ranges of a file; lines that are none are left out."""
+    found = []
+    for line in text.splitlines():
+        parts = line.strip().split(":")
+        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
+            found.append(Range(parts[0], int(parts[1]), int(parts[2])))
+    return found
+
+
+def bounds(login_defs: str, kind: str) -> tuple[int, int]:
+    """The lowest and the highest id that /etc/login.defs allows (login.defs(5), SUB_UID_MIN and its like)."""
+    found = {f"SUB_{kind.upper()}_{name}": value for name, value in _DEFAULTS.items()}
+    for line in login_defs.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0] in found and words[1].isdigit():
+            found[words[0]] = int(words[1])
+    lowest, highest = found.values()
+    return lowest, highest
+
+
+def free_range(limits: tuple[int, int], count: int, taken: Collection[Range]) -> int | None:
+    """The first id of the lowest range of ``count`` that touches none of ``taken``; None where there is no room."""
+    first, highest = limits
+    for other in sorted(taken, key=lambda item: item.first):
+        if other.end > first:
+            if other.first >= first + count:
+                break
+            first = other.end
+    return first if first + count - 1 <= highest else None
+
+
+def unfit_mode(path: str) -> int | None:
+    """The mode of a program that is to map ids and may not: it is neither root's set-uid nor has capabilities.
+
+    None for one that may, and where there is none.
+    """
+    try:
+        found = os.stat(path)
+        if "security.capability" in os.listxattr(path) or (found.st_uid == 0 and found.st_mode & 0o4000):
+            return None
+    except FileNotFoundError:
+        return None
+    return found.st_mode & 0o7777
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Keep shadow's programs, and whoever follows their ways, from writing both files.
+
+    Theirs are lckpwdf(3), a lock on /etc/.pwd.lock, and beside each file one that is made by a hard link, which only one
+    can make, and holds a process id (lib/commonio.c).
+    """
+    deadline = time.monotonic() + _WAIT_SECONDS
+    handle = os.open(PASSWORD_LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held: list[str] = []
+    try:
+        _wait_for(deadline, PASSWORD_LOCK, partial(fcntl.lockf, handle, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        for path in FILES.values():
+            _wait_for(deadline, f"{path}.lock", partial(_link, path))
+            held.append(f"{path}.lock")
+        yield
+    finally:
+        for lock in held:
+            os.unlink(lock)
+        os.close(handle)
+
+
+def _wait_for(deadline: float, path: str, attempt: Callable[[], None]) -> None:
+    while True:
+        try:
+            attempt()
+            return
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EEXIST):
+                raise
+        if time.monotonic() >= deadline:
+            raise failure("lock_timeout", path=path, seconds=_WAIT_SECONDS)
+        # Neither lock tells when it is given up: look again soon.
+        time.sleep(0.05)
+
+
+def _link(path: str) -> None:
+    mine = f"{path}.{os.getpid()}"
+    with open(mine, "w", encoding="ascii") as stream:
+        stream.write(f"{os.getpid()}\0")
+    try:
+        os.link(mine, f"{path}.lock")
+    except FileExistsError:
+        # One whose maker has died is nobody's.
+        holder = (read(f"{path}.lock") or "").strip("\0\n")
+        if holder.isdigit() and not os.path.exists(f"/proc/{holder}"):
+            os.unlink(f"{path}.lock")
+        raise
+    finally:
+        os.unlink(mine)

@@ -1,0 +1,397 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a machine is given for nodes: what is planned for each part, what is ours, and what is taken back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import files, kernel, sub_ids
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.sub_ids import Range
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import (
+    HEADER,
+    MODULE_FILE,
+    SYSCTL_FILE,
+    HostRecord,
+    HostSpec,
+    ObservedHost,
+    Unit,
+    plan_host,
+)
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
+
+INSTANCES = "fs.inotify.max_user_instances"
+UID, GID = "/etc/subuid", "/etc/subgid"
+
+
+def spec(**given: Any) -> HostSpec:
+    """What a user asks for."""
+    defaults: dict[str, Any] = {
+        "user": None,
+        "sub_ids": 0,
+        "sysctls": {},
+        "modules": [],
+        "units": [],
+        "packages": [],
+        "state": "present",
+    }
+    return HostSpec.from_params({**defaults, **given})
+
+
+def observed(**changed: Any) -> ObservedHost:
+    """A machine with systemd on which nothing is ours yet, seen by root."""
+    texts = {SYSCTL_FILE: None, MODULE_FILE: None, UID: "", GID: "", **changed.pop("files", {})}
+    defaults: dict[str, Any] = {
+        "record": HostRecord(),
+        "root": True,
+        "files": texts,
+        "systemd": True,
+        "uid": 1000,
+        "module_directory": True,
+        "directories": frozenset(("/etc/sysctl.d", "/etc/modules-load.d")),
+        "sysctls": {INSTANCES: 128, kernel.PORT_START: 1024},
+    }
+    return ObservedHost(**{**defaults, **changed})
+
+
+def actions(plan: Plan) -> list[str]:
+    """The plan in words."""
+    return [str(action) for action in plan.actions]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"user": "../x"}, "no user's name"),
+        ({"sub_ids": 65536}, "nobody is named"),
+        ({"user": "dev", "sub_ids": -1}, "no number of ids"),
+        ({"sysctls": {"../../etc/passwd": 1}}, "no setting's name"),
+        ({"sysctls": {INSTANCES: "many"}}, "no whole number"),
+        ({"modules": ["a b"]}, "no module's name"),
+    ],
+)
+def test_bad_input(given: dict[str, Any], words: str) -> None:
+    """What can not be meant is refused before anything is looked at."""
+    with fails("invalid_option", words):
+        spec(**given)
+
+
+OTHERS = "ci:100000:65536\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ({}, ["add range /etc/subuid: dev:100000:65536", "add range /etc/subgid: dev:100000:65536"]),
+        (
+            {UID: OTHERS, GID: "dev:300000:70000\n"},
+            ["add range /etc/subuid: dev:165536:65536"],
+        ),
+        ({UID: "1000:200000:65536\n", GID: "dev:200000:65536\n"}, []),
+        (
+            {UID: "dev:200000:1000\n", GID: "dev:200000:65536"},
+            ["add range /etc/subuid: dev:100000:65536"],
+        ),
+        (
+            {UID: None, GID: "dev:1:30000\ndev:40000:40000\n"},
+            ["add range /etc/subuid: dev:100000:65536"],
+        ),
+    ],
+    ids=["nobody has any", "another has the first", "by number", "too few", "no file, and enough in two"],
+)
+def test_sub_ids(texts: dict[str, str | None], expected: list[str]) -> None:
+    """Who has too few gets a range that nobody else has, of each kind."""
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed(files=texts))
+    assert actions(plan) == expected
+    again = plan_host(spec(user="dev", sub_ids=65536), after(plan, observed(files=texts)))
+    assert again.actions == ()
+
+
+def after(plan: Plan, before: ObservedHost) -> ObservedHost:
+    """The machine when the plan is done."""
+    draft = plan.chosen["draft"]
+    return ObservedHost(
+        **{
+            **vars(before),
+            "record": draft.record,
+            "files": {**before.files, **draft.texts},
+            "sysctls": {**before.sysctls, **draft.sysctls},
+            "loaded": before.loaded | set(draft.load),
+            "at_boot": before.at_boot | set(draft.record.modules),
+            "mappers": {},
+            "units": {name: Unit("loaded", "enabled", "active") for name in before.units},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("taken", "first"),
+    [
+        ([], 100000),
+        ([Range("a", 100000, 65536)], 165536),
+        ([Range("a", 90000, 10001)], 100001),
+        ([Range("a", 165535, 5), Range("b", 100000, 1)], 165540),
+        ([Range("a", 300000, 5), Range("b", 100000, 65536)], 165536),
+        ([Range("a", 100000, 400000)], None),
+        ([Range("a", 100000, 100), Range("b", 100000, 300000)], 400000),
+    ],
+)
+def test_free_range(taken: list[Range], first: int | None) -> None:
+    """The lowest range that touches nobody's, within the bounds."""
+    assert sub_ids.free_range((100000, 500000), 65536, taken) == first
+
+
+def test_no_room() -> None:
+    """Bounds of login.defs hold; where there is no room, that is the answer."""
+    with fails("no_free_ids", "SUB_UID_MAX", UID):
+        plan_host(spec(user="dev", sub_ids=65536), observed(login_defs="SUB_UID_MIN 100\nSUB_UID_MAX  50000 # few\n"))
+    assert sub_ids.bounds("#SUB_GID_MIN 5\n\tSUB_GID_MAX\t700000\n", "gid") == (100000, 700000)
+
+
+def test_ids_in_use() -> None:
+    """A range does not take the number of a user or a group that there is."""
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed(owned=(0, 1000, 120000)))
+    assert "dev:120001:65536" in actions(plan)[0]
+
+
+def test_ids_from_elsewhere() -> None:
+    """What a name service gives is not in files, and so not added to them; an unknown user is named."""
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed(id_service=True))
+    assert plan.actions == () and "nsswitch" in plan.chosen["draft"].left_out[0]
+    with fails("user_unknown", "dev"):
+        plan_host(spec(user="dev", sub_ids=65536), observed(uid=None))
+
+
+@pytest.mark.parametrize(
+    ("podman", "renewed", "warned"), [("", False, False), ("idle", True, False), ("running", False, True)]
+)
+def test_podman_takes_them_up(podman: str, renewed: bool, warned: bool) -> None:
+    """podman goes on with the ids that it has; containers that run are not ended for it."""
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed(podman=podman))
+    assert plan.does("renew") is renewed and plan.chosen["draft"].migrate is renewed
+    assert bool(plan.warnings) is warned
+
+
+@pytest.mark.parametrize(
+    "text", ["", OTHERS, OTHERS.rstrip("\n"), "\n\n"], ids=["empty", "line", "no newline", "blank"]
+)
+@pytest.mark.parametrize("later", ["", "new:700000:65536\n"], ids=["", "another came later"])
+def test_ids_and_back(text: str, later: str) -> None:
+    """What was added is taken out again, byte for byte, also from between what others added."""
+    machine = observed(files={UID: text, GID: None})
+    done = after(plan_host(spec(user="dev", sub_ids=65536), machine), machine)
+    assert done.record.created == (GID,)
+    done = ObservedHost(**{**vars(done), "files": {**done.files, UID: (done.files[UID] or "") + later}})
+    plan = plan_host(spec(user="dev", state="absent"), done)
+    gone = after(plan, done)
+    expected = text + ("\n" if text and not text.endswith("\n") and later else "") + later
+    assert gone.files[UID] == expected and gone.files[GID] is None
+    assert gone.record == HostRecord()
+    assert plan_host(spec(user="dev", state="absent"), gone).actions == ()
+
+
+def test_ids_that_were_changed_since() -> None:
+    """A line that is no longer as we wrote it is somebody's decision."""
+    record = HostRecord(users={"dev": {UID: ["dev:100000:65536\n"]}})
+    plan = plan_host(spec(state="absent"), observed(record=record, files={UID: "dev:100000:9\n"}))
+    assert plan.chosen["draft"].texts == {} and "left alone" in plan.warnings[0]
+
+
+def test_mapper() -> None:
+    """A program that may not map ids is made set-uid, its mode recorded once, and brought back."""
+    machine = observed(files={UID: "dev:1:65536\n", GID: "dev:1:65536\n"}, mappers={"/usr/bin/newuidmap": 0o755})
+    plan = plan_host(spec(user="dev", sub_ids=65536), machine)
+    assert actions(plan) == ["set mode /usr/bin/newuidmap: 4755"]
+    back = plan_host(spec(user="dev", state="absent"), after(plan, machine))
+    assert actions(back) == ["set mode /usr/bin/newuidmap: 0755"]
+
+
+def test_sysctls() -> None:
+    """Low settings are raised, a port lowered; what is enough or not there is left, and the second run does nothing."""
+    asked = spec(sysctls={INSTANCES: 512, kernel.PORT_START: 80, "no.such": 1, "vm.enough": 5})
+    machine = observed(sysctls={INSTANCES: 128, kernel.PORT_START: 1024, "no.such": None, "vm.enough": 9})
+    plan = plan_host(asked, machine)
+    assert plan.chosen["draft"].sysctls == {INSTANCES: 512, kernel.PORT_START: 80}
+    assert plan.chosen["draft"].texts == {SYSCTL_FILE: f"{HEADER}{INSTANCES} = 512\n{kernel.PORT_START} = 80\n"}
+    assert plan.chosen["draft"].left_out == ["sysctls: this kernel has no no.such"]
+    done = after(plan, machine)
+    assert plan_host(asked, done).actions == ()
+    more = plan_host(spec(sysctls={INSTANCES: 1024}), done)
+    assert more.chosen["draft"].record.sysctls[INSTANCES] == {"before": 128, "set": 1024}
+    back = plan_host(spec(state="absent"), done)
+    assert back.chosen["draft"].sysctls == {INSTANCES: 128, kernel.PORT_START: 1024}
+    assert back.chosen["draft"].texts == {SYSCTL_FILE: None}
+    since = ObservedHost(**{**vars(done), "sysctls": {**done.sysctls, INSTANCES: 4096}})
+    assert plan_host(spec(state="absent"), since).chosen["draft"].sysctls == {kernel.PORT_START: 1024}
+
+
+@pytest.mark.parametrize(
+    ("names", "overruled"),
+    [
+        ({"99-sysctl.conf": "fs/inotify/max_user_instances=128"}, True),
+        ({"10-early.conf": f"{INSTANCES}=1"}, False),
+        ({"70-a.conf": f"{INSTANCES}=1", "80-b.conf": f"-{INSTANCES} = 9999"}, False),
+        ({"99-x.conf": f"# {INSTANCES}=1\n;{INSTANCES}=1\n"}, False),
+    ],
+    ids=["later", "earlier", "made good", "comments"],
+)
+def test_overruled(names: dict[str, str], overruled: bool) -> None:
+    """A file that undoes ours at the next start is named before anything is changed."""
+    machine = observed(later=[(f"/etc/sysctl.d/{name}", text) for name, text in names.items()])
+    if overruled:
+        with fails("sysctl_overruled", "99-sysctl.conf", "512"):
+            plan_host(spec(sysctls={INSTANCES: 512}), machine)
+    else:
+        assert plan_host(spec(sysctls={INSTANCES: 512}), machine).changed
+
+
+def test_not_ours() -> None:
+    """A file of somebody else under our name is neither written over nor removed."""
+    theirs = observed(files={SYSCTL_FILE: f"{INSTANCES} = 100\n"})
+    with fails("file_not_ours", SYSCTL_FILE):
+        plan_host(spec(sysctls={INSTANCES: 512}), theirs)
+    assert plan_host(spec(state="absent"), theirs).actions == ()
+
+
+def test_modules() -> None:
+    """Modules are loaded now and at each start; those of the kernel itself need neither."""
+    machine = observed(built_in=frozenset(["overlay"]), loaded=frozenset(["tun"]), directories=frozenset())
+    plan = plan_host(spec(modules=["overlay", "tun", "nf-tables"]), machine)
+    assert plan.chosen["draft"].load == ["nf_tables"]
+    assert plan.chosen["draft"].texts == {MODULE_FILE: f"{HEADER}nf_tables\ntun\n"}
+    assert plan.chosen["draft"].record.created == ("/etc/modules-load.d",)
+    assert plan_host(spec(modules=["overlay", "tun", "nf-tables"]), after(plan, machine)).actions == ()
+    with fails("module_unknown", "nosuch"):
+        plan_host(spec(modules=["nosuch"]), observed(unknown=frozenset(["nosuch"])))
+    none = plan_host(spec(modules=["tun"]), observed(module_directory=False))
+    assert none.actions == () and "no directory of modules" in none.chosen["draft"].left_out[0]
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        (Unit("loaded", "disabled", "inactive", "oneshot"), ["enable unit x.service"]),
+        (Unit("loaded", "disabled", "inactive", "notify"), ["enable unit x.service", "start unit x.service"]),
+        (Unit("loaded", "enabled", "inactive", "notify"), ["start unit x.service"]),
+        (Unit("loaded", "static", "active", "notify"), []),
+        (Unit(), []),
+    ],
+)
+def test_units(unit: Unit, expected: list[str]) -> None:
+    """What is not enabled is; a daemon runs too, while what acts once is not set off."""
+    machine = observed(units={"x.service": unit})
+    plan = plan_host(spec(units=["x.service"]), machine)
+    assert actions(plan) == expected
+    back = plan_host(spec(state="absent"), after(plan, machine))
+    assert actions(back) == (["disable unit x.service"] if "enable unit x.service" in expected else [])
+
+
+def test_units_without_systemd() -> None:
+    """Where systemd does not manage the machine there is nothing to enable; a masked unit is named."""
+    plan = plan_host(spec(units=["x.service"]), observed(systemd=False))
+    assert plan.actions == () and "systemd" in plan.chosen["draft"].left_out[0]
+    with fails("engine_unit_masked", "x.service"):
+        plan_host(spec(units=["x.service"]), observed(units={"x.service": Unit("masked")}))
+
+
+def test_packages() -> None:
+    """Packages are recorded once, and named when all else goes."""
+    plan = plan_host(spec(packages=["podman", "uidmap"]), observed(record=HostRecord(packages=("podman",))))
+    assert actions(plan) == ["record packages uidmap"]
+    back = plan_host(spec(state="absent"), after(plan, observed()))
+    assert back.chosen["draft"].packages == ("podman", "uidmap")
+
+
+def test_of_two_users() -> None:
+    """With one user what is shared stays as long as there is another."""
+    users = {name: {UID: [f"{name}:1:2\n"]} for name in ("ci", "dev")}
+    record = HostRecord(users=users, sysctls={INSTANCES: {"before": 128, "set": 512}})
+    machine = observed(record=record, files={UID: "ci:1:2\ndev:1:2\n", SYSCTL_FILE: HEADER}, sysctls={INSTANCES: 512})
+    one = plan_host(spec(user="dev", state="absent"), machine)
+    assert one.chosen["draft"].record.users == {"ci": users["ci"]} and one.chosen["draft"].sysctls == {}
+    assert "ci" in one.warnings[0]
+    both = plan_host(spec(state="absent"), machine)
+    assert both.chosen["draft"].record == HostRecord() and both.chosen["draft"].sysctls == {INSTANCES: 128}
+
+
+def test_who_may() -> None:
+    """Changes take root, and a place to write to."""
+    with fails("root_needed", "set setting"):
+        plan_host(spec(sysctls={INSTANCES: 512}), observed(root=False))
+    with fails("etc_read_only", SYSCTL_FILE):
+        plan_host(spec(sysctls={INSTANCES: 512}), observed(writable=False))
+
+
+def test_record(tmp_path: Path) -> None:
+    """A record comes back as it was saved; an empty one leaves no file, and what is not ours counts as none."""
+    directory = str(tmp_path / "state")
+    record = HostRecord(
+        {"dev": {UID: ["dev:1:2\n"]}}, (GID,), {"/x": 0o755}, {INSTANCES: {"before": 1, "set": 2}}, ("tun",)
+    )
+    record.save(directory)
+    assert HostRecord.load(directory) == record
+    for text in ("{", "[]", '{"version": 99}'):
+        (tmp_path / "state" / "host.json").write_text(text)
+        assert HostRecord.load(directory) == HostRecord()
+    HostRecord().save(directory)
+    assert not (tmp_path / "state" / "host.json").exists()
+
+
+def test_locks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """shadow's locks are taken and given back; a dead program's is nobody's, a living one's is waited for."""
+    paths = {kind: str(tmp_path / f"sub{kind}") for kind in ("uid", "gid")}
+    monkeypatch.setattr(sub_ids, "FILES", paths)
+    monkeypatch.setattr(sub_ids, "PASSWORD_LOCK", str(tmp_path / "pwd.lock"))
+    (tmp_path / "subuid.lock").write_text("999999999")
+    with sub_ids.locked():
+        assert {path.name for path in tmp_path.iterdir()} == {"subuid.lock", "subgid.lock", "pwd.lock"}
+    assert [path.name for path in tmp_path.iterdir()] == ["pwd.lock"]
+    (tmp_path / "subgid.lock").write_text("1")
+    monkeypatch.setattr(sub_ids, "_WAIT_SECONDS", 0.1)
+    with fails("lock_timeout", "subgid.lock"), sub_ids.locked():
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pwd.lock", "subgid.lock"]
+
+
+def test_replace(tmp_path: Path) -> None:
+    """A file keeps its mode, a new one can be read by all, and one that can not be written leaves nothing."""
+    path = tmp_path / "file"
+    files.replace(str(path), "one\n")
+    assert path.stat().st_mode & 0o777 == 0o644
+    path.chmod(0o600)
+    files.replace(str(path), "two\udcff\n")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"two\xff\n", 0o600)
+    with pytest.raises(UnicodeEncodeError):
+        files.replace(str(path), "\ud800")
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_drop_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are read by name, wherever they lie, and one in /etc hides the distribution's."""
+    for place in ("lib", "etc"):
+        (tmp_path / place / "x.d").mkdir(parents=True)
+    (tmp_path / "lib" / "x.d" / "20.conf").write_text("lib")
+    (tmp_path / "lib" / "x.d" / "10.conf").write_text("hidden")
+    (tmp_path / "etc" / "x.d" / "10.conf").write_text("etc")
+    (tmp_path / "etc" / "x.d" / "README").write_text("")
+    monkeypatch.setattr(files, "DROP_INS", tuple(str(tmp_path / place) for place in ("lib", "none", "etc")))
+    assert [text for _path, text in files.drop_ins("x.d")] == ["etc", "lib"]
+
+
+def test_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules by the kernel's own lists, with hyphens or without."""
+    monkeypatch.setattr(kernel, "drop_ins", lambda _kind: [("x", "# tun\nnf-tables option=1\n\n;x\n")])
+    table = {
+        f"{kernel.module_directory()}/modules.builtin": "kernel/fs/overlayfs/overlay.ko\nkernel/lib/crc-t10.ko\n",
+        "/proc/modules": "tun 65536 0 - Live 0x0\n",
+    }
+    assert kernel.modules_now(table.get) == (frozenset(["overlay", "crc_t10"]), frozenset(["tun"]))
+    assert kernel.modules_at_boot({"/etc/modules": "loop\n"}.get) == {"nf_tables", "loop"}
+    assert kernel.sysctl("a.b", {"/proc/sys/a/b": "7\n"}.get) == 7
+    assert kernel.sysctl("a.b", {"/proc/sys/a/b": "7 8\n"}.get) is None
