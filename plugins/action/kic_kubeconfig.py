@@ -13,6 +13,7 @@ import json
 import os
 import pwd
 import re
+import time
 from typing import Any
 
 import yaml
@@ -21,8 +22,8 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig
 
-ATTEMPTS = 5
-"""How often a merge is made again because another program wrote the file meanwhile."""
+PATIENCE = 60.0
+"""Seconds for which a merge is made again because others, such as the other hosts of the play, wrote the file meanwhile."""
 
 _INTERNAL = ("files", "admin", "server", "uid", "unrecorded", "written", "invocation")
 
@@ -48,7 +49,8 @@ class ActionModule(ActionBase):
             asker = self._asker()
             if asker:
                 arguments["owner"] = asker
-        for _attempt in range(ATTEMPTS):
+        deadline = time.monotonic() + PATIENCE
+        while True:
             found = self._module(arguments, task_vars)
             if found.get("failed") or "files" not in found:
                 return {**result, **_public(found)}
@@ -74,6 +76,8 @@ class ActionModule(ActionBase):
                 return {**result, **_public(written)}
             if written["written"]:
                 return outcome
+            if time.monotonic() >= deadline:
+                break
         path = found["path"]
         refused = failure("kubeconfig_unusable", path=path, reason="others keep writing to it", fix="run again later")
         return {**result, "failed": True, "msg": str(refused), "diagnosis": refused.diagnosis.as_dict(), "actions": []}

@@ -12,13 +12,13 @@ import pwd
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from .._core import checks, labels
 from .._core.diagnosis import failure
 from .._core.lock import host_lock
-from .._core.state import ClusterState
+from .._core.state import ClusterState, recorded_clusters
 from .._engine.base import Engine
 from .._engine.model import Container
 from .configuration import API_PORT
@@ -151,7 +151,10 @@ def _make_directory(path: str, owner: pwd.struct_passwd) -> bool:
         return False
     if not os.path.isdir(os.path.dirname(directory)):
         raise checks.invalid("path", f"the directory {os.path.dirname(directory)} does not exist", "make it first")
-    os.mkdir(directory, 0o700)
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:  # by another cluster's run, in between
+        return False
     if os.geteuid() == 0:
         os.chown(directory, owner.pw_uid, owner.pw_gid)
     return True
@@ -181,22 +184,27 @@ def clear(item: Mapping[str, Any], cluster: str) -> bool:
     ``item`` as for :func:`write`, and ``empty``. False when it changed meanwhile.
     """
     path = item["path"]
-    known = known_files(cluster).get(path, {})
-    if os.path.isdir(os.path.dirname(path)):
-        with _locked(path):
-            before = read(path)
-            if before["sum"] != item["sum"]:
-                return False
-            if before["text"] is not None and item["empty"] and known.get("made"):
-                os.unlink(path)
-                if os.path.exists(path + BACKUP):
-                    os.unlink(path + BACKUP)
-            elif before["text"] is not None and before["text"] != item["text"]:
-                _replace(path + BACKUP, before["text"].encode(), before["uid"], before["gid"])
-                _replace(path, item["text"].encode(), before["uid"], before["gid"])
-        if known.get("directory") and not os.listdir(os.path.dirname(path)):
-            os.rmdir(os.path.dirname(path))
-    forget(cluster, path)
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        forget(cluster, path)
+        return True
+    with _locked(path):
+        before = read(path)
+        if before["sum"] != item["sum"]:
+            return False
+        known = known_files(cluster).get(path, {})
+        if before["text"] is not None and item["empty"] and known.get("made"):
+            os.unlink(path)
+            if os.path.exists(path + BACKUP):
+                os.unlink(path + BACKUP)
+        elif before["text"] is not None and before["text"] != item["text"]:
+            _replace(path + BACKUP, before["text"].encode(), before["uid"], before["gid"])
+            _replace(path, item["text"].encode(), before["uid"], before["gid"])
+        # Under the lock, so that the next cluster finds what it inherits.
+        forget(cluster, path)
+    if known.get("directory"):
+        with suppress(OSError):  # there is more in it
+            os.rmdir(directory)
     return True
 
 
@@ -216,10 +224,18 @@ def record(cluster: str, path: str, *, context: str, owner: str, made: bool, dir
 
 
 def forget(cluster: str, path: str) -> None:
-    """The file has no entries of the cluster any more."""
-    if path not in known_files(cluster):
+    """The file has no entries of the cluster any more. Whether it was made is known of the next cluster in it then."""
+    known = known_files(cluster).get(path)
+    if known is None:
         return
     with host_lock():
         state = ClusterState.load(cluster)
         state.forget_file(KIND, path)
         state.save()
+        heirs = [other for other in recorded_clusters() if path in known_files(other)]
+        if heirs and (known.get("made") or known.get("directory")):
+            heir = ClusterState.load(heirs[0])
+            (item,) = [item for item in heir.files if item.get("kind") == KIND and item["path"] == path]
+            for key in ("made", "directory"):
+                item[key] = bool(item.get(key) or known.get(key))
+            heir.save()

@@ -372,6 +372,16 @@ def test_clear_keeps_a_made_file_with_more_in_it(path: Path) -> None:
     assert path.read_text() == "others: 1\n"
 
 
+def test_the_last_cluster_takes_the_file_along(path: Path) -> None:
+    """A file of two clusters goes with the second one, also where it was made for the first and that one went before."""
+    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
+    files.write(item(path, "a: 1\nb: 1\n"), ME, "prod", "kic-prod")
+    files.clear(item(path, "b: 1\n", empty=False), "lab")
+    assert path.read_text() == "b: 1\n"
+    assert files.clear(item(path, "", empty=True), "prod") is True
+    assert not path.parent.exists()
+
+
 def test_clear_over_a_change(path: Path) -> None:
     """A file that changed since it was read is left, and so is its record."""
     files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")

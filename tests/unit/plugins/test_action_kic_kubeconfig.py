@@ -395,14 +395,25 @@ def test_merge_is_made_again(path: Path) -> None:
     assert [item["name"] for item in action._load(path.read_text())["users"]] == ["ada", "kic-lab"]
 
 
-def test_others_keep_writing(path: Path) -> None:
+def test_more_others_than_a_few(path: Path) -> None:
+    """As many others as there are hosts may come first, each once."""
+    path.parent.mkdir()
+    one = plugin(path)
+    texts = [USERS.replace("ada", f"user{number}") for number in range(20)]
+    one.before_write = lambda: path.write_text(texts.pop()) if texts else None
+    assert one.run(task_vars={})["changed"] is True
+    assert one.calls == ["read", "write"] * 21
+
+
+def test_others_keep_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who never gets to write gives up with a failure, and does not overwrite."""
+    monkeypatch.setattr(action, "PATIENCE", 0.0)
     path.parent.mkdir()
     one = plugin(path)
     one.before_write = lambda: path.write_text((path.read_text() if path.exists() else "") + "# again\n")
     result = one.run(task_vars={})
     assert result["failed"] is True and result["diagnosis"]["id"] == "kubeconfig_unusable"
-    assert path.read_text() == "# again\n" * action.ATTEMPTS
+    assert path.read_text() == "# again\n"
 
 
 @pytest.mark.parametrize(
