@@ -87,6 +87,7 @@ from typing import Any
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner, SubprocessRunner
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
@@ -188,7 +189,8 @@ def _add(plugin: Any, node: dict[str, Any]) -> None:
     """Add a host with its groups and variables."""
     host, inventory = node["name"], plugin.inventory
     inventory.add_host(host)
-    values = {"kic": node, "ansible_host": host}
+    # Whoever makes a container or its image chooses names and labels: they are never templates.
+    values = {"kic": wrap_var(node), "ansible_host": wrap_var(host)}
     connection = CONNECTIONS[plugin.get_option("connection")].get(node["engine"])
     if connection is not None:
         values["ansible_connection"] = connection
