@@ -10,7 +10,6 @@ there are cores, and each test waits for its own.
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 import re
@@ -27,6 +26,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
+
+from ..pythons import NoPythonError, python
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = ("ansible_collections", "nodeforge", "kic")
@@ -143,10 +144,10 @@ def ansible_test_sanity(place: Place) -> Outcome:
 @gate
 def module_utils_on_python_39(place: Place) -> Outcome:
     """The unit tests of module_utils under Python 3.9 without ansible-core, as on a managed host."""
-    python = python39()
+    oldest = python("3.9")
     venv = place.scratch / "py39"
     steps: tuple[Sequence[str | Path], ...] = (
-        [python, "-m", "venv", venv],
+        [oldest, "-m", "venv", venv],
         [
             venv / "bin/pip",
             "install",
@@ -317,26 +318,6 @@ def pre_commit(place: Place) -> Outcome:
     shutil.copy(ROOT / ".pre-commit-config.yaml", configuration)
     home = {"PRE_COMMIT_HOME": str(place.scratch / "pre-commit")}
     return run(["pre-commit", "run", "--all-files", "--color", "never", "--config", configuration], env=home)
-
-
-class NoPython39Error(Exception):
-    """This machine has no Python 3.9."""
-
-
-@functools.cache
-def python39() -> Path:
-    """Find an interpreter that really is Python 3.9 (a version manager's shim can be a dead end)."""
-    candidates = [shutil.which("python3.9")]
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates += [str(path) for path in sorted(pyenv.glob("versions/3.9*/bin/python3.9"), reverse=True)]
-    if uv := shutil.which("uv"):
-        found = run([uv, "python", "find", "--offline", "3.9"])
-        candidates += [found.text.strip()] if found.rc == 0 else []
-    question = "import ensurepip, sys; print(sys.version_info[:2] == (3, 9))"
-    for candidate in candidates:
-        if candidate and run([candidate, "-c", question]).text.strip() == "True":
-            return Path(candidate)
-    raise NoPython39Error
 
 
 def shell_scripts() -> list[Path]:
@@ -570,8 +551,8 @@ def test_module_utils_on_python_39(outcomes: Outcomes, request: pytest.FixtureRe
     """What runs on a managed host runs on its oldest Python."""
     try:
         text = outcomes[request.node.name].passed()
-    except NoPython39Error:
-        cannot_run("no Python 3.9 here; with uv: uv python install 3.9, with pyenv: pyenv install 3.9")
+    except NoPythonError as error:
+        cannot_run(str(error))
     passed = re.search(r"^(?:=+ )?(\d+) passed", text.splitlines()[-1])
     assert passed, text
     assert "skipped" not in text.splitlines()[-1], text
