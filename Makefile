@@ -13,12 +13,14 @@ MAKEFLAGS += --no-print-directory
 ARGS ?=
 # The container engine: auto, docker or podman.
 ENGINE ?=
+# The version that make release makes: make release VERSION=1.2.3
+VERSION ?=
 # What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'
 T ?= tests
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
 .DEFAULT_GOAL := help
-.PHONY: help site teardown test lint format docs bench host venv lock
+.PHONY: help site teardown test lint format docs bench host venv lock release
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -55,3 +57,6 @@ venv: ## Make the Python environments and say where they are
 
 lock: ## Renew the lock files in requirements/ (then run make test)
 	@tools/lock
+
+release: ## Make a version: changelog, checks, build, commit and tag (VERSION=1.2.3); publishes nothing
+	@$(TEST) python tools/release.py '$(VERSION)' $(ARGS)

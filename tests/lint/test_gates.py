@@ -245,10 +245,11 @@ def build(place: Place) -> Outcome:
 def galaxy_importer(place: Place) -> Outcome:
     """What Galaxy does with an upload, ansible-doc and ansible-lint among it."""
     # Galaxy refuses a collection without the address of its repository, which a person chooses before the first
-    # release. That of a domain kept for examples (RFC 2606) takes its place here.
+    # release. That of a domain kept for examples (RFC 2606) takes its place until then.
     source = copy_collection(place.scratch / "upload")
-    with (source / "galaxy.yml").open("a") as file:
-        file.write("repository: https://example.com/nodeforge.kic\n")
+    galaxy = source / "galaxy.yml"
+    if "repository" not in yaml.safe_load(galaxy.read_text()):
+        galaxy.write_text(f"{galaxy.read_text()}repository: https://example.com/nodeforge.kic\n")
     dist = place.scratch / "upload-dist"
     built = run(["ansible-galaxy", "collection", "build", "--output-path", dist, source], cwd=place.scratch)
     if built.rc:
