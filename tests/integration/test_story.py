@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -225,6 +226,46 @@ def test_workload(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Non
     assert "hello from web-" in story.ask(f"http://{service}/")
     assert "hello from web-" in story.ask("http://web.default.svc.cluster.local/")
     assert "hello from web-" in story.ask("http://web/")
+
+
+@pytest.mark.parametrize("story", ["own"], indirect=True)
+def test_an_application_by_kubernetes_core(story: Story, environment: dict[str, str], tmp_path: Path) -> None:
+    """examples/branch deploys an application into this cluster from an image of the engine, and waits for it."""
+    folder = tmp_path / "branch"
+    shutil.copytree(ROOT / "examples" / "branch", folder)
+    image = f"localhost/kictest/{story.name}:1"
+    (tmp_path / "image.tar").write_bytes(build(tmp_path, image))
+
+    def run(playbook: str, *arguments: str) -> str:
+        # The cluster of the branch is the story's.
+        variables = {
+            "branch": story.name.replace("-", "_").upper(),
+            "app_image": image,
+            "kic_cluster_kubeconfig": str(story.kubeconfig),
+        }
+        # tools/env leads to an environment that has kubernetes.core.
+        command = [ROOT / "tools/env", "collections", "env", "-C", folder, "ansible-playbook", "-i", "inventory.yml"]
+        done = subprocess.run(
+            [*command, playbook, "-e", json.dumps(variables), *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    story.client.run("load", "--input", str(tmp_path / "image.tar"))
+    try:
+        assert story.node in run("cluster.yml", "--check", "-e", f"kic_image_name={story.image}")
+        assert "2 pods of the application are ready" in run("app.yml")
+        assert "changed=0" in run("app.yml")
+        assert "hello from app-" in story.kubectl("exec", "client", "--", "/web", "get", "http://app/")
+        run("app.yml", "-e", "app_state=absent")
+        assert story.kubectl("get", "deployment,service", "--selector", "name=app", "-o", "name") == ""
+    finally:
+        story.client.run("image", "rm", image)
 
 
 def test_pod_traffic_keeps_its_source(story: Story) -> None:

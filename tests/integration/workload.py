@@ -18,8 +18,8 @@ from typing import Any
 IMAGE = "localhost/kictest/web:1"
 
 
-def build(folder: Path) -> bytes:
-    """Compile the web server and wrap it into a docker archive that ctr takes from standard input."""
+def build(folder: Path, name: str = IMAGE) -> bytes:
+    """Compile the web server and wrap it into a docker archive that ctr and podman take; the image is called ``name``."""
     program = folder / "web"
     subprocess.run(
         ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(program), "."],
@@ -29,7 +29,7 @@ def build(folder: Path) -> bytes:
     )
     architecture = subprocess.run(["go", "env", "GOARCH"], capture_output=True, text=True, check=True).stdout.strip()
     layer = tar({"web": (program.read_bytes(), 0o755)}, directories=("data", "tmp"))
-    return docker_archive(IMAGE, layer, architecture, {"Entrypoint": ["/web"], "Cmd": ["serve"]})
+    return docker_archive(name, layer, architecture, {"Entrypoint": ["/web"], "Cmd": ["serve"]})
 
 
 def docker_archive(name: str, layer: bytes, architecture: str, config: dict[str, Any]) -> bytes:
