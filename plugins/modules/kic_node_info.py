@@ -46,7 +46,39 @@ nodes:
   type: list
   elements: dict
   returned: success
-  sample: [{cluster: lab, ip: 192.168.128.2, name: lab-control-plane-1, ready: true, role: control-plane, state: running}]
+  sample:
+    - adaptations: []
+      cluster: lab
+      command: []
+      cpus: 1.5
+      devices: []
+      env: []
+      failed_units: []
+      hostname: lab-control-plane-1
+      id: 3fbc7e2f1c3c4d8f8f6d0a4c6a1f4f5d5c1b6a7e8f9a0b1c2d3e4f5a6b7c8d9e
+      image: docker.io/kindest/node:v1.35.0
+      image_id: 8f1b7c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b
+      ip: 192.168.128.2
+      ip6:
+      labels: {}
+      memory: 4294967296
+      mounts: []
+      name: lab-control-plane-1
+      network: lab
+      pids_limit:
+      privileged: auto
+      publish: [{address: 127.0.0.1, host_port: 40057, port: 6443, protocol: tcp}]
+      ready: true
+      restart_policy: 'no'
+      role: control-plane
+      runtime: crun
+      security_opts: []
+      state: running
+      sysctls: {}
+      systemd_state: running
+      tmpfs: {}
+      ulimits: {}
+      volume: lab-control-plane-1
 clusters:
   description: What belongs to each cluster, also where its nodes are gone. Empty with O(name).
   type: list

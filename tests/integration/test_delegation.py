@@ -18,6 +18,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegatio
 
 from ..hosts.machine import Host
 from .conftest import Play, Played
+from .samples import differences
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,7 @@ def test_refused_without_version_2(run_module: Callable[..., dict[str, Any]], ol
     assert found["delegation"]["cgroup_mode"] == old_cgroups and found["actions"] == []
     gone = run_module("cgroup_delegation", check=check, user=user, state="absent")
     assert (gone.get("failed"), gone["changed"]) == (None, False)
+    assert differences("cgroup_delegation", gone) == []
     assert not Path(DROP_IN).exists()
 
 

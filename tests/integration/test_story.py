@@ -26,6 +26,7 @@ import pytest
 import yaml
 
 from .conftest import ROOT, Client, Play, Played, have_image
+from .samples import differences
 from .workload import build, manifests
 
 SITE = ROOT / "playbooks" / "site.yml"
@@ -175,6 +176,19 @@ def test_site_from_nothing(story: Story) -> None:
     closing = story.first.text
     assert story.node in closing
     assert f"{story.client.program} exec {story.node} kubectl get nodes" in closing
+
+
+RETURNED = ("oci_engine_info", "oci_network", "oci_volume", "oci_image", "kic_node", "kic_kubeadm", "kic_kubeconfig")
+
+
+def test_results_are_as_documented(story: Story) -> None:
+    """What each module returned has the names and types that its documentation and its samples tell."""
+    assert story.first is not None
+    for module in RETURNED:
+        results = story.first.results(module)
+        assert results, module
+        found = [line for result in results for line in differences(module, result)]
+        assert not found, (module, found)
 
 
 def test_closing_lines_work(story: Story) -> None:
@@ -412,6 +426,8 @@ def test_teardown_leaves_nothing(story: Story) -> None:
     """Teardown removes what is ours, found by labels; all else is as it was, the user's kubeconfig too."""
     gone = story.teardown()
     assert gone.changed
+    for result in gone.results("kic_node_info"):
+        assert differences("kic_node_info", result) == []
     story.remove_rebuilt()
     assert story.client.holdings() == story.before
     assert yaml.safe_load(story.kubeconfig.read_text()) == FOREIGN_KUBECONFIG
