@@ -46,11 +46,12 @@ def documented(module: str) -> dict[str, Any]:
 
 def differences(module: str, result: dict[str, Any]) -> list[str]:
     """How the result of a success is otherwise than documented."""
-    found = []
     block = documented(module)
-    for name in sorted(set(result) - set(block) - FOREIGN):
-        if not name.startswith(("_ansible", "ansible_", "item")):
-            found.append(f"{name} is returned and not documented")
+    found = [
+        f"{name} is returned and not documented"
+        for name in sorted(set(result) - set(block) - FOREIGN)
+        if not name.startswith(("_ansible", "ansible_", "item"))
+    ]
     for name, entry in block.items():
         if entry["returned"] == "failure":
             continue

@@ -258,7 +258,16 @@ def test_an_application_by_kubernetes_core(story: Story, environment: dict[str, 
             "kic_cluster_kubeconfig": str(story.kubeconfig),
         }
         # tools/env leads to an environment that has kubernetes.core.
-        command = [ROOT / "tools/env", "collections", "env", "-C", folder, "ansible-playbook", "-i", "inventory.yml"]
+        command: list[str | Path] = [
+            ROOT / "tools/env",
+            "collections",
+            "env",
+            "-C",
+            folder,
+            "ansible-playbook",
+            "-i",
+            "inventory.yml",
+        ]
         done = subprocess.run(
             [*command, playbook, "-e", json.dumps(variables), *arguments],
             env=environment,
