@@ -135,6 +135,7 @@ engine_facts:
     storage_driver: overlay
     storage_filesystem: extfs
     storage_path: /var/lib/containers/storage
+    userns_remap: false
     version: 5.4.2
 images:
   description: Names of node images in its store that were built by the role P(nodeforge.kic.kic_image#role).

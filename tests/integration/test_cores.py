@@ -160,7 +160,9 @@ def test_a_core(field: Field, podman: Client) -> None:
         assert found["_meta"]["hostvars"][node["name"]]["sum"] == f"{node['name']}@{node['ip']}"
 
     # A label is text of whoever made the image or the container, not a template of ours.
-    said = project.run("ansible", "-i", "lab.kic.yml", mine[0], "-m", "ansible.builtin.debug", "-a", "var=kic.labels.note")
+    said = project.run(
+        "ansible", "-i", "lab.kic.yml", mine[0], "-m", "ansible.builtin.debug", "-a", "var=kic.labels.note"
+    )
     assert '"kic.labels.note": "{{ 6 * 7 }}"' in said.stdout
 
     gone = project.play("cores.yml", test_state="absent", **field.variables)

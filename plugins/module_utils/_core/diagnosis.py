@@ -350,6 +350,12 @@ CATALOGUE: dict[str, Entry] = {
         " command line",
         known="podman and docker info; k3d #1439",
     ),
+    "userns_remapped": Entry(
+        "dockerd gives containers another user as root (userns-remap), and the files of its store belong to him; nodes"
+        " need to be root of this machine.",
+        "take userns-remap out of /etc/docker/daemon.json and restart docker, or use podman: engine: podman",
+        known="docker 20.10, SecurityOptions of its info",
+    ),
     "no_systemd": Entry(
         "systemd does not manage this machine (its first process is {init}), and nothing else here gives controllers to"
         " an ordinary user.",

@@ -271,7 +271,7 @@ def create_arguments(new: NewContainer) -> list[str]:
         # all devices, all system calls and all of /proc and /sys.
         found += [part for capability in new.capabilities for part in ("--cap-add", capability)]
         found += ["--device-cgroup-rule", "a *:* rwm"]
-        for option in ("seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"):
+        for option in ("seccomp=unconfined", "apparmor=unconfined", "label=disable", "systempaths=unconfined"):
             found += ["--security-opt", option]
     elif new.privileged:
         # Mounts, namespaces and control groups of its own children are a node's daily work.
@@ -309,6 +309,7 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
         memory=int(found.get("MemTotal") or 0),
         selinux="selinux" in security,
         apparmor="apparmor" in security,
+        userns_remap="userns" in security,
     )
 
 
@@ -319,6 +320,10 @@ def check_info(info: EngineInfo) -> None:
         raise failure("engine_too_old", engine="docker", version=info.version, minimum=minimum)
     if info.rootless and info.cgroup_version == 1:
         raise failure("cgroup_not_unified", mode="of version 1 or hybrid")
+    if info.userns_remap:
+        # --userns=host is no way out: the files of such a store belong to the other user, also those of mount(8), which
+        # then is not root (20.10, seen on a daemon of Debian 12).
+        raise failure("userns_remapped")
 
 
 def architecture_of(machine: str) -> str:

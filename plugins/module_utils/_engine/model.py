@@ -43,6 +43,8 @@ class EngineInfo:
     """Bytes of memory of the host."""
     selinux: bool
     apparmor: bool
+    userns_remap: bool = False
+    """Whether root of its containers is another user of the machine (dockerd's ``userns-remap``)."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types only, for a module's result."""
@@ -72,6 +74,7 @@ class EngineInfo:
                 memory=int(facts["memory"]),
                 selinux=_flag(facts["selinux"]),
                 apparmor=_flag(facts["apparmor"]),
+                userns_remap=_flag(facts["userns_remap"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise failure(

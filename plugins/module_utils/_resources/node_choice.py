@@ -107,6 +107,13 @@ def choose(
             mounts += (Mount(MODULES, MODULES, read_only=True),)
         else:
             adaptations.append(_adaptation("mounts", f"no {MODULES}", "this machine has none"))
+    security_opts = spec.security_opts
+    labelled = any(item.startswith("label") for item in security_opts)
+    if around.info.selinux and spec.privileged == "false" and mounts and not labelled:
+        # What is mounted belongs to the machine, so it is not given a container's label (":z").
+        security_opts += ("label=disable",)
+        reason = "SELinux keeps a container that is not privileged from the files that are mounted into it"
+        adaptations.append(_adaptation("security_opts", "label=disable", reason))
     limits = spec.limits
     if limits.pids is None and around.info.rootless:
         limits = replace(limits, pids=ROOTLESS_PIDS)
@@ -136,7 +143,7 @@ def choose(
             limits=limits,
             ulimits=ulimits,
             sysctls=spec.sysctls,
-            security_opts=spec.security_opts,
+            security_opts=security_opts,
             env=spec.env,
             labels={**spec.labels, **own},
             privileged=spec.privileged != "false" and not capabilities,

@@ -142,6 +142,14 @@ def test_releases_that_are_too_old(version: str) -> None:
         assert Docker(TableRunner({"docker info": said(json.dumps(found))})).info
 
 
+def test_remapped_users_are_refused() -> None:
+    """A daemon with userns-remap can hold no nodes, and says of itself that it has it."""
+    found = recorded("info.json")
+    found = {**found, "SecurityOptions": [*found["SecurityOptions"], "name=userns"]}
+    with fails("userns_remapped", "userns-remap", "/etc/docker/daemon.json"):
+        assert Docker(TableRunner({"docker info": said(json.dumps(found))})).info
+
+
 def test_info_is_asked_once() -> None:
     """docker is asked for its facts when first needed, once, and not where they were handed in."""
     runner = TableRunner({"docker info": raw("info.json")})
@@ -517,7 +525,7 @@ def test_create_arguments_with_capabilities() -> None:
     new = replace(NEW, privileged=False, capabilities=("CHOWN", "SYS_ADMIN"), devices=("/dev/kmsg",))
     arguments = create_arguments(new)
     at = arguments.index("--cap-add")
-    assert arguments[at : at + 12] == [
+    assert arguments[at : at + 14] == [
         "--cap-add",
         "CHOWN",
         "--cap-add",
@@ -528,6 +536,8 @@ def test_create_arguments_with_capabilities() -> None:
         "seccomp=unconfined",
         "--security-opt",
         "apparmor=unconfined",
+        "--security-opt",
+        "label=disable",
         "--security-opt",
         "systempaths=unconfined",
     ]

@@ -910,6 +910,24 @@ def test_no_capabilities_by_name(asked: str, info: EngineInfo, machine: HostLimi
     assert json.loads(new.labels[labels.ADAPTATIONS]) == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "selinux", "expected"),
+    [
+        ({"privileged": "false"}, True, ("label=disable",)),
+        ({"privileged": "false", "security_opts": ["label=type:x"]}, True, ("label=type:x",)),
+        ({"privileged": "true"}, True, ()),
+        ({"privileged": "false"}, False, ()),
+    ],
+    ids=["not privileged", "the user's own label", "privileged", "no SELinux"],
+)
+def test_selinux(asked: dict[str, Any], selinux: bool, expected: tuple[str, ...]) -> None:
+    """Where SELinux is on, a node without privileges may still read what is mounted into it, which is noted."""
+    new = make(spec(**asked), machine=host(modules=True), info=engine_info(selinux=selinux))
+    assert new.security_opts == expected
+    notes = [note["value"] for note in json.loads(new.labels[labels.ADAPTATIONS])]
+    assert notes == (["label=disable"] if expected == ("label=disable",) else [])
+
+
 # What is told.
 
 

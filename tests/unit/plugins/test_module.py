@@ -44,6 +44,7 @@ FACTS = {
     "memory": 8589934592,
     "selinux": False,
     "apparmor": False,
+    "userns_remap": False,
 }
 
 
