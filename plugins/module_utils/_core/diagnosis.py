@@ -244,6 +244,13 @@ CATALOGUE: dict[str, Entry] = {
         "name an image that is made for {machine}",
         known="image inspect (Architecture)",
     ),
+    "image_hides_cgroups": Entry(
+        "the image {name} declares a volume at {path}, which hides the control groups from its systemd, and docker can not leave"
+        " it out.",
+        "make one without: docker create --name kic-flat {name} && docker export kic-flat | docker import --change"
+        " 'CMD [\"/sbin/init\"]' - localhost/flat:1 && docker rm kic-flat; or use podman, which can",
+        known="image inspect (Volumes); images for Molecule with VOLUME /sys/fs/cgroup",
+    ),
     "image_unknown": Entry(
         "the registry has no image {name}.",
         "correct the name, tag or digest; the tags it has: {engine} search --list-tags {repository}",

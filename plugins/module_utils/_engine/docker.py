@@ -226,7 +226,8 @@ class Docker(CommandLineEngine):
         if seconds:
             # rm --force does not ask, it kills.
             self.call(["stop", "--time", str(seconds), identity], action=action, check=False)
-        result = self.call(["rm", "--force", "--", identity], action=action, check=False)
+        # Volumes without a name are the container's own; those with one stay.
+        result = self.call(["rm", "--force", "--volumes", "--", identity], action=action, check=False)
         if result.rc != 0 and not self._says_no("container", identity):
             raise explain(result, action)
 
@@ -373,6 +374,7 @@ def decode_image(found: Mapping[str, Any]) -> Image:
         labels=config.get("Labels") or {},
         environment=tuple(config.get("Env") or ()),
         entrypoint=tuple(config.get("Entrypoint") or ()),
+        volumes=tuple(config.get("Volumes") or ()),
     )
 
 

@@ -146,6 +146,8 @@ class Image:
     labels: Mapping[str, str]
     environment: tuple[str, ...]
     entrypoint: tuple[str, ...]
+    volumes: tuple[str, ...] = ()
+    """Paths at which each container of it gets a volume without a name, unless something else is mounted there."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,8 @@ class NewContainer:
     restart_policy: str
     capabilities: tuple[str, ...] = ()
     """What it gets in place of being privileged, by name; () where it is or where that was not asked for."""
+    image_volumes: tuple[str, ...] | None = None
+    """Those of the image's volumes that it gets; None is all, and that is all that docker can do."""
 
 
 @dataclass(frozen=True)

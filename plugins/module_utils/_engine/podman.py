@@ -189,7 +189,8 @@ class Podman(CommandLineEngine):
 
     def remove_container(self, identity: str, seconds: int) -> None:
         action = f"removing the container {identity}"
-        command = ["rm", "--force", "--time", str(seconds), identity]
+        # Volumes without a name are the container's own; those with one stay.
+        command = ["rm", "--force", "--volumes", "--time", str(seconds), identity]
         result = self.call(command, action=action, check=False)
         if result.rc != 0 and "as it could not be stopped" in result.err:
             # 4.3.1, of one whose process and monitor were killed: it has noted the end now, and the next call removes it.
@@ -252,6 +253,8 @@ def create_arguments(new: NewContainer) -> list[str]:
     if new.volume:
         # podman mounts volumes nosuid, nodev and noexec (containers/podman #5103); programs lie there.
         found += ["--volume", f"{new.volume}:/var:suid,exec,dev"]
+    if new.image_volumes is not None:
+        found += ["--image-volume=ignore", *(part for path in new.image_volumes for part in ("--volume", path))]
     found += [part for device in new.devices for part in _device(device, new.privileged)]
     return [*found, *common_arguments(new)]
 
@@ -338,6 +341,7 @@ def decode_image(found: Mapping[str, Any]) -> Image:
         labels=found.get("Labels") or {},
         environment=tuple(config.get("Env") or ()),
         entrypoint=tuple(config.get("Entrypoint") or ()),
+        volumes=tuple(config.get("Volumes") or ()),
     )
 
 

@@ -29,6 +29,7 @@ NOFILE = 1048576
 """What a machine's systemd gives its services (systemd 240 and later); fewer where this machine can not give as many."""
 
 MODULES = "/lib/modules"
+CGROUPS = "/sys/fs/cgroup"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def choose(
     adaptations: list[dict[str, str]] = []
     capabilities = _choose_capabilities(spec, around.info, host, adaptations)
     runtime = _choose_runtime(spec, around.info, host, adaptations)
+    image_volumes = _choose_image_volumes(spec, around.image, around.info, adaptations)
     ulimits = _choose_ulimits(spec, host, adaptations)
     published = _choose_ports(spec, around, old, refused)
     mounts = spec.mounts
@@ -148,6 +150,7 @@ def choose(
             labels={**spec.labels, **own},
             privileged=spec.privileged != "false" and not capabilities,
             capabilities=capabilities,
+            image_volumes=image_volumes,
             runtime=runtime,
             command=spec.command,
             restart_policy=spec.restart_policy,
@@ -257,6 +260,22 @@ def _choose_runtime(
         adaptations.append(_adaptation("runtime", "runc", reason))
         return "runc"
     return None
+
+
+def _choose_image_volumes(
+    spec: NodeSpec, image: Image | None, info: EngineInfo, adaptations: list[dict[str, str]]
+) -> tuple[str, ...] | None:
+    """Images that are made for Molecule often declare a volume at the control groups, for a mount of the host's."""
+    hiding = [path for path in (image.volumes if image else ()) if f"{CGROUPS}/".startswith(f"{path.rstrip('/')}/")]
+    if image is None or not hiding:
+        return None
+    if info.name != "podman":
+        raise failure("image_hides_cgroups", name=known(spec.image), path=hiding[0])
+    adaptations.append(
+        _adaptation("image", f"no volume at {hiding[0]}", "it would hide the control groups of the node")
+    )
+    taken = {"/var" if spec.volume else None, *(mount.target for mount in spec.mounts), *spec.tmpfs, *DEFAULT_TMPFS}
+    return tuple(path for path in image.volumes if path not in hiding and path not in taken)
 
 
 def _choose_ulimits(spec: NodeSpec, host: HostLimits, adaptations: list[dict[str, str]]) -> dict[str, str]:

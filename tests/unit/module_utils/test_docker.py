@@ -819,7 +819,7 @@ def test_remove_container() -> None:
     done, runner = engine(rm=said(), stop=said(rc=1))
     done.remove_container("x", 7)
     done.remove_container("x", 0)
-    assert runner.commands == ["docker stop --time 7 x", "docker rm --force -- x", "docker rm --force -- x"]
+    assert runner.commands == ["docker stop --time 7 x", *["docker rm --force --volumes -- x"] * 2]
     gone, _runner = engine(rm=ERRORS["container missing"], ps=said("other 99\n"))
     gone.remove_container("x", 0)
     stays, _runner = engine(rm=said(rc=1, err="busy"), ps=said("x 12\n"))

@@ -892,6 +892,17 @@ def test_capabilities_by_name() -> None:
     assert "this machine has not all capabilities" in note["reason"]
 
 
+def test_an_image_that_hides_the_control_groups() -> None:
+    """podman leaves out the volume at the control groups and keeps the others; docker can not, and that is told."""
+    common = image(volumes=("/sys/fs/cgroup", "/srv", "/var", "/run", "/data"))
+    new = make(spec(volume="node-1", mounts=[mount_params(source="/a", target="/data")]), image=common)
+    assert new.image_volumes == ("/srv",)
+    assert [note["option"] for note in json.loads(new.labels[labels.ADAPTATIONS])] == ["image"]
+    assert make(spec(), image=image(volumes=("/srv", "/sys/fs/cgroup2"))).image_volumes is None
+    with fails("image_hides_cgroups", "a volume at /sys", "docker export"):
+        make(spec(), image=image(volumes=("/sys/",)), info=DOCKER_INFO)
+
+
 @pytest.mark.parametrize(
     ("asked", "info", "machine", "privileged"),
     [

@@ -425,6 +425,13 @@ def test_create_arguments_without_privileges() -> None:
     assert "--privileged" not in arguments
 
 
+def test_create_arguments_without_volumes_of_the_image() -> None:
+    """The image's volumes are left out but for those that are named."""
+    arguments = create_arguments(replace(NEW, image_volumes=("/srv",)))
+    assert arguments[arguments.index("--image-volume=ignore") :][1:3] == ["--volume", "/srv"]
+    assert "--image-volume=ignore" not in create_arguments(NEW)
+
+
 def test_create_container() -> None:
     """The runtime is podman's own option and stands before the command; the id is the last word of the answer."""
     found, runner = engine(**{"--runtime runc create": said("some warning\nabc\n"), "create": said("def\n")})
@@ -619,7 +626,7 @@ def test_remove_container() -> None:
     """A container is stopped and removed within a time; one that is gone already is fine."""
     done, runner = engine(rm=said())
     done.remove_container("x", 7)
-    assert runner.commands == ["podman rm --force --time 7 x"]
+    assert runner.commands == ["podman rm --force --volumes --time 7 x"]
     gone, _runner = engine(rm=said(rc=125, err="no such container"), container_exists=said(rc=1))
     gone.remove_container("x", 0)
     stays, _runner = engine(rm=said(rc=125, err="busy"), container_exists=said(rc=0))
@@ -631,7 +638,7 @@ def test_remove_container() -> None:
     )
     lost, runner = engine(rm=said(rc=125, err=words), container_exists=said(rc=1))
     lost.remove_container("x", 0)
-    assert runner.commands == ["podman rm --force --time 0 x"] * 2 + ["podman container exists -- x"]
+    assert runner.commands == ["podman rm --force --volumes --time 0 x"] * 2 + ["podman container exists -- x"]
 
 
 def test_container_commands() -> None:
