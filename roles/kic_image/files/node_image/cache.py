@@ -54,7 +54,7 @@ class Cache:
             work.rename(result)
 
     def clean(self) -> None:
-        for kind in ("programs", "base", "store", "archives"):
+        for kind in ("programs", "base", "store", "archives", "plain"):
             for path in (self.directory / kind).glob("*"):
                 if path.is_dir() and path.suffix == "" and time.time() - path.stat().st_mtime > UNUSED:
                     shutil.rmtree(path)
