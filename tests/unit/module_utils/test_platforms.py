@@ -17,7 +17,10 @@ from .support import fails
 
 def test_own_words() -> None:
     """Options of kic_node go through, Molecule's own do not, and what is not set is not there."""
-    given = [{"name": "a", "groups": ["x"], "memory": "1g", "env": None}, {"name": "b", "image": "debian:12"}]
+    given: list[dict[str, Any]] = [
+        {"name": "a", "groups": ["x"], "memory": "1g", "env": None},
+        {"name": "b", "image": "debian:12"},
+    ]
     assert platforms(given, "trixie") == [
         {"name": "a", "memory": "1g", "suite": "trixie"},
         {"name": "b", "image": "debian:12"},
