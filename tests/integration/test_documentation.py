@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import pwd
 import re
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.filter.cluster_summary import cluster_summary
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import CATALOGUE
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import cgroup_mode
 
 from .conftest import ROOT, Client
 from .stranger import Project, make_project
@@ -21,9 +24,17 @@ from .stranger import Project, make_project
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 
 # Blocks by what they begin with. A block that stands here in no list fails test_every_block_is_run.
-PLAYS = ("- name: A machine with systemd", "- name: A cluster for the tests")
+PLAYS = ("- name: A machine with systemd", "- name: A cluster for the tests", "- name: A machine on which dev")
 FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
-COMMANDS = ("apt-get install", "make site", "make test", "podman exec", "ansible-galaxy", "ansible-inventory")
+COMMANDS = (
+    "apt-get install",
+    "make site",
+    "make test",
+    "podman exec",
+    "ansible-galaxy",
+    "ansible-inventory",
+    "ansible-playbook nodeforge",
+)
 
 
 def blocks(*languages: str) -> list[str]:
@@ -142,6 +153,22 @@ def test_the_play_of_a_cluster(podman: Client, node_image: str, project: Project
     played = project.play("cluster.yml", "--check", kic_image_name=node_image)
     assert any(task.endswith(" Nodes") for task in played.changed), played.text
     assert podman.held("branch-42") == []
+
+
+def test_rootless(project: Project) -> None:
+    """What docs/rootless.md says to type is run; test_role_host.py has its play succeed. Here it is refused as told there."""
+    if cgroup_mode() == "v2":
+        pytest.skip("this machine has control groups of version 2; the refusal needs version 1 or hybrid ones")
+    # A user that every machine has, and the way to him that it has.
+    user, method = pwd.getpwuid(1).pw_name, {"ANSIBLE_BECOME_METHOD": "ansible.builtin.su"}
+    (project.folder / "rootless.yml").write_text("---\n" + block(PLAYS[2]).replace(": dev", f": {user}"))
+    command = block("ansible-playbook nodeforge").replace("=dev", f"={user}")
+    for text in ("ansible-playbook rootless.yml\n", command):
+        with pytest.raises(AssertionError, match="cgroup_not_unified"):
+            shell(text, project.folder, {**project.environment, **method})
+    rows = re.findall(r"^\| (\[`.*?`\].*?) \|", (ROOT / "docs" / "rootless.md").read_text(), re.MULTILINE)
+    told = re.findall(r"\[`(\w+)`\]\(troubleshooting\.md#(\w+)\)", "".join(rows))
+    assert told and all(name == anchor and name in CATALOGUE for name, anchor in told)
 
 
 def test_machine_and_inventory(machine: str, podman: Client, project: Project) -> None:

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
-from ansible_collections.nodeforge.kic.plugins.module_utils._host import files, kernel, sub_ids
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import files, kernel, sub_ids, user
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import look as delegation_look
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.sub_ids import Range
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import (
     HEADER,
@@ -25,6 +27,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host impo
     plan_host,
 )
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.test_delegation import FakeHost
 
 INSTANCES = "fs.inotify.max_user_instances"
 UID, GID = "/etc/subuid", "/etc/subgid"
@@ -395,3 +398,34 @@ def test_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernel.modules_at_boot({"/etc/modules": "loop\n"}.get) == {"nf_tables", "loop"}
     assert kernel.sysctl("a.b", {"/proc/sys/a/b": "7\n"}.get) == 7
     assert kernel.sysctl("a.b", {"/proc/sys/a/b": "7 8\n"}.get) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "unfit"),
+    [(0o4755, 0, None), (0o755, 0, 0o755), (0o4755, 1000, 0o4755)],
+    ids=["fit", "plain", "his"],
+)
+def test_unfit_mode(monkeypatch: pytest.MonkeyPatch, mode: int, owner: int, unfit: int | None) -> None:
+    """What maps ids is root's and set-uid, or has a capability; what is not there is not unfit."""
+    found = os.stat_result((0o100000 | mode, 0, 0, 1, owner, 0, 0, 0, 0, 0))
+    attributes: list[str] = []
+    monkeypatch.setattr(os, "stat", lambda _path: found)
+    monkeypatch.setattr(os, "listxattr", lambda _path: attributes)
+    assert sub_ids.unfit_mode("/usr/bin/newuidmap") == unfit
+    attributes.append("security.capability")
+    assert sub_ids.unfit_mode("/usr/bin/newuidmap") is None
+    monkeypatch.undo()
+    assert sub_ids.unfit_mode("/no/such/program") is None
+
+
+def test_user_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What there is for an ordinary user; root is not asked."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert user.user_facts(FakeHost()) is None
+    fake = FakeHost()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(user.delegation, "look", lambda uid, runner: delegation_look(uid, runner, fake.read, True))
+    found = user.user_facts(fake)
+    assert found is not None
+    assert (found["uid"], found["controllers"], found["manager_running"]) == (1000, ["cpu", "memory", "pids"], True)
+    assert set(found["programs"]) <= set(user.PROGRAMS)

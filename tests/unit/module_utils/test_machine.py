@@ -143,3 +143,30 @@ def test_host_facts() -> None:
     assert {"fs.inotify.max_user_instances", "fs.inotify.max_user_watches"} <= set(found["sysctls"])
     assert all(value > 0 for value in found["sysctls"].values())
     assert found["kernel_modules"] is Path("/lib/modules").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('ID=debian\nVERSION_ID="13"\n', ("debian", "13", "Debian")),
+        ("ID=ubuntu\nID_LIKE=debian\nVERSION_ID='24.04'\n", ("ubuntu", "24.04", "Debian")),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', ("rocky", "", "RedHat")),
+        ('ID="opensuse-leap"\nID_LIKE="suse opensuse"\n', ("opensuse-leap", "", "Suse")),
+        ("ID=arch\n", ("arch", "", "")),
+        (None, ("", "", "")),
+    ],
+)
+def test_distribution(monkeypatch: pytest.MonkeyPatch, text: str | None, expected: tuple[str, str, str]) -> None:
+    """A distribution belongs to the family that it or its likes name."""
+    monkeypatch.setattr(machine, "read", {"/etc/os-release": text}.get)
+    found = machine.distribution()
+    assert (found["id"], found["version"], found["family"]) == expected
+
+
+def test_disabled_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units that are there and that nothing wants; what is not installed is not missed."""
+    monkeypatch.setattr(os.path, "exists", "/usr/lib/systemd/system/podman-restart.service".__eq__)
+    monkeypatch.setattr(machine.glob, "glob", lambda _pattern: ["/etc/systemd/system/a.wants/docker.service"])
+    assert machine.disabled_units() == ["podman-restart.service"]
+    monkeypatch.setattr(machine.glob, "glob", lambda _pattern: ["/etc/systemd/system/b.wants/podman-restart.service"])
+    assert machine.disabled_units() == []

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.filter import cluster_layout, cluster_summary
+from ansible_collections.nodeforge.kic.plugins.filter import cluster_layout, cluster_summary, host_needs
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.needs import needs
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.test_host_needs import asked, look
 
 ROOT = Path(__file__).resolve().parents[3]
 GIVEN: dict[str, Any] = {
@@ -115,7 +117,15 @@ def test_summary(uid: int, begin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(line.startswith(begin) for line in text.splitlines())
 
 
+def test_host_needs() -> None:
+    """The filter hands on what the pure function says (test_host_needs.py)."""
+    seen = look(sysctls={"fs.inotify.max_user_instances": 128})
+    found = host_needs.host_needs(seen, asked())
+    assert found == needs(seen, asked()) and found["sysctls"] is True
+
+
 def test_names_of_the_filters() -> None:
     """The filters have the names of their files, as ansible-core looks for them."""
     assert cluster_layout.FilterModule().filters() == {"cluster_layout": cluster_layout.cluster_layout}
     assert cluster_summary.FilterModule().filters() == {"cluster_summary": cluster_summary.cluster_summary}
+    assert host_needs.FilterModule().filters() == {"host_needs": host_needs.host_needs}
