@@ -194,7 +194,11 @@ host:
         manager_running: {description: Whether his systemd runs., type: bool, returned: always}
         lingers: {description: Whether it runs without a login; null without systemd., type: bool, returned: always}
         bus: {description: Whether there is a message bus for him., type: bool, returned: always}
-        programs: {description: 'Those of newuidmap, newgidmap, pasta, slirp4netns and fuse-overlayfs that are there.', type: list, elements: str, returned: always}
+        programs:
+          description: Those of newuidmap, newgidmap, pasta, slirp4netns and fuse-overlayfs that are there.
+          type: list
+          elements: str
+          returned: always
         native_overlay: {description: Whether the kernel lets him mount overlays., type: bool, returned: always}
   sample:
     architecture: amd64

@@ -40,7 +40,7 @@ def outcome(played: Played) -> list[tuple[Any, ...]]:
     for task in played.tasks:
         result = task["result"]
         if result.get("changed"):
-            found.append((task["task"], result.get("actions"), result.get("diff"), result.get("host")))
+            found.append((task["task"], result.get("actions"), result.get("diff")))
     return found
 
 

@@ -420,7 +420,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "id_mapper_unfit": Entry(
         "{path} may not map ids for an ordinary user: its mode is {mode}, and it has no file capability.",
-        "run the role nodeforge.kic.kic_host with kic_host_user; or as root: chmod u+s {path}, on a file system that is not mounted with nosuid; or install its package anew",
+        "run the role nodeforge.kic.kic_host with kic_host_user; or as root: chmod u+s {path}, on a file system that is not"
+        " mounted with nosuid; or install its package anew",
         known="newuidmap(1); images of machines that lose capabilities of files",
     ),
     "sysctl_overruled": Entry(

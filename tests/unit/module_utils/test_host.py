@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
-from ansible_collections.nodeforge.kic.plugins.module_utils._host import files, kernel, sub_ids, user
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation, files, kernel, sub_ids, user
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import look as delegation_look
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.sub_ids import Range
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import (
@@ -424,7 +424,7 @@ def test_user_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert user.user_facts(FakeHost()) is None
     fake = FakeHost()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(user.delegation, "look", lambda uid, runner: delegation_look(uid, runner, fake.read, True))
+    monkeypatch.setattr(delegation, "look", lambda uid, runner: delegation_look(uid, runner, fake.read, True))
     found = user.user_facts(fake)
     assert found is not None
     assert (found["uid"], found["controllers"], found["manager_running"]) == (1000, ["cpu", "memory", "pids"], True)

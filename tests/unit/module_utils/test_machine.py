@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 import resource
@@ -166,7 +167,7 @@ def test_distribution(monkeypatch: pytest.MonkeyPatch, text: str | None, expecte
 def test_disabled_units(monkeypatch: pytest.MonkeyPatch) -> None:
     """Units that are there and that nothing wants; what is not installed is not missed."""
     monkeypatch.setattr(os.path, "exists", "/usr/lib/systemd/system/podman-restart.service".__eq__)
-    monkeypatch.setattr(machine.glob, "glob", lambda _pattern: ["/etc/systemd/system/a.wants/docker.service"])
+    monkeypatch.setattr(glob, "glob", lambda _pattern: ["/etc/systemd/system/a.wants/docker.service"])
     assert machine.disabled_units() == ["podman-restart.service"]
-    monkeypatch.setattr(machine.glob, "glob", lambda _pattern: ["/etc/systemd/system/b.wants/podman-restart.service"])
+    monkeypatch.setattr(glob, "glob", lambda _pattern: ["/etc/systemd/system/b.wants/podman-restart.service"])
     assert machine.disabled_units() == []
