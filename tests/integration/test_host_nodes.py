@@ -5,14 +5,13 @@
 """Nodes on the virtual host, as somebody has them who installed the collection and reaches the host by ssh.
 
 Here is what this machine has not: control groups of version 2, systemd, crun, a new podman and all privileges; and an
-ordinary user of it can have nodes. It is emulated, so everything takes ten times as long: SLOW says so to our roles.
+ordinary user of it can have nodes. It is emulated, so everything takes ten times as long.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,34 +20,10 @@ from ..hosts.machine import BOOT_SECONDS, Host
 from .conftest import Played
 from .stranger import Project, make_project
 
-CLUSTER = "kictest-host"
-NODE = f"{CLUSTER}-control-plane-1"
 LIMITS = {"memory": "2g", "cpus": 1.5, "pids_limit": 3000}
 SEEN_LIMITS = [str(2 << 30), "150000 100000", "3000"]
 """What the kernel says of them: memory.max, cpu.max and pids.max."""
 
-
-def gentle(name: str) -> dict[str, Any]:
-    """A patch of a static pod, by which an answer that takes long is no reason to start it anew."""
-    probe = {"timeoutSeconds": 60, "failureThreshold": 60}
-    return {"spec": {"containers": [{"name": name, "livenessProbe": probe, "startupProbe": probe}]}}
-
-
-ALONE = {"extraArgs": [{"name": "leader-elect", "value": "false"}]}
-PATIENT = {
-    "extraArgs": [{"name": "heartbeat-interval", "value": "1000"}, {"name": "election-timeout", "value": "10000"}]
-}
-SLOW: dict[str, Any] = {
-    "kic_cluster_timeout": 1800,
-    "kic_cluster_configuration": {
-        "ClusterConfiguration": {"controllerManager": ALONE, "scheduler": ALONE, "etcd": {"local": PATIENT}}
-    },
-    "kic_cluster_patches": {
-        f"{name}0+strategic.json": gentle(name)
-        for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-    },
-}
-"""The values of a user who has a slow machine."""
 
 ONE_NODE = """\
 - name: A node of an ordinary user
@@ -105,19 +80,8 @@ def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 def on(host: Host, project: Project, playbook: str, *arguments: str, ok: bool = True, **variables: Any) -> Played:
     """Run a playbook of the project, or one of the collection by its name, against the host."""
     inventory = project.folder / "testhost.yml"
-    inventory.write_text(json.dumps(host.inventory(kic_engine="podman", **SLOW)))
+    inventory.write_text(json.dumps(host.inventory(kic_engine="podman")))
     return project.play(playbook, "-i", str(inventory), *arguments, ok=ok, kic_hosts="testhost", **variables)
-
-
-def holdings(host: Host, user: str) -> dict[str, list[str]]:
-    """What the podman of a user holds."""
-    lists = {
-        "containers": "podman ps --all --format '{{.Names}}'",
-        "networks": "podman network ls --format '{{.Name}}'",
-        "volumes": "podman volume ls --format '{{.Name}}'",
-        "images": "podman images --format '{{.Repository}}:{{.Tag}}'",
-    }
-    return {kind: sorted(host.ssh(AS_USER + command, user=user).split()) for kind, command in lists.items()}
 
 
 def seen_limits(host: Host, user: str, name: str) -> list[str]:
@@ -137,36 +101,6 @@ def reboot(host: Host) -> None:
     while host.ssh("cat /proc/sys/kernel/random/boot_id", check=False) in ("", before):
         assert time.monotonic() < deadline, "the host did not boot again"
         time.sleep(0.5)
-
-
-def tell_cluster(host: Host, run: Callable[..., Played], user: str) -> None:
-    """From nothing to a Ready node within limits, once more without a change, and back to nothing."""
-    before = holdings(host, user)
-    first = run("nodeforge.kic.site", kic_cluster_name=CLUSTER, kic_cluster_node=LIMITS)
-    assert NODE in first.text
-    said = host.ssh(f"{AS_USER} podman exec {NODE} kubectl get node {NODE} -o json", user=user)
-    conditions = {item["type"]: item["status"] for item in json.loads(said)["status"]["conditions"]}
-    assert conditions["Ready"] == "True", conditions
-    assert seen_limits(host, user, NODE) == SEEN_LIMITS
-    (made,) = (result["node"] for result in first.results("kic_node"))
-    assert all(item["reason"] for item in made["adaptations"]), made["adaptations"]
-    assert run("nodeforge.kic.site", kic_cluster_name=CLUSTER, kic_cluster_node=LIMITS).changed == []
-    assert run("nodeforge.kic.teardown", kic_cluster_name=CLUSTER).changed
-    assert holdings(host, user) == before
-
-
-def test_cluster_of_root(testhost: Host, project: Project) -> None:
-    """What most users have: rootful podman, here with crun and all privileges."""
-    tell_cluster(testhost, lambda playbook, **given: on(testhost, project, playbook, **given), "root")
-
-
-def test_cluster_of_an_ordinary_user(testhost: Host, project: Project) -> None:
-    """The same by the user's own ssh, after root has given him the controllers."""
-    # Until kic_host can do it for another user than the one that it runs as.
-    testhost.ssh("sysctl --quiet fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288")
-    assert on(testhost, project, "delegation.yml").changed
-    as_dev = {"ansible_user": "dev", "ansible_become": False}
-    tell_cluster(testhost, lambda playbook, **given: on(testhost, project, playbook, **as_dev, **given), "dev")
 
 
 def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, node_image: str) -> None:
