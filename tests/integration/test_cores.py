@@ -13,9 +13,8 @@ import json
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,8 +86,8 @@ def field(
     plain_image: str,
     module_unique: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Field]:
-    """The project, and nothing of it left at the end."""
+) -> Field:
+    """The project."""
     core = CORES[request.param]
     try:
         controller, managed = python(*core.controllers), python(core.managed)
@@ -124,7 +123,7 @@ def field(
         )
     )
     shutil.copy(PLAYBOOKS / "cores.yml", project.folder)
-    yield made
+    return made
 
 
 def test_a_core(field: Field, podman: Client) -> None:
