@@ -75,7 +75,13 @@ def digest(*parts: bytes) -> str:
 def node_archive(make: bool) -> Path | None:
     """The archive of the node image in the cache of the role kic_image, in a directory that is named by all that goes
     into it. Where it is missing it is made, which takes minutes, or None."""
-    builder = [sys.executable, "-B", IMAGES / "node_image", f"--recipe={IMAGES}", f"--cache={_caches() / 'image'}"]
+    builder: list[str | Path] = [
+        sys.executable,
+        "-B",
+        IMAGES / "node_image",
+        f"--recipe={IMAGES}",
+        f"--cache={_caches() / 'image'}",
+    ]
     plan = json.loads(run([*builder, "plan"]).stdout)
     if plan["missing"]:
         if not make:
