@@ -13,7 +13,7 @@ description: Makes the text with which the role P(nodeforge.kic.kic_cluster#role
 options:
   _input:
     description:
-      - A mapping with C(engine), C(control_plane), C(nodes) (of M(nodeforge.kic.kic_node)), C(statuses) (of
+      - A mapping with C(engine), C(rootless), C(control_plane), C(nodes) (of M(nodeforge.kic.kic_node)), C(statuses) (of
         M(nodeforge.kic.kic_kubeadm)), C(kubeconfig) and C(context).
     type: dict
     required: true

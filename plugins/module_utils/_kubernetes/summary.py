@@ -32,9 +32,12 @@ def summary(result: Mapping[str, Any], *, root: bool) -> str:
         )
     lines = table(rows)
     if any(status.get("ready") for status in statuses.values()):
-        engine = result["engine"] if root else f"sudo {result['engine']}"
+        # An ordinary user's cluster is seen by nobody else, root included.
+        rootless = result.get("rootless")
+        engine = result["engine"] if root or rootless else f"sudo {result['engine']}"
         inside = f"{engine} exec {result['control_plane']} kubectl"
-        lines += ["", "The cluster, also where kubectl is not installed:", f"  {inside} get nodes"]
+        who = "The cluster, for the user whose it is and" if rootless else "The cluster,"
+        lines += ["", f"{who} also where kubectl is not installed:", f"  {inside} get nodes"]
         lines += [f"  {inside} get pods --all-namespaces"]
         if result["kubeconfig"]:
             path = shlex.quote(result["kubeconfig"])

@@ -55,6 +55,14 @@ def test_sudo_for_others_than_root() -> None:
     assert "sudo" not in summary(RESULT, root=True)
 
 
+def test_cluster_of_an_ordinary_user() -> None:
+    """Who is not root needs no sudo for a cluster of his own, and root is told that it is not his."""
+    for root in (True, False):
+        found = summary({**RESULT, "rootless": True}, root=root)
+        assert "The cluster, for the user whose it is and also where kubectl is not installed:" in found
+        assert "  podman exec lab-control-plane-1 kubectl" in found
+
+
 def test_path_with_blanks_is_quoted() -> None:
     """The line with the path can be typed as it is."""
     assert "  export KUBECONFIG='/home/a b/config'" in summary({**RESULT, "kubeconfig": "/home/a b/config"}, root=True)
