@@ -238,6 +238,8 @@ class Host:
             "ansible_host": "127.0.0.1",
             "ansible_port": self.port,
             "ansible_user": "root",
+            # While it boots, sshd of an emulated machine is slow to say its first word.
+            "ansible_ssh_timeout": 60,
             "ansible_ssh_common_args": " ".join(["-F", "none", *self.ssh_options()]),
             "ansible_python_interpreter": "/usr/bin/python3",
         }

@@ -28,6 +28,8 @@ from .._host.user import ids_from_service
 SYSCTL_FILE = "/etc/sysctl.d/60-nodeforge.kic.conf"
 MODULE_FILE = "/etc/modules-load.d/nodeforge.kic.conf"
 HEADER = "# Written by nodeforge.kic.kic_host, which also removes it (state: absent).\n"
+_OWN = (HEADER, "# Written by the role nodeforge.kic.kic_host.")
+"""How our files begin; the second is what the role wrote before there was a record."""
 
 _VERSION = 1
 _SECONDS = 120.0
@@ -347,9 +349,9 @@ def _own_files(spec: HostSpec, observed: ObservedHost, draft: _Draft) -> None:
     for path, text in draft.record.files().items():
         found = observed.files[path]
         # One that nothing is recorded of is left alone until all is taken back.
-        if found == text or (text is None and (spec.present or not (found or "").startswith(HEADER))):
+        if found == text or (text is None and (spec.present or not (found or "").startswith(_OWN))):
             continue
-        if found is not None and not found.startswith(HEADER):
+        if found is not None and not found.startswith(_OWN):
             raise failure("file_not_ours", path=path)
         draft.texts[path] = text
         draft.do("write" if text is not None else "remove", "file", path, found or "", text or "")
