@@ -10,6 +10,7 @@ import json
 import secrets
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -335,6 +336,19 @@ class Line:
     port: int
     limit: int = 1 << 60
     sent: int = 0
+    abrupt: bool = False
+    """Whether it ends by a reset, as a firewall or a dying machine does it, and not in order."""
+
+    def end(self, connection: socket.socket) -> None:
+        """End a connection at once, also for the thread that waits for it."""
+        with suppress(OSError):
+            if self.abrupt and self.sent > self.limit:
+                # socket(7), SO_LINGER of no time: close resets, once the thread that reads from it has let go.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.shutdown(socket.SHUT_RD)
+                connection.close()
+            else:
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -350,14 +364,18 @@ def breakable(address: str) -> Iterator[Line]:
                     line.sent += len(data) if answers else 0
                     target.sendall(data)
             for end in (source, target):
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+                line.end(end)
 
         def accept() -> None:
             with suppress(OSError):
                 while True:
                     client, _address = listener.accept()
                     if line.sent > line.limit:
+                        # Ended after the first word: before it, it is one that can not be reached.
+                        with suppress(OSError):
+                            client.settimeout(1)
+                            client.recv(1)
+                        line.end(client)
                         client.close()
                         continue
                     server = socket.create_connection((host, int(port)))
@@ -371,7 +389,8 @@ def breakable(address: str) -> Iterator[Line]:
             listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_registry_that_stops_half_way(run_module: Module, pulled: Images, tmp_path: Path) -> None:
+@pytest.mark.parametrize("abrupt", [False, True], ids=["closed", "reset"])
+def test_a_registry_that_stops_half_way(run_module: Module, pulled: Images, tmp_path: Path, abrupt: bool) -> None:
     """A transfer that breaks off is told as that and leaves no image; run again, it comes whole."""
     with serving(tmp_path / "registry", {}, {}) as address, breakable(address) as line:
         way = f"127.0.0.1:{line.port}"
@@ -380,12 +399,13 @@ def test_a_registry_that_stops_half_way(run_module: Module, pulled: Images, tmp_
         name = pulled.name(f"{way}/")
         push(pulled, name, size=8 << 20)
         environment = pulled.environment(Registry(way, {"CONTAINERS_REGISTRIES_CONF": str(registries)}))
-        line.sent, line.limit = 0, 2 << 20
+        line.sent, line.limit, line.abrupt = 0, 2 << 20, abrupt
         broken = run_module("oci_image", name=name, process_env=environment, **pulled.where)
         assert broken["diagnosis"]["id"] == "pull_interrupted", broken
         assert not pulled.there(name)
         line.limit = 1 << 60
-        assert run_module("oci_image", name=name, process_env=environment, **pulled.where)["changed"]
+        whole = run_module("oci_image", name=name, process_env=environment, **pulled.where)
+        assert whole.get("changed"), whole
         assert pulled.there(name)
 
 

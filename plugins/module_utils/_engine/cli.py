@@ -54,6 +54,8 @@ _REGISTRY_TEXTS: Texts = (
         re.compile(r"manifest unknown|name unknown|repository name not known|manifest \S+ not found|no such manifest"),
         "image_unknown",
     ),
+    # Before the words of one that can not be reached: a reset of a connection that stood, after the first word to it.
+    (re.compile(r"(?<!/v2/\": )\bread tcp \S+: read: connection reset"), "pull_interrupted"),
     (
         re.compile(
             r"dial (?:tcp|udp)|no such host|connection refused|connection reset|i/o timeout|TLS handshake timeout"

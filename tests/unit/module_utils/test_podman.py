@@ -287,6 +287,9 @@ def test_explain_registry_recorded(about: str, condition: str) -> None:
     assert error.diagnosis.output == ERRORS[about].words
 
 
+RESET = "read tcp 10.0.0.2:40326->10.0.0.9:443: read: connection reset by peer"
+
+
 @pytest.mark.parametrize(
     ("text", "condition"),
     [
@@ -298,8 +301,20 @@ def test_explain_registry_recorded(about: str, condition: str) -> None:
             "registry_untrusted",
         ),
         ('Get "https://r.example/v2/": net/http: TLS handshake timeout', "registry_unreachable"),
+        (f'Get "https://r.example/v2/": {RESET}', "registry_unreachable"),
+        (f'Get "https://r.example/v2/x/blobs/sha256:1": {RESET}', "pull_interrupted"),
+        (f"copying system image from manifest list: {RESET}", "pull_interrupted"),
     ],
-    ids=["denied at the end", "denied with a reason", "denied by this machine", "no TLS", "slow TLS"],
+    ids=[
+        "denied at the end",
+        "denied with a reason",
+        "denied by this machine",
+        "no TLS",
+        "slow TLS",
+        "reset at the first word",
+        "reset at a layer",
+        "reset in a layer",
+    ],
 )
 def test_explain_registry_text(text: str, condition: str) -> None:
     """Words that other registries were seen to say give their cause too."""
