@@ -15,12 +15,13 @@ ARGS ?=
 ENGINE ?=
 # The version that make release makes: make release VERSION=1.2.3
 VERSION ?=
-# What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'
-T ?= tests
+# What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'. All of them are two streams: that of
+# this machine's engines, and what can run beside it (tests/conftest.py).
+T ?= --numprocesses=2 --dist=loadgroup --no-loadscope-reorder --durations=30 --durations-min=15 tests
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
 .DEFAULT_GOAL := help
-.PHONY: help site teardown test lint format docs bench host venv lock release
+.PHONY: help site teardown test lint format docs bench host record venv lock release
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +51,9 @@ bench: ## Measure the cluster step against kind (ARGS=, see benchmarks/README.md
 
 host: ## A fresh virtual machine of the tests (ARGS=shell for a shell on it, ARGS=down to end it)
 	@$(TEST) python -m tests.hosts $(ARGS)
+
+record: ## Record anew what the engines of the tests' virtual machine answer, for the unit tests
+	@$(TEST) python -m tests.hosts.record
 
 venv: ## Make the Python environments and say where they are
 	@$(SITE) bash -c 'echo "make site: $$VIRTUAL_ENV"'

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Order of the tests, and what becomes of a test that this machine cannot run.
+"""Order and streams of the tests, and what becomes of a test that this machine cannot run.
 
 A test that needs what the machine has not got calls `cannot_run` (or pytest.skip, which is the same). It is named
 with its reason at the end of the run. With CI=true it is a failure: a machine that is there to prove something must
@@ -23,13 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 # Cheap and precise first: who breaks a plan function wants to hear it before a cluster is made.
 ORDER = ("unit", "lint", "integration")
 
-COULD_NOT_RUN = pytest.StashKey[list[tuple[str, str]]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make room for the names of what could not run."""
-    config.stash[COULD_NOT_RUN] = []
-
 
 def cannot_run(reason: str) -> NoReturn:
     """End the test as one that this machine cannot run; the reason says what is missing."""
@@ -41,17 +34,34 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() == "true"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by kind; within a kind the order of collection stays (sort is stable)."""
+def _kind(item: pytest.Item) -> str:
+    try:
+        return item.path.relative_to(ROOT / "tests").parts[0]
+    except ValueError:
+        return ""
 
-    def rank(item: pytest.Item) -> int:
-        try:
-            kind = item.path.relative_to(ROOT / "tests").parts[0]
-        except ValueError:
-            return len(ORDER)
-        return ORDER.index(kind) if kind in ORDER else len(ORDER)
 
-    items.sort(key=rank)
+def stream(item: pytest.Item) -> str | None:
+    """In which of the two streams of `make test` a test runs; None where it does not matter.
+
+    Tests on this machine's engines look at whole stores and at free ports and subnets, so they run one at a time. Beside
+    them goes what leaves the engines alone: the linters, and the virtual host, one at a time too for its memory.
+    """
+    kind = _kind(item)
+    if kind == "unit":
+        return None
+    return "beside" if kind == "lint" or "testhost" in getattr(item, "fixturenames", ()) else "engines"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort by kind; within a kind the order of collection stays (sort is stable). pytest-xdist is told the streams."""
+    items.sort(key=lambda item: (*ORDER, "").index(kind) if (kind := _kind(item)) in ORDER else len(ORDER))
+    # Set in the processes that xdist makes; the environment of Python 3.9 has none.
+    if getattr(config.option, "loadgroup", False):
+        for item in items:
+            if (name := stream(item)) is not None:
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -60,38 +70,34 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     return text.removeprefix("Skipped: ")
 
 
-def _judge(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
-    """Note a report of something that could not run; in CI make it a failure."""
-    if not report.skipped or hasattr(report, "wasxfail"):
-        return
-    reason = _reason(report)
-    config.stash[COULD_NOT_RUN].append((report.nodeid, reason))
-    if in_ci():
+def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI make a failure of what could not run."""
+    if in_ci() and report.skipped and not hasattr(report, "wasxfail"):
+        reason = _reason(report)
         report.outcome = "failed"
         report.longrepr = f"cannot run on this machine, which is a failure with CI=true: {reason}"
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Judge skipped tests."""
     report = yield
-    _judge(report, item.config)
+    _judge(report)
     return report
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Judge whole modules that were skipped."""
     report = yield
-    _judge(report, collector.config)
+    _judge(report)
     return report
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Name what could not run, and why."""
-    if config.stash[COULD_NOT_RUN]:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name what could not run, and why; with CI=true it stands among the failures."""
+    skipped = terminalreporter.stats.get("skipped", ())
+    if skipped:
         terminalreporter.section("cannot run on this machine")
-        for nodeid, reason in config.stash[COULD_NOT_RUN]:
-            terminalreporter.line(f"{nodeid}: {reason}")
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {_reason(report)}")
