@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The disk of the tests' host: Debian 13 with systemd as PID 1, control groups of version 2, podman and a user.
+"""The disk of the tests' host: Debian 13 with systemd as PID 1, control groups of version 2, podman, docker and a user.
 
 Built from Debian's packages by mmdebstrap, and kept under ${XDG_CACHE_HOME:-~/.cache}/nodeforge.kic/hosts by what it is
-made from. The directory debian13 says what is on it. The node image lies in the stores of root's and the user's podman:
-to load it on the emulated host would take minutes.
+made from. The directory debian13 says what is on it. The node image lies in the stores of docker and of root's and the
+user's podman: to load it on the emulated host would take minutes.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _mirror() -> list[str]:
 def build_disk(archive: Path | None) -> Path:
     """The directory with ``disk``, ``kernel``, ``initrd`` and ``key``; built where it is missing (one to two minutes).
 
-    The image of ``archive`` is in the stores of its podmans.
+    The image of ``archive`` is in the stores of its engines.
     """
     target = cache() / f"disk-{_recipe_key(archive)}"
     if target.exists():
@@ -161,8 +161,8 @@ def build_disk(archive: Path | None) -> Path:
         run(["chroot", root, "/tmp/setup"])
         (root / "tmp/setup").unlink()
         if archive is not None:
-            # In namespaces of its own, so that no mount and no process is left, whatever happens.
-            alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+            # In namespaces of its own, so that no mount, process or packet filter is left, whatever happens.
+            alone = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child"]
             run([*alone, RECIPE / "fill-stores", root, archive], env={"PATH": os.defpath + ":/usr/sbin:/sbin"})
         for name, found in (("kernel", "vmlinuz-*"), ("initrd", "initrd.img-*")):
             (source,) = (root / "boot").glob(found)
