@@ -5,7 +5,7 @@
 """Nodes on the virtual host, as somebody has them who installed the collection and reaches the host by ssh.
 
 Here is what this machine has not: control groups of version 2, systemd, crun, a new podman and all privileges; and an
-ordinary user of it can have nodes. It is emulated, so everything takes ten times as long.
+ordinary user of it can have nodes. It is emulated, so everything takes ten times as long: SLOW says so to our roles.
 """
 
 from __future__ import annotations
@@ -20,10 +20,41 @@ from ..hosts.machine import BOOT_SECONDS, Host
 from .conftest import Played
 from .stranger import Project, make_project
 
-LIMITS = {"memory": "2g", "cpus": 1.5, "pids_limit": 3000}
-SEEN_LIMITS = [str(2 << 30), "150000 100000", "3000"]
+CLUSTER = "kictest-host"
+NODE = f"{CLUSTER}-control-plane-1"
+LIMITS = {"memory": "2g", "cpus": 1.9, "pids_limit": 3000}
+SEEN_LIMITS = [str(2 << 30), "190000 100000", "3000"]
 """What the kernel says of them: memory.max, cpu.max and pids.max."""
 
+
+def gentle(name: str) -> dict[str, Any]:
+    """A patch of a static pod, by which an answer that takes long is no reason to start it anew."""
+    probe = {"timeoutSeconds": 60, "failureThreshold": 60}
+    return {"spec": {"containers": [{"name": name, "livenessProbe": probe, "startupProbe": probe}]}}
+
+
+ALONE = {"extraArgs": [{"name": "leader-elect", "value": "false"}]}
+PATIENT = {
+    "extraArgs": [{"name": "heartbeat-interval", "value": "1000"}, {"name": "election-timeout", "value": "10000"}]
+}
+# Without the queues of requests, whose thirty objects are written and watched before the API is ready.
+PLAIN = {"extraArgs": [{"name": "enable-priority-and-fairness", "value": "false"}]}
+SLOW: dict[str, Any] = {
+    "kic_cluster_timeout": 1800,
+    "kic_cluster_configuration": {
+        "ClusterConfiguration": {
+            "apiServer": PLAIN,
+            "controllerManager": ALONE,
+            "scheduler": ALONE,
+            "etcd": {"local": PATIENT},
+        }
+    },
+    "kic_cluster_patches": {
+        f"{name}0+strategic.json": gentle(name)
+        for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    },
+}
+"""The values of a user who has a slow machine."""
 
 ONE_NODE = """\
 - name: A node of an ordinary user
@@ -80,16 +111,28 @@ def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 def on(host: Host, project: Project, playbook: str, *arguments: str, ok: bool = True, **variables: Any) -> Played:
     """Run a playbook of the project, or one of the collection by its name, against the host."""
     inventory = project.folder / "testhost.yml"
-    inventory.write_text(json.dumps(host.inventory(kic_engine="podman")))
+    inventory.write_text(json.dumps(host.inventory(**{"kic_engine": "podman", **SLOW})))
     return project.play(playbook, "-i", str(inventory), *arguments, ok=ok, kic_hosts="testhost", **variables)
 
 
-def seen_limits(host: Host, user: str, name: str) -> list[str]:
+def holdings(host: Host, user: str, program: str) -> dict[str, list[str]]:
+    """What the engine of a user holds, beside images."""
+    lists = {
+        "containers": "ps --all --format '{{.Names}}'",
+        "networks": "network ls --format '{{.Name}}'",
+        "volumes": "volume ls --format '{{.Name}}'",
+    }
+    return {kind: sorted(host.ssh(f"{AS_USER} {program} {line}", user=user).split()) for kind, line in lists.items()}
+
+
+def seen_limits(host: Host, user: str, name: str, program: str = "podman") -> list[str]:
     """The limits in the node's own control group, as the host's kernel has them: the node sees its own root there."""
-    script = (
-        f"group=/sys/fs/cgroup$(podman inspect --format '{{{{.State.CgroupPath}}}}' {name});"
-        " cat $group/memory.max $group/cpu.max $group/pids.max"
-    )
+    path = f"$(podman inspect --format '{{{{.State.CgroupPath}}}}' {name})"
+    if program == "docker":
+        # The node's systemd lies in a group of its own below the container's.
+        process = f"$(docker inspect --format '{{{{.State.Pid}}}}' {name})"
+        path = f"$(sed -n 's,^0::,,p' /proc/{process}/cgroup | sed 's,/init.scope$,,')"
+    script = f"group=/sys/fs/cgroup{path}; cat $group/memory.max $group/cpu.max $group/pids.max"
     return host.ssh(AS_USER + script, user=user).splitlines()
 
 
@@ -101,6 +144,34 @@ def reboot(host: Host) -> None:
     while host.ssh("cat /proc/sys/kernel/random/boot_id", check=False) in ("", before):
         assert time.monotonic() < deadline, "the host did not boot again"
         time.sleep(0.5)
+
+
+@pytest.mark.parametrize(("program", "user"), [("podman", "root"), ("podman", "dev"), ("docker", "root")])
+def test_cluster(testhost: Host, project: Project, program: str, user: str) -> None:
+    """From nothing to a Ready node within limits, once more without a change, and back to nothing: rootful as most users
+    have it, here with all privileges, and as an ordinary user for whom the same play prepares the host."""
+    asked: dict[str, Any] = {"kic_cluster_name": CLUSTER, "kic_engine": program}
+    if user != "root":
+        asked["kic_user"] = user
+    if program == "docker":
+        # Its service is off, and what it holds can not be asked before it runs.
+        testhost.ssh("! systemctl is-active --quiet docker.service")
+        before = {"containers": [], "networks": ["bridge", "host", "none"], "volumes": []}
+    else:
+        before = holdings(testhost, user, program)
+    first = on(testhost, project, "nodeforge.kic.site", kic_cluster_node=LIMITS, **asked)
+    assert NODE in first.text
+    said = testhost.ssh(f"{AS_USER} {program} exec {NODE} kubectl get node {NODE} -o json", user=user)
+    conditions = {item["type"]: item["status"] for item in json.loads(said)["status"]["conditions"]}
+    assert conditions["Ready"] == "True", conditions
+    assert seen_limits(testhost, user, NODE, program) == SEEN_LIMITS
+    (made,) = (result["node"] for result in first.results("kic_node"))
+    assert all(item["reason"] for item in made["adaptations"]), made["adaptations"]
+    again = on(testhost, project, "nodeforge.kic.site", kic_cluster_node=LIMITS, **asked)
+    assert again.changed == [], again.text
+    print(f"{program} of {user}: Ready after {first.seconds:.0f} s, once more {again.seconds:.0f} s")
+    assert on(testhost, project, "nodeforge.kic.teardown", **asked).changed
+    assert holdings(testhost, user, program) == before
 
 
 def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, node_image: str) -> None:
