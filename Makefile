@@ -17,7 +17,7 @@ ENGINE ?=
 VERSION ?=
 # What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'. All of them are two streams: that of
 # this machine's engines, and what can run beside it (tests/conftest.py).
-T ?= --numprocesses=2 --dist=loadgroup --no-loadscope-reorder --durations=30 --durations-min=15 tests
+T ?= --numprocesses=2 --no-loadscope-reorder --durations=30 --durations-min=15 tests
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
 .DEFAULT_GOAL := help

@@ -23,6 +23,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # Cheap and precise first: who breaks a plan function wants to hear it before a cluster is made.
 ORDER = ("unit", "lint", "integration")
 
+BESIDE = (
+    "tests/lint/",
+    "tests/integration/test_delegation.py",
+    "tests/integration/test_host_nodes.py",
+    "tests/integration/test_role_host.py",
+)
+"""What can run beside the tests of this machine's engines."""
+
 
 def cannot_run(reason: str) -> NoReturn:
     """End the test as one that this machine cannot run; the reason says what is missing."""
@@ -41,27 +49,33 @@ def _kind(item: pytest.Item) -> str:
         return ""
 
 
-def stream(item: pytest.Item) -> str | None:
-    """In which of the two streams of `make test` a test runs; None where it does not matter.
+def stream(nodeid: str) -> str:
+    """In which of the two streams of `make test` a test runs; a unit test is in one of its file's own, which runs anywhere.
 
     Tests on this machine's engines look at whole stores and at free ports and subnets, so they run one at a time. Beside
     them goes what leaves the engines alone: the linters, and the virtual host, one at a time too for its memory.
     """
-    kind = _kind(item)
-    if kind == "unit":
-        return None
-    return "beside" if kind == "lint" or "testhost" in getattr(item, "fixturenames", ()) else "engines"
+    path = nodeid.partition("::")[0]
+    if path.startswith("tests/unit/"):
+        return path
+    return "beside" if path.startswith(BESIDE) else "engines"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort by kind; within a kind the order of collection stays (sort is stable). pytest-xdist is told the streams."""
-    items.sort(key=lambda item: (*ORDER, "").index(kind) if (kind := _kind(item)) in ORDER else len(ORDER))
-    # Set in the processes that xdist makes; the environment of Python 3.9 has none.
-    if getattr(config.option, "loadgroup", False):
-        for item in items:
-            if (name := stream(item)) is not None:
-                item.add_marker(pytest.mark.xdist_group(name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let pytest-xdist (make test) keep the streams together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Streams(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return stream(nodeid)
+
+    return Streams(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by kind; within a kind the order of collection stays (sort is stable)."""
+    items.sort(key=lambda item: ORDER.index(kind) if (kind := _kind(item)) in ORDER else len(ORDER))
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
