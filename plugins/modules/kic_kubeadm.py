@@ -187,7 +187,8 @@ diagnosis:
 
 from typing import Any
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm import KubeadmSpec, converge_kubeadm
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm import converge_kubeadm
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm_plan import KubeadmSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
 
 

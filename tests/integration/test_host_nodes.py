@@ -108,6 +108,9 @@ def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     return made
 
 
+PLATFORMS = [{"name": "kictest-one", "memory": "256m"}, {"name": "kictest-two", "pids_limit": 500}]
+
+
 def on(host: Host, project: Project, playbook: str, *arguments: str, ok: bool = True, **variables: Any) -> Played:
     """Run a playbook of the project, or one of the collection by its name, against the host."""
     inventory = project.folder / "testhost.yml"
@@ -214,3 +217,35 @@ def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, n
     assert again["changed"] is False and again["delegation"]["manager_running"] is True
     assert all(item["delegated"] for item in again["delegation"]["controllers"])
     assert len(on(testhost, project, "node.yml", kic_node_state="absent", **asked).changed) == 3
+
+
+def test_platforms_of_an_ordinary_user(testhost: Host, project: Project, node_image: str) -> None:
+    """Molecule's platforms without root: both with systemd and their limits, as if the user ran Molecule on that host."""
+    testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")
+    before = holdings(testhost, "dev", "podman")
+    # What Molecule runs is played against localhost, which is this user of the host.
+    inventory = testhost.inventory(ansible_user="dev")
+    inventory["all"]["hosts"] = {"localhost": inventory["all"]["hosts"].pop("testhost")}
+    (project.folder / "localhost.yml").write_text(json.dumps(inventory))
+    asked: dict[str, Any] = {
+        "kic_engine": "podman",
+        "kic_node_platforms": [{**item, "image": node_image, "wait_timeout": 600} for item in PLATFORMS],
+        "kic_node_molecule_name": "kictest-molecule",
+        "kic_node_molecule_instance_config": "/home/dev/instance_config.yml",
+    }
+    created = project.play("nodeforge.kic.molecule_create", "-i", "localhost.yml", **asked)
+    names = [item["name"] for item in PLATFORMS]
+    for name in names:
+        state = f"{AS_USER} podman exec {name} systemctl is-system-running"
+        assert testhost.ssh(state, user="dev") == "running", created.text
+        assert f"instance: {name}" in testhost.ssh("cat instance_config.yml", user="dev")
+    assert seen_limits(testhost, "dev", names[0])[0] == str(256 << 20)
+    assert seen_limits(testhost, "dev", names[1])[2] == "500"
+    assert (
+        project.play("nodeforge.kic.molecule_create", "-i", "localhost.yml", **asked).results("oci_network")[0][
+            "actions"
+        ]
+        == []
+    )
+    project.play("nodeforge.kic.molecule_destroy", "-i", "localhost.yml", **asked)
+    assert holdings(testhost, "dev", "podman") == before

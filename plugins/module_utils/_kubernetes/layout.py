@@ -14,7 +14,7 @@ from .._core import checks
 from .._core.diagnosis import KicError
 from .._core.subnet import overlapping
 from . import configuration as conf
-from .kubeadm import KubeadmSpec
+from .kubeadm_plan import KubeadmSpec
 from .look import ADMIN
 
 CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000

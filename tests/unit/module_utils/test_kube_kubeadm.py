@@ -22,7 +22,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeadm
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeadm, kubeadm_plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.configuration import NodeFacts
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.look import RECORD, ApiNode, Seen
 
@@ -115,17 +115,17 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot, "read", lambda _path: "0::/machine.slice/libpod-x.scope/init.scope\n")
 
 
-def spec(**changes: Any) -> kubeadm.KubeadmSpec:
+def spec(**changes: Any) -> kubeadm_plan.KubeadmSpec:
     """A control plane as it was asked for, but for ``changes`` of the parameters."""
-    return kubeadm.KubeadmSpec.from_params({**PARAMS, **changes})
+    return kubeadm_plan.KubeadmSpec.from_params({**PARAMS, **changes})
 
 
-def worker(**changes: Any) -> kubeadm.KubeadmSpec:
+def worker(**changes: Any) -> kubeadm_plan.KubeadmSpec:
     """A worker as it was asked for."""
     return spec(**{"state": "joined", "node": WORKER, "control_plane": CONTROL_PLANE, **changes})
 
 
-def seen(asked: kubeadm.KubeadmSpec | None = None, **changes: Any) -> Seen:
+def seen(asked: kubeadm_plan.KubeadmSpec | None = None, **changes: Any) -> Seen:
     """What a look finds at a control plane that is done."""
     whole = Seen(
         boot=Boot("running"),
@@ -199,9 +199,9 @@ def container(name: str = CONTROL_PLANE, address: str = "192.168.128.2", **chang
     return replace(found, **changes)
 
 
-def observed(found: Seen | None, **changes: Any) -> kubeadm.Observed:
+def observed(found: Seen | None, **changes: Any) -> kubeadm_plan.Observed:
     """A look at the control plane."""
-    whole = kubeadm.Observed(container(), found, ("192.168.128.2",), ("192.168.128.2",))
+    whole = kubeadm_plan.Observed(container(), found, ("192.168.128.2",), ("192.168.128.2",))
     return replace(whole, **changes)
 
 
@@ -284,14 +284,14 @@ def test_spec_dual_stack() -> None:
 # Plans of a control plane.
 def test_done_is_done() -> None:
     """Nothing is planned for a control plane at which everything stands."""
-    plan = kubeadm.plan_initialized(spec(), observed(seen()))
+    plan = kubeadm_plan.plan_initialized(spec(), observed(seen()))
     assert plan.actions == () and not plan.drift
     assert plan.before == plan.after == {"state": "initialized", "missing": []}
 
 
 def test_fresh_node() -> None:
     """All steps are planned for a node that was just made, in kubeadm's order, and manifests with them."""
-    plan = kubeadm.plan_initialized(spec(manifests=[MANIFEST]), observed(fresh()))
+    plan = kubeadm_plan.plan_initialized(spec(manifests=[MANIFEST]), observed(fresh()))
     assert steps(plan) == ["hosts", *LOCAL_STEPS, *API_STEPS, "manifest-storage"]
     assert plan.before == {"state": "absent", "missing": steps(plan)}
     assert plan.after == {"state": "initialized", "missing": []}
@@ -301,14 +301,14 @@ def test_fresh_node() -> None:
 def test_missing_file(path: str, step: str) -> None:
     """A file that is missing leads to its step and to no other."""
     found = seen(stands=frozenset((*AUTHORITIES, *FILES)) - {path})
-    assert steps(kubeadm.plan_initialized(spec(), observed(found))) == [step]
+    assert steps(kubeadm_plan.plan_initialized(spec(), observed(found))) == [step]
 
 
 @pytest.mark.parametrize(("name", "step"), OBJECTS.items(), ids=[name.replace("/", "_") for name in OBJECTS])
 def test_missing_object(name: str, step: str) -> None:
     """An object that is missing leads to its step and to no other."""
     found = seen(objects=frozenset(OBJECTS) - {name})
-    assert steps(kubeadm.plan_initialized(spec(), observed(found))) == [step]
+    assert steps(kubeadm_plan.plan_initialized(spec(), observed(found))) == [step]
 
 
 @pytest.mark.parametrize("path", AUTHORITIES, ids=[path.replace("/", "_") for path in AUTHORITIES])
@@ -316,7 +316,7 @@ def test_authority_lost(path: str) -> None:
     """What everything is signed with is never made anew in a cluster that is done: the loss is told."""
     found = seen(stands=frozenset((*AUTHORITIES, *FILES)) - {path})
     with pytest.raises(KicError) as caught:
-        kubeadm.plan_initialized(spec(), observed(found))
+        kubeadm_plan.plan_initialized(spec(), observed(found))
     assert caught.value.diagnosis.id == "authority_lost"
     assert f"{CONTROL_PLANE} lacks {path}." in caught.value.diagnosis.cause
 
@@ -325,14 +325,14 @@ def test_authority_lost(path: str) -> None:
 def test_authority_missing_before_the_end(path: str) -> None:
     """As long as no run was through, an authority that is missing is made."""
     found = seen(stands=frozenset((*AUTHORITIES, *FILES)) - {path}, record={})
-    plan = kubeadm.plan_initialized(spec(), observed(found))
+    plan = kubeadm_plan.plan_initialized(spec(), observed(found))
     assert steps(plan) == ["certificates"]
     assert plan.before["state"] == "partial"
 
 
 def test_only_the_record_is_missing() -> None:
     """A run that was ended before its last word writes that word and nothing else."""
-    assert steps(kubeadm.plan_initialized(spec(), observed(seen(record={})))) == ["record"]
+    assert steps(kubeadm_plan.plan_initialized(spec(), observed(seen(record={})))) == ["record"]
 
 
 @pytest.mark.parametrize(
@@ -356,13 +356,13 @@ def test_only_the_record_is_missing() -> None:
 )
 def test_broken_part(changes: dict[str, Any], expected: list[str]) -> None:
     """A part that is broken is mended alone; what is not ours to mend is left."""
-    assert steps(kubeadm.plan_initialized(spec(), observed(seen(**changes)))) == expected
+    assert steps(kubeadm_plan.plan_initialized(spec(), observed(seen(**changes)))) == expected
 
 
 def test_api_that_does_not_answer() -> None:
     """What the API can not be asked for does not stand; what the node itself shows still does."""
     found = seen(api=False, api_error="refused", objects=frozenset(), node=None)
-    plan = kubeadm.plan_initialized(spec(manifests=[MANIFEST]), observed(found))
+    plan = kubeadm_plan.plan_initialized(spec(manifests=[MANIFEST]), observed(found))
     expected = ["upload-config", "mark-control-plane", "bootstrap-token", "coredns", "kube-proxy", "manifest-storage"]
     assert steps(plan) == expected
 
@@ -382,7 +382,7 @@ def test_api_that_does_not_answer() -> None:
 def test_schedulable(schedulable: bool, taints: tuple[str, ...], expected: list[str]) -> None:
     """The control plane's own taint comes and goes with the option; others are the user's."""
     found = seen(node=replace(API_NODE, taints=taints))
-    assert steps(kubeadm.plan_initialized(spec(schedulable=schedulable), observed(found))) == expected
+    assert steps(kubeadm_plan.plan_initialized(spec(schedulable=schedulable), observed(found))) == expected
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_schedulable(schedulable: bool, taints: tuple[str, ...], expected: list[
 def test_manifests(changes: dict[str, str], expected: list[str]) -> None:
     """A manifest is applied when an apply would change something, and the others are left."""
     found = seen(changes={"other": "x unchanged\n", **changes})
-    plan = kubeadm.plan_initialized(spec(manifests=[{"name": "other", "content": "x"}, MANIFEST]), observed(found))
+    plan = kubeadm_plan.plan_initialized(spec(manifests=[{"name": "other", "content": "x"}, MANIFEST]), observed(found))
     assert steps(plan) == expected
 
 
@@ -421,7 +421,7 @@ def test_manifests(changes: dict[str, str], expected: list[str]) -> None:
 )
 def test_unchanged(text: str, expected: bool) -> None:
     """An apply changes nothing only when it says so of every object."""
-    assert kubeadm.unchanged(text) is expected
+    assert kubeadm_plan.unchanged(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,7 @@ def test_left_out_by_the_user(configuration: dict[str, Any], gone: list[str], ex
     """What the user leaves out is not missing, and what the user does not leave out is."""
     asked = spec(configuration=configuration)
     found = seen(asked, objects=frozenset(name for name, step in OBJECTS.items() if step not in gone))
-    assert steps(kubeadm.plan_initialized(asked, observed(found))) == expected
+    assert steps(kubeadm_plan.plan_initialized(asked, observed(found))) == expected
 
 
 @pytest.mark.parametrize(
@@ -475,9 +475,9 @@ def test_phase_of_files_left_out(phase: str, step: str) -> None:
     gone = {path for path, name in FILES.items() if name == step}
     found = frozenset((*AUTHORITIES, *FILES)) - gone - (set(AUTHORITIES) if phase == "certs" else set())
     asked = spec(configuration={"InitConfiguration": {"skipPhases": [phase]}})
-    assert steps(kubeadm.plan_initialized(asked, observed(seen(asked, stands=found)))) == []
-    assert steps(kubeadm.plan_initialized(spec(), observed(seen(stands=found, record={})))) == [step]
-    assert step not in steps(kubeadm.plan_initialized(asked, observed(fresh())))
+    assert steps(kubeadm_plan.plan_initialized(asked, observed(seen(asked, stands=found)))) == []
+    assert steps(kubeadm_plan.plan_initialized(spec(), observed(seen(stands=found, record={})))) == [step]
+    assert step not in steps(kubeadm_plan.plan_initialized(asked, observed(fresh())))
 
 
 @pytest.mark.parametrize(
@@ -488,7 +488,7 @@ def test_phase_of_files_left_out(phase: str, step: str) -> None:
 def test_phase_without_object_left_out(phase: str, changes: dict[str, Any]) -> None:
     """Phases that leave no object of their own can be left out too."""
     asked = spec(configuration={"InitConfiguration": {"skipPhases": [phase]}})
-    assert steps(kubeadm.plan_initialized(asked, observed(seen(asked, **changes)))) == []
+    assert steps(kubeadm_plan.plan_initialized(asked, observed(seen(asked, **changes)))) == []
 
 
 @pytest.mark.parametrize(
@@ -508,8 +508,8 @@ def test_versions(asked: str | None, found: str, condition: str) -> None:
     """An image of another or of too old a Kubernetes is refused by both plans, with the versions in the message."""
     node = replace(FACTS, version=found)
     for plan, one, whole in (
-        (kubeadm.plan_initialized, spec(kubernetes_version=asked), seen(facts=node)),
-        (kubeadm.plan_joined, worker(kubernetes_version=asked), seen_worker(facts=node)),
+        (kubeadm_plan.plan_initialized, spec(kubernetes_version=asked), seen(facts=node)),
+        (kubeadm_plan.plan_joined, worker(kubernetes_version=asked), seen_worker(facts=node)),
     ):
         if not condition:
             assert not plan(one, observed(whole)).actions
@@ -541,9 +541,9 @@ def test_drift(changes: dict[str, Any], field: str, value: Any, before: Any) -> 
     """A setting that kubeadm does not change later is reported as drift and leads to no step of its own."""
     asked = spec(**changes)
     found = seen()
-    assert kubeadm.find_drift(asked, found) == (Drift(field, value, before),)
+    assert kubeadm_plan.find_drift(asked, found) == (Drift(field, value, before),)
     if field != "endpoint":
-        plan = kubeadm.plan_initialized(asked, observed(found))
+        plan = kubeadm_plan.plan_initialized(asked, observed(found))
         assert plan.drift == (Drift(field, value, before),) and not plan.actions
 
 
@@ -559,9 +559,9 @@ def test_drift(changes: dict[str, Any], field: str, value: Any, before: Any) -> 
         pytest.param(worker(pod_subnet="10.1.0.0/16"), {"asked": worker().asked}, id="cluster-setting-at-a-worker"),
     ],
 )
-def test_no_drift(asked: kubeadm.KubeadmSpec, record: dict[str, Any]) -> None:
+def test_no_drift(asked: kubeadm_plan.KubeadmSpec, record: dict[str, Any]) -> None:
     """What is the same, is mended, was never recorded or is not of this node is no drift."""
-    assert kubeadm.find_drift(asked, seen(record=record)) == ()
+    assert kubeadm_plan.find_drift(asked, seen(record=record)) == ()
 
 
 def test_record_survives_its_file() -> None:
@@ -572,7 +572,7 @@ def test_record_survives_its_file() -> None:
         patches={"etcd.json": {"a": 1}},
     )
     record = json.loads(json.dumps({"asked": asked.asked}))
-    assert kubeadm.find_drift(asked, seen(record=record)) == ()
+    assert kubeadm_plan.find_drift(asked, seen(record=record)) == ()
 
 
 # Plans of a worker and of a reset.
@@ -597,14 +597,14 @@ def test_record_survives_its_file() -> None:
 )
 def test_joined(found: Seen, expected: list[str]) -> None:
     """A worker joins when it is no part of the cluster, and else only what is broken is mended."""
-    plan = kubeadm.plan_joined(worker(), observed(found))
+    plan = kubeadm_plan.plan_joined(worker(), observed(found))
     assert steps(plan) == expected
     assert plan.after == {"state": "joined", "missing": []}
 
 
 def test_joined_drift() -> None:
     """A worker reports another endpoint than it was made with."""
-    plan = kubeadm.plan_joined(worker(endpoint="api.lab.example"), observed(seen_worker()))
+    plan = kubeadm_plan.plan_joined(worker(endpoint="api.lab.example"), observed(seen_worker()))
     assert plan.drift == (Drift("endpoint", "api.lab.example", "lab.kic.internal"),)
     assert steps(plan) == ["hosts"]
 
@@ -619,9 +619,9 @@ def test_joined_drift() -> None:
         pytest.param(observed(fresh(record={"state": "joined"})), {"state": "joined"}, id="only-record"),
     ],
 )
-def test_reset(found: kubeadm.Observed, before: dict[str, str]) -> None:
+def test_reset(found: kubeadm_plan.Observed, before: dict[str, str]) -> None:
     """Whatever is left of Kubernetes is undone."""
-    plan = kubeadm.plan_reset(found)
+    plan = kubeadm_plan.plan_reset(found)
     assert steps(plan) == ["reset"]
     assert (plan.before, plan.after) == (before, {"state": "reset"})
 
@@ -629,9 +629,9 @@ def test_reset(found: kubeadm.Observed, before: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "found", [None, observed(None), observed(fresh())], ids=["no-node", "node-stopped", "nothing-there"]
 )
-def test_nothing_to_reset(found: kubeadm.Observed | None) -> None:
+def test_nothing_to_reset(found: kubeadm_plan.Observed | None) -> None:
     """Nothing is undone where nothing is."""
-    assert kubeadm.plan_reset(found) == Plan()
+    assert kubeadm_plan.plan_reset(found) == Plan()
 
 
 # Pure functions.
@@ -668,7 +668,7 @@ def test_nothing_to_reset(found: kubeadm.Observed | None) -> None:
 )
 def test_hosts_fit(addresses: tuple[str, ...], hosts: str, names: str, expected: bool) -> None:
     """The cluster's name must lead to its API now and after the next start."""
-    assert kubeadm.hosts_fit(spec(), seen(hosts=hosts, names=names), addresses) is expected
+    assert kubeadm_plan.hosts_fit(spec(), seen(hosts=hosts, names=names), addresses) is expected
 
 
 @pytest.mark.parametrize(
@@ -1078,7 +1078,7 @@ def test_failed_step(answers: dict[str, CommandResult], cause: str) -> None:
         pytest.param([container(labels={})], spec(state="reset"), "other_cluster", id="foreign-is-not-reset"),
     ],
 )
-def test_node_that_can_not_be_used(held: list[Container], asked: kubeadm.KubeadmSpec, condition: str) -> None:
+def test_node_that_can_not_be_used(held: list[Container], asked: kubeadm_plan.KubeadmSpec, condition: str) -> None:
     """A node that is not there, does not run or is not of the cluster is refused, and nothing is run in it."""
     engine = Fake(*held, looks=[seen()])
     with pytest.raises(KicError) as caught:

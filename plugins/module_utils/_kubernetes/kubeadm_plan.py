@@ -1,0 +1,312 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kubernetes on a node as it was asked for, and which of kubeadm's steps it takes for what was seen there. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._core import checks
+from .._core.diagnosis import failure
+from .._core.plan import Action, Drift, Plan, known
+from .._engine.model import Container
+from . import configuration as conf
+from .configuration import ClusterShape
+from .look import OBJECTS, ApiNode, Seen, pod_network_fits
+
+_PKI = "/etc/kubernetes/pki/"
+_MANIFESTS = "/etc/kubernetes/manifests/"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of kubeadm's init: its phases, and what it leaves behind."""
+
+    name: str
+    phases: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    switch: str = ""
+    """The field of ClusterConfiguration whose ``disabled`` leaves it out."""
+
+
+def _pair(*names: str) -> tuple[str, ...]:
+    return tuple(f"{_PKI}{name}.{kind}" for name in names for kind in ("crt", "key"))
+
+
+AUTHORITIES = (*_pair("ca", "front-proxy-ca", "etcd/ca"), f"{_PKI}sa.key", f"{_PKI}sa.pub")
+"""What can not be made again: everything in the cluster is signed with it."""
+
+STEPS = (
+    Step(
+        "certificates",
+        ("certs",),
+        (
+            *AUTHORITIES,
+            *_pair("apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client"),
+            *_pair("etcd/server", "etcd/peer", "etcd/healthcheck-client"),
+        ),
+    ),
+    Step(
+        "kubeconfigs",
+        ("kubeconfig",),
+        tuple(f"/etc/kubernetes/{name}.conf" for name in ("admin", "controller-manager", "scheduler", "kubelet")),
+    ),
+    Step("etcd", ("etcd",), (f"{_MANIFESTS}etcd.yaml",)),
+    Step(
+        "control-plane",
+        ("control-plane",),
+        tuple(f"{_MANIFESTS}kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler")),
+    ),
+    Step("kubelet", ("kubelet-start",), ("/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env")),
+    Step("upload-config", ("upload-config",), objects=("configmap/kubeadm-config", "configmap/kubelet-config")),
+    Step("mark-control-plane", ("mark-control-plane",)),
+    Step("bootstrap-token", ("bootstrap-token",), objects=("clusterrolebinding/kubeadm:get-nodes",)),
+    # Done without kubeadm, see FINALIZE.
+    Step("kubelet-finalize", ()),
+    Step(
+        "coredns",
+        ("addon/coredns",),
+        objects=tuple(name for name in OBJECTS if "dns" in name),
+        switch="dns",
+    ),
+    Step(
+        "kube-proxy",
+        ("addon/kube-proxy",),
+        objects=tuple(name for name in OBJECTS if "proxy" in name or "proxier" in name),
+        switch="proxy",
+    ),
+)
+
+LOOKED_FOR = tuple(path for step in STEPS for path in step.files)
+"""Files that tell which steps stand."""
+_ROLE_LABEL = "node-role.kubernetes.io/control-plane"
+TAINT = f"{_ROLE_LABEL}:NoSchedule"
+
+
+@dataclass(frozen=True)
+class KubeadmSpec:
+    """Kubernetes on one node as it was asked for."""
+
+    node: str
+    state: str
+    """initialized, joined or reset."""
+    shape: ClusterShape
+    control_plane: str
+    """The node that the API is asked from; of a control plane itself."""
+    version: str | None
+    user: Mapping[str, conf.Document]
+    patches: Mapping[str, str]
+    manifests: tuple[Mapping[str, str], ...]
+    timeout: float
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> KubeadmSpec:
+        """From a module's parameters; raises ``invalid_option`` before anything was looked at."""
+        state, node = params["state"], checks.host_name("node", params["node"])
+        cluster = checks.host_name("cluster", params["cluster"])
+        pods = _ranges("pod_subnet", params["pod_subnet"])
+        services = _ranges("service_subnet", params["service_subnet"])
+        for one in pods:
+            for other in services:
+                if one.version == other.version and one.overlaps(other):
+                    raise checks.invalid("pod_subnet", f"{one} overlaps the service range {other}", "name another")
+        version = params["kubernetes_version"]
+        if version is not None:
+            version = "v" + str(version).lstrip("v")
+            if not re.fullmatch(r"v\d+\.\d+\.\d+\S*", version):
+                raise checks.invalid("kubernetes_version", f"{version!r} is no version", "write it like 1.35.4")
+        endpoint = params["endpoint"] or f"{cluster}.kic.internal"
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", endpoint):
+            raise checks.invalid("endpoint", f"{endpoint!r} is no domain name", "write it like lab.kic.internal")
+        if params["timeout"] < 1:
+            raise checks.invalid("timeout", "is no time", "give it in seconds, like 600")
+        return cls(
+            node=node,
+            state=state,
+            shape=ClusterShape(
+                cluster=cluster,
+                endpoint=endpoint,
+                pod_subnet=params["pod_subnet"],
+                service_subnet=params["service_subnet"],
+                api_sans=tuple(params["api_sans"]),
+                schedulable=params["schedulable"],
+            ),
+            control_plane=node if state == "initialized" else (params["control_plane"] or ""),
+            version=version,
+            user=conf.user_documents(params["configuration"]),
+            patches=conf.user_patches(params["patches"]),
+            manifests=tuple(_manifest(item) for item in params["manifests"]) if state == "initialized" else (),
+            timeout=float(params["timeout"]),
+        )
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a later run compares with: the user's own words, none of our defaults."""
+        return {
+            "endpoint": self.shape.endpoint,
+            "pod_subnet": self.shape.pod_subnet,
+            "service_subnet": self.shape.service_subnet,
+            "api_sans": sorted(self.shape.api_sans),
+            "configuration": {kind: dict(fields) for kind, fields in self.user.items()},
+            "patches": dict(self.patches),
+        }
+
+
+def _ranges(option: str, value: str) -> list[checks.IPNetwork]:
+    found = [checks.network(option, part) for part in value.split(",")]
+    if len(found) > 2 or len({item.version for item in found}) != len(found):
+        raise checks.invalid(option, f"{value!r} has more than one range of an IP version", "give one, or one of each")
+    return found
+
+
+def _manifest(item: Mapping[str, Any]) -> Mapping[str, str]:
+    if not re.fullmatch(r"[a-z0-9-]+", item["name"]):
+        raise checks.invalid("manifests", f"{item['name']!r} is no name", "use lower-case letters, digits and '-'")
+    return {key: value for key, value in item.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A node and what one look at it found."""
+
+    container: Container
+    seen: Seen | None
+    """None where there is nothing to look into: the node does not run."""
+    api_addresses: tuple[str, ...]
+    """Of the control plane that the endpoint's name means."""
+    addresses: tuple[str, ...]
+
+
+def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
+    """The steps that do not stand, in their order."""
+    seen = known(observed.seen)
+    refuse_version(spec, seen)
+    drift = find_drift(spec, seen)
+    done = seen.record.get("state") == "initialized"
+    if done:
+        left_out = (spec.user.get("InitConfiguration") or {}).get("skipPhases") or ()
+        lost = [path for path in AUTHORITIES if path not in seen.stands] if "certs" not in left_out else []
+        if lost:
+            raise failure("authority_lost", node=spec.node, files=", ".join(lost))
+    steps: list[str] = []
+    if not hosts_fit(spec, seen, observed.api_addresses):
+        steps.append("hosts")
+    steps += missing_phases(spec, seen)
+    if seen.node is not None and seen.api:
+        if spec.shape.schedulable == (TAINT in seen.node.taints):
+            steps.append("schedulable")
+        # At first the pod network begins by itself; then it is there or broken.
+        if done and _pod_network_broken(seen, seen.node):
+            steps.append("pod-network")
+    for item in spec.manifests:
+        # A node that has no such file has nothing to apply.
+        if not seen.api or (item["name"] in seen.changes and not unchanged(seen.changes[item["name"]])):
+            steps.append(f"manifest-{item['name']}")
+    if not done and not steps:
+        steps.append("record")
+    return _plan(spec, seen, steps, drift)
+
+
+def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
+    """What makes a worker of the node."""
+    seen = known(observed.seen)
+    refuse_version(spec, seen)
+    steps = [] if hosts_fit(spec, seen, observed.api_addresses) else ["hosts"]
+    joined = {"/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml"} <= seen.stands
+    if not joined or seen.record.get("state") != "joined" or (seen.api and seen.node is None):
+        steps.append("join")
+    elif seen.api and seen.node is not None and _pod_network_broken(seen, seen.node):
+        steps.append("pod-network")
+    return _plan(spec, seen, steps, find_drift(spec, seen))
+
+
+def _pod_network_broken(seen: Seen, node: ApiNode) -> bool:
+    """Whether a pod network of ours that could work does not."""
+    if not seen.pod_network or not node.pod_cidrs:
+        return False
+    return not pod_network_fits(seen.cni, node.pod_cidrs) or not seen.masquerades
+
+
+def plan_reset(observed: Observed | None) -> Plan:
+    """Whether there is something of Kubernetes to be undone."""
+    if observed is None or observed.seen is None:
+        return Plan()
+    seen = observed.seen
+    if not seen.stands and not seen.record and seen.cni is None:
+        return Plan()
+    before = {"state": seen.record.get("state", "partial")}
+    return Plan((Action("run", "step", "reset"),), before, {"state": "reset"})
+
+
+def _plan(spec: KubeadmSpec, seen: Seen, steps: Sequence[str], drift: tuple[Drift, ...]) -> Plan:
+    before = {"state": seen.record.get("state") or ("partial" if seen.stands else "absent"), "missing": list(steps)}
+    failed = ", ".join(seen.boot.failed_units)
+    warnings = (f"the systemd of {spec.node} is up, but these units failed: {failed}.",) if failed else ()
+    actions = tuple(Action("run", "step", name) for name in steps)
+    return Plan(actions, before, {"state": spec.state, "missing": []}, drift, warnings)
+
+
+def refuse_version(spec: KubeadmSpec, seen: Seen) -> None:
+    """Raise when the node's image holds another Kubernetes than was asked for, or one older than we configure."""
+    if spec.version is not None and spec.version != seen.facts.version:
+        raise failure("version_differs", node=spec.node, asked=spec.version, found=seen.facts.version)
+    if seen.facts.release < conf.OLDEST:
+        oldest = ".".join(str(part) for part in conf.OLDEST)
+        raise failure("version_too_old", node=spec.node, found=seen.facts.version, minimum=oldest)
+
+
+def missing_phases(spec: KubeadmSpec, seen: Seen) -> list[str]:
+    """Names of kubeadm's steps that do not stand. What the API can not be asked for does not stand."""
+    left_out = set((spec.user.get("InitConfiguration") or {}).get("skipPhases") or ())
+    cluster = spec.user.get("ClusterConfiguration") or {}
+    missing = []
+    # What kubeadm does on the node comes before what it does in the API.
+    for step in sorted(STEPS, key=lambda item: not item.files):
+        if left_out.intersection((step.name, *step.phases, *(phase.partition("/")[0] for phase in step.phases))):
+            continue
+        if step.switch and (cluster.get(step.switch) or {}).get("disabled"):
+            continue
+        if step.files:
+            stands = set(step.files) <= seen.stands
+        elif step.name == "mark-control-plane":
+            stands = seen.node is not None and _ROLE_LABEL in seen.node.labels
+        elif step.name == "kubelet-finalize":
+            stands = seen.rotating
+        else:
+            stands = {OBJECTS[name] for name in step.objects} <= seen.objects
+        if not stands:
+            missing.append(step.name)
+    return missing
+
+
+def hosts_lines(spec: KubeadmSpec, addresses: Sequence[str]) -> str:
+    """What the node's unit adds to /etc/hosts at each start: the cluster's name, for each address of its API."""
+    return "".join(f"{address} {spec.shape.endpoint}\n" for address in addresses)
+
+
+def hosts_fit(spec: KubeadmSpec, seen: Seen, addresses: Sequence[str]) -> bool:
+    """Whether the cluster's name leads to its API, now and after the next start."""
+    lines = hosts_lines(spec, addresses)
+    return seen.hosts.strip() == lines.strip() and set(lines.splitlines()) <= set(seen.names.splitlines())
+
+
+def unchanged(text: str) -> bool:
+    """Whether an apply would leave every object as it is."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Warning:")]
+    return bool(lines) and all(re.search(r" unchanged( \(server dry run\))?$", line) for line in lines)
+
+
+def find_drift(spec: KubeadmSpec, seen: Seen) -> tuple[Drift, ...]:
+    """What was asked for when the node was made and is asked for otherwise now. kubeadm changes none of it later."""
+    before = seen.record.get("asked")
+    if not before:
+        return ()
+    fields = spec.asked if spec.state == "initialized" else {"endpoint": spec.shape.endpoint}
+    return tuple(
+        Drift(key, value, before.get(key)) for key, value in fields.items() if key in before and before[key] != value
+    )
