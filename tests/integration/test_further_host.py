@@ -69,7 +69,11 @@ class Further:
             "ansible_python_interpreter": "/usr/bin/python3",
         }
         inventory.write_text(json.dumps({"all": {"hosts": {"further": reached}}}))
-        asked = {"test_environment": self.environment, "kic_image_source": "built", "kic_engine": "podman"}
+        asked: dict[str, Any] = {
+            "test_environment": self.environment,
+            "kic_image_source": "built",
+            "kic_engine": "podman",
+        }
         return self.play("further.yml", "-i", str(inventory), *arguments, ok=ok, **asked)
 
 

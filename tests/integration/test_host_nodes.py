@@ -108,7 +108,10 @@ def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     return made
 
 
-PLATFORMS = [{"name": "kictest-one", "memory": "256m"}, {"name": "kictest-two", "pids_limit": 500}]
+PLATFORMS: list[dict[str, Any]] = [
+    {"name": "kictest-one", "memory": "256m"},
+    {"name": "kictest-two", "pids_limit": 500},
+]
 
 
 def on(host: Host, project: Project, playbook: str, *arguments: str, ok: bool = True, **variables: Any) -> Played:
