@@ -139,8 +139,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "delegation_incomplete": Entry(
         "the cgroup controllers {controllers} are not delegated to the user {user}; limits and kubelet need them.",
-        "as root: mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory"
-        " pids\\n' >/etc/systemd/system/user@.service.d/50-delegate.conf && systemctl daemon-reload, then log in anew",
+        "ansible localhost --become -m nodeforge.kic.cgroup_delegation -a user={user}",
         known="podman info (cgroupControllers); minikube #14871, #18692, kind #2916",
         severity="warning",
     ),

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from .._core.diagnosis import Diagnosis, failure
+from .._host.delegation import MOUNT
+from .._host.files import read
 from .._host.storage import Space, space
 from .._host.user import lingers, sub_ids, user_name
 from .model import EngineInfo
@@ -30,18 +33,25 @@ COPYING = ("vfs",)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What of machine and user is looked at. ``sub_ids`` and ``lingers`` are None where nobody can say."""
+    """What of machine and user is looked at. ``sub_ids`` and ``lingers`` are None where nobody can say; ``controllers``
+    is empty there."""
 
     user: str
     space: Space | None
     sub_ids: int | None
     lingers: bool | None
+    controllers: tuple[str, ...] = ()
+    """Of the user's own systemd (cgroups(7))."""
 
 
 def look(info: EngineInfo) -> Surroundings:
     """Look at the machine below the engine."""
     found = space(info.storage_path) if info.storage_path else None
-    return Surroundings(user_name(), found, *((sub_ids(), lingers()) if info.rootless else (None, None)))
+    if not info.rootless:
+        return Surroundings(user_name(), found, None, None)
+    uid = os.geteuid()
+    group = f"{MOUNT}/user.slice/user-{uid}.slice/user@{uid}.service/cgroup.controllers"
+    return Surroundings(user_name(), found, sub_ids(), lingers(), tuple((read(group) or "").split()))
 
 
 def weaknesses(info: EngineInfo, around: Surroundings) -> tuple[Diagnosis, ...]:
@@ -54,8 +64,9 @@ def weaknesses(info: EngineInfo, around: Surroundings) -> tuple[Diagnosis, ...]:
         found.append(failure("disk_low", engine=info.name, path=info.storage_path, free=f"{mib} MiB"))
     if around.space is not None and around.space.inodes is not None and around.space.inodes < INODES:
         found.append(failure("inodes_low", engine=info.name, path=info.storage_path, free=around.space.inodes))
-    # docker does not say which controllers it has.
-    missing = [item for item in CONTROLLERS if item not in info.cgroup_controllers] if info.cgroup_controllers else []
+    # docker does not say which controllers it has; run by a user's systemd, it has no more than that.
+    has = info.cgroup_controllers or around.controllers
+    missing = [item for item in CONTROLLERS if item not in has] if has else []
     if info.rootless and info.cgroup_version == 2 and missing:
         found.append(failure("delegation_incomplete", user=around.user, controllers=", ".join(missing)))
     if info.storage_driver in COPYING:

@@ -297,6 +297,7 @@ def test_rootless_on_version_1(answer: CommandResult) -> None:
         assert engine.info
 
 
+ROOTLESS_DOCKER = engine_info(name="docker", rootless=True, cgroup_controllers=())
 ROOTLESS = engine_info(rootless=True, cgroup_controllers=("cpu", "cpuset", "memory", "pids"))
 
 
@@ -309,7 +310,9 @@ ROOTLESS = engine_info(rootless=True, cgroup_controllers=("cpu", "cpuset", "memo
         (ROOTLESS, replace(FIT, sub_ids=1000), ["sub_ids_missing"]),
         (ROOTLESS, replace(FIT, lingers=False), ["no_linger"]),
         (replace(ROOTLESS, cgroup_controllers=("memory", "pids")), FIT, ["delegation_incomplete"]),
-        (engine_info(name="docker", rootless=True, cgroup_controllers=()), FIT, []),
+        (ROOTLESS_DOCKER, FIT, []),
+        (ROOTLESS_DOCKER, replace(FIT, controllers=("cpu", "memory", "pids")), ["delegation_incomplete"]),
+        (ROOTLESS_DOCKER, replace(FIT, controllers=("cpu", "cpuset", "io", "memory", "pids")), []),
         (engine_info(cgroup_controllers=("memory",)), FIT, []),
         (engine_info(), FULL, ["disk_low"]),
         (engine_info(), replace(FIT, space=Space(100 << 30, 50)), ["inodes_low"]),
