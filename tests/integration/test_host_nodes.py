@@ -40,7 +40,7 @@ PATIENT = {
 # Without the queues of requests, whose thirty objects are written and watched before the API is ready.
 PLAIN = {"extraArgs": [{"name": "enable-priority-and-fairness", "value": "false"}]}
 SLOW: dict[str, Any] = {
-    "kic_cluster_timeout": 1800,
+    "kic_cluster_timeout": 6000,
     "kic_cluster_configuration": {
         "ClusterConfiguration": {
             "apiServer": PLAIN,
