@@ -37,6 +37,7 @@ from .kubeadm_plan import (
     plan_initialized,
     plan_joined,
     plan_reset,
+    unanswered,
 )
 from .look import ADMIN, POD_NETWORK, POD_NETWORK_TABLE, RECORD, STATE, ApiNode, Seen, look
 from .steps import Deadline, last_lines
@@ -74,6 +75,10 @@ LIMITS = {
 _CLIENT_SECONDS = 60.0
 """How much longer the engine's client may take than what it runs inside, whose own limit is the one that tells why. On a
 slow machine it takes seconds to begin."""
+
+
+_LOOKS = 4
+"""How often an API is asked again that was too slow for its manifests; each time it has as long as for all of a look."""
 
 
 class KubeadmResource(Resource[Observed]):
@@ -119,8 +124,8 @@ class KubeadmResource(Resource[Observed]):
         found = Observed(container, seen, tuple(api_addresses), tuple(addresses))
         if waits:
             found = self._settle(found)
-        self._observed = found
-        return found
+        self._observed = self._answered(found)
+        return self._observed
 
     def _boot(self, container: Container) -> Seen:
         """The first look at a node, which may have been started a moment ago: it waits until the system is up."""
@@ -152,7 +157,15 @@ class KubeadmResource(Resource[Observed]):
     def _look(self, *, seconds: float = 0) -> Seen:
         spec = self._spec
         api_node = spec.control_plane if spec.state == "joined" else spec.node
-        return look(self._engine, spec.node, api_node or spec.node, LOOKED_FOR, spec.manifests, seconds=seconds)
+        return look(
+            self._engine,
+            spec.node,
+            api_node or spec.node,
+            LOOKED_FOR,
+            spec.manifests,
+            seconds=seconds,
+            patience=self._deadline.patience,
+        )
 
     def _settle(self, found: Observed) -> Observed:
         """Of a node that is part of a cluster and was just started: wait until it answers, and is Ready or has a reason
@@ -167,6 +180,18 @@ class KubeadmResource(Resource[Observed]):
             seen = known(found.seen)
         if seen.api and seen.node is not None and not seen.node.ready and not self._draft(found).actions:
             self._ready()
+            found = Observed(found.container, self._look(), found.api_addresses, found.addresses)
+        return found
+
+    def _answered(self, found: Observed) -> Observed:
+        """Ask a slow API again, until it has said of all manifests of a cluster that stands what an apply would do."""
+        looks = 0
+        while (seen := found.seen) is not None and seen.record and (words := unanswered(seen)):
+            if looks == _LOOKS:
+                raise self._failed(
+                    "api", f"the API did not say what {looks + 1} times was asked of its manifests", words
+                )
+            looks += 1
             found = Observed(found.container, self._look(), found.api_addresses, found.addresses)
         return found
 

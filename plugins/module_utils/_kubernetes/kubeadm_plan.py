@@ -301,6 +301,21 @@ def unchanged(text: str) -> bool:
     return bool(lines) and all(re.search(r" unchanged( \(server dry run\))?$", line) for line in lines)
 
 
+_NO_ANSWER = re.compile(
+    # Go's net and net/http, etcd's client, and the API's own reasons (apimachinery, api/errors/errors.go).
+    r"handshake timeout|i/o timeout|context deadline exceeded|Client\.Timeout|request timed out|connection refused"
+    r"|connection reset|connection lost|\bEOF\b|Unable to connect to the server|couldn't get current server API group list"
+    r"|Error from server \((?:Timeout|ServerTimeout|TooManyRequests|ServiceUnavailable)\)"
+    r"|unable to return a response in the time allotted"
+)
+
+
+def unanswered(seen: Seen) -> str:
+    """What was said of a manifest where the API was too slow to tell what an apply would do; ``""`` where it told.
+    That is no difference: nothing may be done for it."""
+    return next((text for text in seen.changes.values() if not unchanged(text) and _NO_ANSWER.search(text)), "")
+
+
 def find_drift(spec: KubeadmSpec, seen: Seen) -> tuple[Drift, ...]:
     """What was asked for when the node was made and is asked for otherwise now. kubeadm changes none of it later."""
     before = seen.record.get("asked")

@@ -29,7 +29,9 @@ POD_NETWORK_TABLE = "kic-pod-network"
 ADMIN = "/etc/kubernetes/admin.conf"
 
 _SECONDS = 60.0
-"""How long a look at a system that is up may take: its requests to the API end by themselves after ten."""
+"""How long a look at a system that is up may take."""
+_REQUEST_SECONDS = 10.0
+"""After which its requests to the API end by themselves."""
 
 # BOOT in the environment: seconds to wait for the system to come up.
 _BOOT = f"""
@@ -65,13 +67,13 @@ jq -nc --arg stands "$stands" --arg version "$(content /kind/version)" --arg rec
     lowers: $lowers, mapped: $mapped, rotating: $rotating, pod_network: $pod_network, masquerades: $masquerades}}'
 """
 
-# NODE in the environment; manifests on standard input as [{name, content} or {name, path}].
+# NODE and REQUEST (seconds) in the environment; manifests on standard input as [{name, content} or {name, path}].
 _API = r"""
 export KUBECONFIG=/etc/kubernetes/admin.conf
 if [ ! -s "$KUBECONFIG" ]; then echo '{"api": {"error": "no administrator configuration"}}'; exit 0; fi
 work=$(mktemp -d /run/nodeforge.kic.XXXXXX)
 trap 'rm -rf "$work"' EXIT
-kubectl="kubectl --request-timeout=10s --cache-dir=/run/nodeforge.kic-discovery"
+kubectl="kubectl --request-timeout=${REQUEST}s --cache-dir=/run/nodeforge.kic-discovery"
 dry_run() { $kubectl apply --dry-run=server "${@/#/--filename=}"; }
 applied() { # file, name
   dry_run "$1" >"$work/$2.out" 2>"$work/$2.err" || echo failed >>"$work/$2.out"
@@ -222,22 +224,25 @@ def look(
     manifests: Sequence[Mapping[str, str]],
     *,
     seconds: float = 0,
+    patience: float = 1,
 ) -> Seen:
     """Look at ``node``; the API is asked from ``api_node``, a control plane, which may be the same.
 
-    For a system that is still coming up it waits up to ``seconds``.
+    For a system that is still coming up it waits up to ``seconds``. A machine that is ``patience`` times as slow as others
+    gets so much more time to answer.
     """
     words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "BOOT": str(int(seconds))}
+    words["REQUEST"] = str(int(_REQUEST_SECONDS * patience))
     shell = ["env", *(f"{key}={value}" for key, value in words.items()), "bash", "-c"]
     stdin = json.dumps(list(manifests)).encode()
-    action, limit = f"looking at {node}", seconds + _SECONDS
+    action, limit = f"looking at {node}", seconds + _SECONDS * patience
     if node == api_node:
         script = _BOOT + _BOTH
         out = engine.exec(node, [*shell, script, "look", *files], action=action, stdin=stdin, timeout=limit).out
     else:
         out = engine.exec(node, [*shell, _BOOT + _LOCAL, "look", *files], action=action, timeout=limit).out
         asking = f"asking {api_node} for {node}"
-        out += engine.exec(api_node, [*shell, _API, "look"], action=asking, stdin=stdin).out
+        out += engine.exec(api_node, [*shell, _API, "look"], action=asking, stdin=stdin, timeout=limit).out
     return decode(out, node)
 
 

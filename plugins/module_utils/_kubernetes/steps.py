@@ -24,6 +24,8 @@ class Deadline:
         self._clock = clock
         self._total = seconds
         self._end = clock() + seconds
+        self.patience = max(1.0, seconds / USUAL)
+        """How much longer than usual each step may take."""
 
     def limit(self, step: str, own: float) -> float:
         """Seconds that ``step`` may take: the smaller of its ``own`` limit, which grows with the total, and what is left.
@@ -33,7 +35,7 @@ class Deadline:
         left = self._end - self._clock()
         if left < 1:
             raise failure("out_of_time", step=step, seconds=self._total)
-        return min(own * max(1.0, self._total / USUAL), left)
+        return min(own * self.patience, left)
 
 
 def last_lines(engine: Engine, node: str) -> str:

@@ -919,6 +919,41 @@ def test_init_goes_on(changes: dict[str, Any], left: list[str], waits: bool) -> 
     assert ("wait-control-plane" not in skipped) is waits
 
 
+SLOW = "failed\nUnable to connect to the server: net/http: TLS handshake timeout"
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["run", "check"])
+def test_api_that_is_slow_to_judge_its_manifests(check_mode: bool) -> None:
+    """An API that did not say what an apply would do is asked again: its silence is no difference."""
+    asked = spec(manifests=[MANIFEST], timeout=1800)
+    slow, fast = (seen(changes={MANIFEST["name"]: text}) for text in (SLOW, "role x unchanged (server dry run)"))
+    engine = Fake(container(), looks=[slow, slow, fast])
+    found = kubeadm.converge_kubeadm(asked, engine, check_mode=check_mode)
+    assert engine.done() == ["look"] * 3 and not found.plan.changed
+    assert all("REQUEST=30" in command for _purpose, _node, command, _stdin in engine.calls)
+    with pytest.raises(KicError, match="TLS handshake timeout"):
+        kubeadm.converge_kubeadm(asked, Fake(container(), looks=[slow]), check_mode=check_mode)
+    # What never was made whole is made now, whatever the API said of it.
+    fresh_one = Fake(container(), looks=[seen(changes=slow.changes, record={})])
+    assert kubeadm.converge_kubeadm(asked, fresh_one, check_mode=True).plan.changed
+
+
+@pytest.mark.parametrize(
+    ("text", "slow"),
+    [
+        ("role x unchanged (server dry run)", False),
+        ("role x configured (server dry run)", False),
+        ('failed\nError from server (NotFound): namespaces "local-path-storage" not found', False),
+        ("failed\nError from server (Timeout): the server was unable to return a response", True),
+        ("failed\nerror: etcdserver: request timed out", True),
+        (SLOW, True),
+    ],
+)
+def test_unanswered(text: str, slow: bool) -> None:
+    """What an API could not say is told from what it said."""
+    assert bool(kubeadm_plan.unanswered(seen(changes={"x": text}))) is slow
+
+
 def test_certificate_that_renews_itself() -> None:
     """kubelet's configuration is changed without a run of kubeadm, and kubelet runs on."""
     engine = Fake(container(), looks=[seen(rotating=False)])
