@@ -31,9 +31,6 @@ BESIDE = (
 )
 """What can run beside the tests of this machine's engines."""
 
-LAST = "tests/integration/test_host_nodes.py::test_cluster["
-"""What needs all of the machine, when the other stream has least to do: Kubernetes on an emulated host."""
-
 
 def cannot_run(reason: str) -> NoReturn:
     """End the test as one that this machine cannot run; the reason says what is missing."""
@@ -78,12 +75,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort by kind; within a kind the order of collection stays (sort is stable)."""
-
-    def rank(item: pytest.Item) -> tuple[int, bool]:
-        kind = _kind(item)
-        return ORDER.index(kind) if kind in ORDER else len(ORDER), item.nodeid.startswith(LAST)
-
-    items.sort(key=rank)
+    items.sort(key=lambda item: ORDER.index(kind) if (kind := _kind(item)) in ORDER else len(ORDER))
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
