@@ -37,17 +37,10 @@ ALONE = {"extraArgs": [{"name": "leader-elect", "value": "false"}]}
 PATIENT = {
     "extraArgs": [{"name": "heartbeat-interval", "value": "1000"}, {"name": "election-timeout", "value": "10000"}]
 }
-# Without the queues of requests, whose thirty objects are written and watched before the API is ready.
-PLAIN = {"extraArgs": [{"name": "enable-priority-and-fairness", "value": "false"}]}
 SLOW: dict[str, Any] = {
     "kic_cluster_timeout": 6000,
     "kic_cluster_configuration": {
-        "ClusterConfiguration": {
-            "apiServer": PLAIN,
-            "controllerManager": ALONE,
-            "scheduler": ALONE,
-            "etcd": {"local": PATIENT},
-        }
+        "ClusterConfiguration": {"controllerManager": ALONE, "scheduler": ALONE, "etcd": {"local": PATIENT}}
     },
     "kic_cluster_patches": {
         f"{name}0+strategic.json": gentle(name)
