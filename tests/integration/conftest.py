@@ -9,6 +9,7 @@ Nobody's engine configuration is used or changed: CONTAINERS_CONF names an empty
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import secrets
@@ -356,6 +357,12 @@ def predicted(run_module: Callable[..., dict[str, Any]], podman: Client) -> Pred
         return done
 
     return run
+
+
+def unique_local_subnet(prefix: int = 64) -> ipaddress.IPv6Network:
+    """Draw a subnet of RFC 4193 that nobody else has."""
+    drawn = ipaddress.IPv6Network((0xFD << 120 | secrets.randbits(40) << 80, 48))
+    return drawn if prefix == 48 else next(drawn.subnets(new_prefix=prefix))
 
 
 @contextmanager

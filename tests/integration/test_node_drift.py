@@ -23,7 +23,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import ENGINE_ARGUMENTS
 from ansible_collections.nodeforge.kic.plugins.modules.kic_node import ARGUMENTS
 
-from .conftest import Client, Predicted
+from .conftest import Client, Predicted, unique_local_subnet
 from .workload import docker_archive, tar
 
 ALL_ARGUMENTS = {**ARGUMENTS, **ENGINE_ARGUMENTS}
@@ -221,7 +221,7 @@ def world(
     archive.write_bytes(docker_archive(other_image, tar({"x": (b"x", 0o644)}), facts["architecture"], {}))
     podman.run("load", "--quiet", "--input", str(archive))
     names = [module_unique("drift") for _number in range(5)]
-    subnet6 = ipaddress.IPv6Network(f"fd{secrets.token_hex(1)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}:1::/64")
+    subnet6 = unique_local_subnet()
     made = run_module("oci_network", name=names[1], subnet6=str(subnet6))["network"]
     assert not run_module("oci_network", name=names[2]).get("failed")
     for name in names[3:]:
