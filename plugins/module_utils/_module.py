@@ -87,6 +87,8 @@ class Task(HostTask):
     """One run of a module that works on an engine."""
 
     engine: Engine
+    seen: Any = None
+    """What the engine that ``auto`` took holds of what the task is about, as it was found; else None."""
 
     def registry(self) -> list[Status]:
         """What is known of each engine that this release supports."""
@@ -120,8 +122,8 @@ def run_module(
     )
 
     def on_engine() -> dict[str, Any]:
-        engine = _engine(module, held)
-        result = body(Task(module, engine))
+        engine, seen = _engine(module, held)
+        result = body(Task(module, engine, seen))
         result.setdefault("engine", engine.name)
         return result
 
@@ -153,32 +155,37 @@ def _end(module: AnsibleModule, work: Callable[[], dict[str, Any]], facts: Calla
     module.exit_json(**result)
 
 
-_HOLDS: dict[str, Callable[[Engine, str], bool]] = {
-    "network": lambda engine, name: any(item.name == name for item in engine.networks()),
-    "volume": lambda engine, name: engine.volume(name) is not None,
-    "container": lambda engine, name: engine.container(name) is not None,
-    "cluster": lambda engine, name: bool(engine.containers(f"{CLUSTER}={name}")),
+_HOLDS: dict[str, Callable[[Engine, str], Any]] = {
+    "network": lambda engine, name: [item for item in engine.networks() if item.name == name],
+    "volume": lambda engine, name: engine.volume(name),
+    "container": lambda engine, name: engine.container(name),
+    "cluster": lambda engine, name: engine.containers(f"{CLUSTER}={name}"),
 }
 
 
-def _engine(module: AnsibleModule, held: str) -> Engine:
+def _engine(module: AnsibleModule, held: str) -> tuple[Engine, Any]:
     given = module.params["engine_facts"]
     # The facts of a machine that had no engine when they were taken (check mode) say nothing about it.
     facts = EngineInfo.from_dict(given) if given and given.get("version") != "0" else None
     parameter, _separator, kind = held.partition(":")
     name = module.params.get(parameter)
-    holds = (lambda candidate: _HOLDS[kind](candidate, name)) if name else None
+    seen: dict[str, Any] = {}
+
+    def holds(candidate: Engine) -> bool:
+        seen[candidate.name] = _HOLDS[kind](candidate, name)
+        return bool(seen[candidate.name])
+
     try:
-        engine = select(module.params["engine"], ModuleRunner(module), facts, holds)
+        engine = select(module.params["engine"], ModuleRunner(module), facts, holds if name else None)
     except KicError as error:
         asked = module.params["engine"]
-        return _absent(module, "podman" if asked == "auto" else asked, error)
+        return _absent(module, "podman" if asked == "auto" else asked, error), None
     if module.check_mode and facts is None:
         try:
             engine.info  # noqa: B018  # asked here, so that every later question may rely on an answer
         except KicError as error:
-            return _absent(module, engine.name, error)
-    return engine
+            return _absent(module, engine.name, error), None
+    return engine, seen.get(engine.name)
 
 
 def _absent(module: AnsibleModule, name: str, error: KicError) -> Engine:

@@ -258,7 +258,7 @@ def look(task: Task) -> dict[str, Any]:
     if task.params["nodes"]:
         refuse_unfit(task.engine.info, task.runner)
     cluster = task.params["cluster"]
-    nodes = task.engine.containers(f"{CLUSTER}={cluster}") if cluster else []
+    nodes = task.seen if task.seen is not None else task.engine.containers(f"{CLUSTER}={cluster}") if cluster else []
     return {
         "changed": False,
         "engines": [status.as_dict() for status in task.registry()],

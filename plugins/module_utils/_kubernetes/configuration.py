@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._core import checks
-
-API_PORT = 6443
-"""Where the API listens inside a node; kubeadm's own default."""
+from .access import API_PORT
 
 KUBEADM = "kubeadm.k8s.io/v1beta4"
 API_VERSIONS = {

@@ -27,6 +27,7 @@ from .._engine.base import Engine
 from .._engine.model import Container
 from . import configuration as conf
 from . import reasons
+from .access import ADMIN, API_PORT
 from .kubeadm_plan import (
     LOOKED_FOR,
     STEPS,
@@ -39,7 +40,7 @@ from .kubeadm_plan import (
     plan_reset,
     unanswered,
 )
-from .look import ADMIN, POD_NETWORK, POD_NETWORK_TABLE, RECORD, STATE, ApiNode, Seen, look
+from .look import POD_NETWORK, POD_NETWORK_TABLE, RECORD, STATE, ApiNode, Seen, look
 from .steps import Deadline, last_lines
 
 PATCHES = f"{STATE}/patches"
@@ -507,7 +508,7 @@ def node_addresses(container: Container) -> list[str]:
 def certificate_names(spec: KubeadmSpec, observed: Observed) -> list[str]:
     """Every name and address by which the API may be reached."""
     names = [spec.shape.endpoint, spec.node, *observed.addresses, "127.0.0.1", "localhost", *spec.shape.api_sans]
-    bindings = ((observed.container.raw.get("HostConfig") or {}).get("PortBindings") or {}).get(f"{conf.API_PORT}/tcp")
+    bindings = ((observed.container.raw.get("HostConfig") or {}).get("PortBindings") or {}).get(f"{API_PORT}/tcp")
     for binding in bindings or ():
         address = binding.get("HostIp") or ""
         # 0.0.0.0 is no name of anything.

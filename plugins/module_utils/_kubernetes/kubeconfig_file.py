@@ -21,8 +21,7 @@ from .._core.lock import host_lock
 from .._core.state import ClusterState, recorded_clusters
 from .._engine.base import Engine
 from .._engine.model import Container
-from .configuration import API_PORT
-from .look import ADMIN
+from .access import ADMIN, API_PORT
 
 KIND = "kubeconfig"
 """What these files are called in a cluster's state file."""

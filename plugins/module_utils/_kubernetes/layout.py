@@ -13,9 +13,8 @@ from typing import Any
 from .._core import checks
 from .._core.diagnosis import KicError
 from .._core.subnet import overlapping
-from . import configuration as conf
+from .access import ADMIN, API_PORT
 from .kubeadm_plan import KubeadmSpec
-from .look import ADMIN
 
 CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000
 """Bytes below which kubeadm refuses a control plane (kubeadm's constants: ControlPlaneMem = 1700 MB)."""
@@ -87,7 +86,7 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     _check_api(given)
     node = _check_node(given)
     avoid = [part for key in ("pod_subnet", "service_subnet") for part in str(given[key]).split(",")]
-    api = {"port": conf.API_PORT, "protocol": "tcp", "address": given["api_address"]}
+    api = {"port": API_PORT, "protocol": "tcp", "address": given["api_address"]}
     if given.get("api_port") is not None:
         api["host_port"] = int(given["api_port"])
     control_plane = {

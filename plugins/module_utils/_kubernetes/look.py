@@ -26,7 +26,6 @@ RECORD = f"{STATE}/kubeadm.json"
 CNI = "/etc/cni/net.d/10-kic.conflist"
 POD_NETWORK = "kic-pod-network.service"
 POD_NETWORK_TABLE = "kic-pod-network"
-ADMIN = "/etc/kubernetes/admin.conf"
 
 _SECONDS = 60.0
 """How long a look at a system that is up may take."""
@@ -91,28 +90,26 @@ addons() {
     wait
   fi
 }
-declare -A paths=()
 cat >"$work/manifests"
-names=$(jq -r '.[].name' "$work/manifests")
-for name in $names; do
-  path=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .path // empty' "$work/manifests")
+$kubectl -n kube-system get "node/$NODE" $OBJECTS --ignore-not-found -o json >"$work/objects" 2>"$work/error" \
+  || echo '{"failed": true}' >"$work/objects" &
+declare -A paths=()
+names=()
+while read -r name path; do
+  names+=("$name")
   if [ -z "$path" ]; then
     path=$work/$name.yaml
     jq -r --arg name "$name" '.[] | select(.name == $name) | .content' "$work/manifests" >"$path"
   fi
   if [ -s "$path" ]; then paths[$name]=$path; fi
-done
-addons &
-$kubectl -n kube-system get "node/$NODE" $OBJECTS --ignore-not-found -o json >"$work/objects" 2>"$work/error" \
-  || echo '{"failed": true}' >"$work/objects"
+done < <(jq -r '.[] | "\(.name) \(.path // "")"' "$work/manifests")
+addons
 wait
-changes='{}'
-for name in ${names:-}; do
-  if [ -f "$work/$name.out" ]; then
-    changes=$(jq -c --arg name "$name" --arg text "$(cat "$work/$name.out" "$work/$name.err")" \
-      '.[$name] = $text' <<<"$changes")
-  fi
+said=()
+for name in "${names[@]}"; do
+  if [ -f "$work/$name.out" ]; then said+=(--arg "$name" "$(cat "$work/$name.out" "$work/$name.err")"); fi
 done
+changes=$(jq -nc "${said[@]}" '$ARGS.named')
 jq -sc --arg error "$(cat "$work/error")" --argjson changes "$changes" '
   (.[0] // {}) as $answer
   | ([$answer.items[]?, ($answer | select(.kind != null and .kind != "List"))]) as $items
