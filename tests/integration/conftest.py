@@ -286,11 +286,18 @@ def plain_image(podman: Client, play: Play) -> str:
     return reference_of(play("plain.yml"))
 
 
+CONTRACT: dict[str, Any] = {
+    "kic_image_recipe": str(Path(__file__).parent / "contract_image"),
+    "kic_image_source": "built",
+}
+"""The image that offers kind's node image contract and no more (contract_image/README.md)."""
+
+
 @pytest.fixture(scope="session")
 def contract_image(podman: Client, play: Play) -> str:
-    """Reference of the image that offers kind's node image contract and no more (contract_image/README.md)."""
+    """Reference of the image of the contract."""
     del podman
-    return have_image(play, kic_image_recipe=str(Path(__file__).parent / "contract_image"), kic_image_source="built")
+    return have_image(play, **CONTRACT)
 
 
 @pytest.fixture(scope="session")

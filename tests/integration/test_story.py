@@ -5,7 +5,8 @@
 """The main job from nothing to nothing, as a user does it: site.yml, a workload, stop and start, repair, teardown.
 
 The tests of a story stand on each other, in this order. It is told three times: on our own image, on one that offers
-kind's node image contract and no more, so that nothing can quietly ask more of an image, and on docker.
+kind's node image contract and no more, so that nothing can quietly ask more of an image, and on docker. Docker with the
+image of the contract, where nothing is new but the two together, is told in short.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import ROOT, Client, Play, Played, have_image
+from .conftest import CONTRACT, ROOT, Client, Play, Played, have_image
 from .samples import differences
 from .workload import build, manifests
 
@@ -41,6 +43,7 @@ FOREIGN_KUBECONFIG = {
     "contexts": [{"name": "work", "context": {"cluster": "work", "user": "me"}}],
     "current-context": "work",
 }
+READY = """jsonpath={.status.conditions[?(@.type=="Ready")].status}"""
 
 
 @dataclass
@@ -132,22 +135,19 @@ class Story:
         self.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=120s")
 
 
-STORIES = {
-    "own": ("podman", "node_image"),
-    "contract": ("podman", "contract_image"),
-    "docker": ("docker", "node_image"),
+STORIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "own": ("podman", {}),
+    "contract": ("podman", CONTRACT),
+    "docker": ("docker", {}),
 }
 
 
-@pytest.fixture(scope="module", params=STORIES)
-def story(request: pytest.FixtureRequest, play: Play, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+@contextmanager
+def telling(name: str, engine: Client, recipe: dict[str, Any], play: Play, folder: Path) -> Iterator[Story]:
     """A story's beginning, and its end whatever happened on the way."""
-    engine, image = (request.getfixturevalue(name) for name in STORIES[request.param])
-    folder = tmp_path_factory.mktemp("story")
-    name = f"kictest-{request.param}-{secrets.token_hex(2)}"
-    told = Story(name, image, engine, play, folder, {})
-    if engine.program != "podman":
-        told.image = have_image(play, process_env=told.process_env, kic_engine=engine.program)
+    name = f"kictest-{name}-{secrets.token_hex(2)}"
+    told = Story(name, "", engine, play, folder, {})
+    told.image = have_image(play, process_env=told.process_env, kic_engine=engine.program, **recipe)
     # What is not ours and has a name much like ours must be left alone.
     engine.run("volume", "create", f"{name}-control-plane-1-mine")
     engine.run("network", "create", f"{name}-mine")
@@ -159,6 +159,15 @@ def story(request: pytest.FixtureRequest, play: Play, tmp_path_factory: pytest.T
     told.remove_rebuilt()
     engine.run("volume", "rm", f"{name}-control-plane-1-mine")
     engine.run("network", "rm", f"{name}-mine")
+
+
+@pytest.fixture(scope="module", params=STORIES)
+def story(request: pytest.FixtureRequest, play: Play, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """One of the stories."""
+    engine, recipe = STORIES[request.param]
+    folder = tmp_path_factory.mktemp("story")
+    with telling(request.param, request.getfixturevalue(engine), recipe, play, folder) as told:
+        yield told
 
 
 def test_check_mode_from_nothing(story: Story) -> None:
@@ -443,3 +452,16 @@ def test_teardown_leaves_nothing(story: Story) -> None:
     assert story.teardown().changed == []
     leftovers = [path for path in Path("/var/lib/nodeforge.kic").rglob("*") if story.name in path.name]
     assert leftovers == [] or os.geteuid() != 0
+
+
+def test_contract_on_docker(docker: Client, play: Play, tmp_path: Path) -> None:
+    """From nothing to a node that is Ready, also after a stop, once more without a change, and back to nothing."""
+    with telling("both", docker, CONTRACT, play, tmp_path) as story:
+        story.site()
+        assert story.kubectl("get", "node", story.node, "-o", READY) == "True"
+        assert story.site(kic_cluster_state="stopped").changed
+        story.site()
+        assert story.kubectl("get", "node", story.node, "-o", READY) == "True"
+        assert story.site().changed == []
+        assert story.teardown().changed
+        assert story.client.holdings() == story.before

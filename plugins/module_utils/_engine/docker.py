@@ -374,6 +374,7 @@ def decode_image(found: Mapping[str, Any]) -> Image:
         labels=config.get("Labels") or {},
         environment=tuple(config.get("Env") or ()),
         entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
         volumes=tuple(config.get("Volumes") or ()),
     )
 

@@ -146,6 +146,8 @@ class Image:
     labels: Mapping[str, str]
     environment: tuple[str, ...]
     entrypoint: tuple[str, ...]
+    command: tuple[str, ...] = ()
+    """Arguments of the entrypoint, or all of what starts where there is none."""
     volumes: tuple[str, ...] = ()
     """Paths at which each container of it gets a volume without a name, unless something else is mounted there."""
 
@@ -243,6 +245,8 @@ class NewContainer:
     command: tuple[str, ...]
     """() is the image's."""
     restart_policy: str
+    entrypoint: str | None = None
+    """None is the image's."""
     capabilities: tuple[str, ...] = ()
     """What it gets in place of being privileged, by name; () where it is or where that was not asked for."""
     image_volumes: tuple[str, ...] | None = None

@@ -341,6 +341,7 @@ def decode_image(found: Mapping[str, Any]) -> Image:
         labels=found.get("Labels") or {},
         environment=tuple(config.get("Env") or ()),
         entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
         volumes=tuple(config.get("Volumes") or ()),
     )
 

@@ -31,6 +31,15 @@ NOFILE = 1048576
 MODULES = "/lib/modules"
 CGROUPS = "/sys/fs/cgroup"
 
+WRITABLE = f"""\
+for path in /proc/sys {CGROUPS} {CGROUPS}/*; do
+  [ -d "$path" ] && mount -o remount,rw,bind "$path"
+done 2>/dev/null
+exec "$@"
+"""
+"""What a node with a list of capabilities begins with: docker mounts these read-only for all but privileged containers
+(moby, oci/defaults.go), and neither kind's entrypoint nor systemd can do without them."""
+
 
 @dataclass(frozen=True)
 class Around:
@@ -102,6 +111,10 @@ def choose(
     image_volumes = _choose_image_volumes(spec, around.image, around.info, adaptations)
     ulimits = _choose_ulimits(spec, host, adaptations)
     published = _choose_ports(spec, around, old, refused)
+    entrypoint, command = None, spec.command
+    if capabilities and around.image is not None:
+        entrypoint = "/bin/sh"
+        command = ("-c", WRITABLE, "sh", *around.image.entrypoint, *(spec.command or around.image.command))
     mounts = spec.mounts
     if MODULES not in [mount.target for mount in mounts]:
         # What a node asks its kernel for, it looks up here.
@@ -152,8 +165,9 @@ def choose(
             capabilities=capabilities,
             image_volumes=image_volumes,
             runtime=runtime,
-            command=spec.command,
+            command=command,
             restart_policy=spec.restart_policy,
+            entrypoint=entrypoint,
         ),
         tuple(warnings),
     )
@@ -243,7 +257,10 @@ def _choose_capabilities(
     # podman's --privileged gives what there is; docker's fails where the bounding set lacks one.
     if spec.privileged != "auto" or info.name != "docker" or info.rootless or host.all_capabilities:
         return ()
-    reason = "this machine has not all capabilities, and docker's --privileged asks for all; it gets each that there is"
+    reason = (
+        "this machine has not all capabilities, and docker's --privileged asks for all; it gets each that there is, and what "
+        "docker mounts read-only without that flag is made writable before the image's own start"
+    )
     adaptations.append(_adaptation("privileged", "capabilities by name", reason))
     return host.capabilities
 

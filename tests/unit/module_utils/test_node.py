@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import subprocess
 import tarfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -890,6 +891,29 @@ def test_capabilities_by_name() -> None:
     (note,) = json.loads(new.labels[labels.ADAPTATIONS])
     assert (note["option"], note["value"]) == ("privileged", "capabilities by name")
     assert "this machine has not all capabilities" in note["reason"]
+
+
+@pytest.mark.parametrize(
+    ("command", "starts"), [([], ("/init", "--system")), (["--unit=rescue.target"], ("/init", "--unit=rescue.target"))]
+)
+def test_what_docker_mounts_read_only_is_made_writable(
+    command: list[str], starts: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Where a node gets capabilities by name, a shell makes its mounts writable and becomes what the image starts, with the
+    arguments that were asked for in place of the image's. Elsewhere the image starts by itself."""
+    common = image(entrypoint=("/init",), command=("--system",))
+    new = make(spec(command=command), machine=LESS, info=DOCKER_INFO, image=common)
+    assert (new.entrypoint, new.command[0], new.command[2:]) == ("/bin/sh", "-c", ("sh", *starts))
+    # A mount that only says what it was asked for, and fails.
+    (tmp_path / "mount").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\nexit 1\n')
+    (tmp_path / "mount").chmod(0o755)
+    shell = ["/bin/sh", *new.command[:3], "/bin/echo", "begun"]
+    done = subprocess.run(shell, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("begun\n", "")
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[:2] == ["-o remount,rw,bind /proc/sys", "-o remount,rw,bind /sys/fs/cgroup"]
+    plain = make(spec(command=command), image=common)
+    assert (plain.entrypoint, plain.command) == (None, tuple(command))
 
 
 def test_an_image_that_hides_the_control_groups() -> None:
