@@ -5,8 +5,8 @@
 """The disk of the tests' host: Debian 13 with systemd as PID 1, control groups of version 2, podman, docker and a user.
 
 Built from Debian's packages by mmdebstrap, and kept under ${XDG_CACHE_HOME:-~/.cache}/nodeforge.kic/hosts by what it is
-made from. The directory debian13 says what is on it. The node image lies in the stores of docker and of root's and the
-user's podman: to load it on the emulated host would take minutes.
+made from. The directory debian13 says what is on it. The node image lies in the stores of root's and the user's podman and
+docker: to load it on the emulated host would take minutes.
 """
 
 from __future__ import annotations

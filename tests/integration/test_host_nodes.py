@@ -88,6 +88,15 @@ WITHDRAWAL = (
     "printf '[Service]\\nDelegate=\\nDelegate=pids memory\\n' >/etc/systemd/system/user@.service.d/50-seed.conf;"
     "systemctl daemon-reload; systemctl restart user@1000.service"
 )
+SET_UP_DOCKER = """\
+PATH=$PATH:/usr/sbin:/usr/share/docker.io/contrib
+dockerd-rootless-setuptool.sh install || systemctl --user enable docker.service
+docker context inspect rootless >/dev/null 2>&1 ||
+    docker context create rootless --docker host=unix://$XDG_RUNTIME_DIR/docker.sock
+docker context use rootless && docker version
+"""
+"""What an ordinary user types. Debian's docker.io 26.1 keeps docker's tool apart from docker, which it looks for beside itself
+when the service runs already, so the rest is left to him."""
 AS_USER = "export XDG_RUNTIME_DIR=/run/user/$UID; cd; "
 """How a user of the host begins who comes by ssh, whether or not a session was made of it."""
 
@@ -216,6 +225,33 @@ def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, n
     assert again["changed"] is False and again["delegation"]["manager_running"] is True
     assert all(item["delegated"] for item in again["delegation"]["controllers"])
     assert len(on(testhost, project, "node.yml", kic_node_state="absent", **asked).changed) == 3
+
+
+def test_docker_of_an_ordinary_user(testhost: Host, project: Project, node_image: str) -> None:
+    """Rootless docker, as Debian's own tool sets it up. Who withholds a controller is named before anything is made;
+    delegated, the same play ends with a node within its limits, and once more changes nothing."""
+    name = "kictest-docker"
+    testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")
+    testhost.ssh(AS_USER + SET_UP_DOCKER, user="dev")
+    before = holdings(testhost, "dev", "docker")
+    asked: dict[str, Any] = {f"kic_node_{key}": value for key, value in LIMITS.items()}
+    asked.update(kic_node_name=name, kic_node_image=node_image, kic_node_command=LIGHT, kic_node_wait_timeout=900)
+
+    testhost.ssh(WITHDRAWAL)
+    refused = on(testhost, project, "node.yml", ok=False, kic_engine="docker", **asked)
+    (failed,) = [task["result"] for task in refused.tasks if task["status"] == "failed"]
+    assert failed["diagnosis"]["id"] == "controller_withheld", refused.text
+    assert "controller cpu " in failed["diagnosis"]["cause"] and "50-seed.conf" in failed["diagnosis"]["cause"]
+    assert holdings(testhost, "dev", "docker") == before
+
+    assert on(testhost, project, "delegation.yml").changed
+    started = on(testhost, project, "node.yml", kic_engine="docker", **asked)
+    (node,) = started.results("kic_node")
+    assert (node["node"]["systemd_state"], node["node"]["failed_units"]) == ("running", [])
+    assert seen_limits(testhost, "dev", name, "docker") == SEEN_LIMITS
+    assert on(testhost, project, "node.yml", kic_engine="docker", **asked).changed == []
+    assert len(on(testhost, project, "node.yml", kic_engine="docker", kic_node_state="absent", **asked).changed) == 3
+    assert holdings(testhost, "dev", "docker") == before
 
 
 def test_platforms_of_an_ordinary_user(testhost: Host, project: Project, node_image: str) -> None:
