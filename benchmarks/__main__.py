@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""make bench: the cluster step of site.yml against kind, on the same podman with the same image. See README.md."""
+"""make bench: the cluster step of site.yml against kind, on the same engine with the same image. See README.md."""
 
 from __future__ import annotations
 
@@ -20,53 +20,45 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .contenders import (
-    ROOT,
-    BenchmarkError,
-    Contender,
-    Round,
-    follow,
-    kic,
-    kic_variables,
-    kind,
-    leftovers,
-    play_round,
-    podman,
-    remove,
-)
+from .contenders import ROOT, Contender, Round, follow, kic, kic_variables, kind, play_round, remove
+from .engines import BenchmarkError, Engine
 from .report import Spread, figures, picture, ratios, text
-from .watcher import Store
 
 OURS, THEIRS = "bench-kic", "bench-kind"
 
 COUNTER = """#!/bin/sh
 printf '%s\\n' "$1 $2" >>'{log}'
-exec '{podman}' "$@"
+exec '{program}' "$@"
 """
 
 
 def main() -> int:
     """Run the benchmark; the exit code is 1 when a round failed."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--engine", choices=["podman", "docker"], default="podman", help="(default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=5, help="rounds of each contender (default: %(default)s)")
     parser.add_argument("--reruns", type=int, default=3, help="runs of site.yml that change nothing")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="directory of benchmark.json and .svg")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "docs", help="directory of the two files that are written"
+    )
     chosen = parser.parse_args()
     if os.geteuid() != 0:
-        print("make bench needs root, as rootful podman does: sudo make bench", file=sys.stderr)
+        print("make bench needs root, as rootful engines do: sudo make bench", file=sys.stderr)
         return 1
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nodeforge.kic" / "bench"
     with tempfile.TemporaryDirectory(prefix="nodeforge-kic-bench-") as scratch:
         try:
-            result = measure(chosen.pairs, chosen.reruns, cache, Path(scratch))
+            engine = Engine(chosen.engine)
+            result = measure(engine, chosen.pairs, chosen.reruns, cache, Path(scratch))
         except BenchmarkError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
     chosen.output.mkdir(exist_ok=True)
-    chosen.output.joinpath("benchmark.json").write_text(json.dumps(result.json, indent=2) + "\n")
-    chosen.output.joinpath("benchmark.svg").write_text(result.svg)
+    written = [chosen.output / f"benchmark-{engine.program}.{kind}" for kind in ("json", "svg")]
+    for path, content in zip(written, (json.dumps(result.json, indent=2) + "\n", result.svg)):
+        path.write_text(content)
     print(result.text)
-    print(f"Written: {chosen.output}/benchmark.json and benchmark.svg")
+    print(f"Written: {' and '.join(map(str, written))}")
     return 0
 
 
@@ -84,73 +76,78 @@ def say(line: str) -> None:
     print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
 
 
-def site(scratch: Path, environment: dict[str, str] | None = None) -> tuple[float, str]:
+def site(engine: Engine, scratch: Path, environment: dict[str, str] | None = None) -> tuple[float, str]:
     """Run the whole of site.yml for our cluster; return its seconds and output."""
     done = follow(
-        ("ansible-playbook", "playbooks/site.yml", *kic_variables(OURS, scratch)),
+        ("ansible-playbook", "playbooks/site.yml", *kic_variables(OURS, engine, scratch)),
         {"ANSIBLE_NOCOLOR": "1", **(environment or {})},
         time.monotonic(),
     )
     return done.seconds, done.output
 
 
-def rerun(scratch: Path) -> dict[str, Any]:
+def rerun(engine: Engine, scratch: Path) -> dict[str, Any]:
     """Run site.yml on what stands already, once, and count the calls of the engine."""
-    real = shutil.which("podman")
-    log, wrapper = scratch / "calls", scratch / "path" / "podman"
+    real = shutil.which(engine.program)
+    log, wrapper = scratch / "calls", scratch / "path" / engine.program
     log.write_text("")
     wrapper.parent.mkdir(exist_ok=True)
-    wrapper.write_text(COUNTER.format(log=log, podman=real))
+    wrapper.write_text(COUNTER.format(log=log, program=real))
     wrapper.chmod(0o755)
-    seconds, output = site(scratch, {"PATH": f"{wrapper.parent}:{os.environ['PATH']}"})
+    seconds, output = site(engine, scratch, {"PATH": f"{wrapper.parent}:{os.environ['PATH']}"})
     changed = re.findall(r"\bchanged=(\d+)", output)
     if not changed or any(count != "0" for count in changed):
         raise BenchmarkError(f"the second run of site.yml was to change nothing:\n{output[-2000:]}")
     calls = log.read_text().splitlines()
     if not calls:
-        raise BenchmarkError("site.yml did not call podman by PATH, so its calls could not be counted")
+        raise BenchmarkError(f"site.yml did not call {engine.program} by PATH, so its calls could not be counted")
     return {"seconds": seconds, "calls": calls}
 
 
-def measure(pairs: int, reruns: int, cache: Path, scratch: Path) -> Result:
+def measure(engine: Engine, pairs: int, reruns: int, cache: Path, scratch: Path) -> Result:
     """Prepare, play the pairs, re-run site.yml, sum up."""
-    if left := [*leftovers(OURS), *leftovers(THEIRS)]:
+    if left := leftovers(engine):
         raise BenchmarkError(f"there is something of an earlier run, remove it first: {', '.join(left)}")
     say("site.yml from whatever there is: host, image, cluster")
-    first, _output = site(scratch)
-    image = podman("container", "inspect", "--format", "{{.ImageName}}", f"{OURS}-control-plane-1")
-    size = int(podman("image", "inspect", "--format", "{{.Size}}", image))
+    first, _output = site(engine, scratch)
+    image = engine.inspect(f"{OURS}-control-plane-1")["Config"]["Image"]
+    size = int(engine.run("image", "inspect", "--format", "{{.Size}}", image))
     say(f"done in {first:.1f} s; re-running it {reruns} times")
-    repeated = [rerun(scratch) for _number in range(reruns)]
-    with kind(THEIRS, image, cache, scratch) as theirs:
-        ours = kic(OURS, image, scratch)
-        remove(ours)
-        rounds = play(pairs, ours, theirs)
+    repeated = [rerun(engine, scratch) for _number in range(reruns)]
+    with kind(THEIRS, engine, image, cache, scratch) as theirs:
+        ours = kic(OURS, engine, image, scratch)
+        remove(ours, engine)
+        unable = obstacle(engine, theirs)
+        rounds = play(engine, pairs, [ours] if unable else [ours, theirs])
     found = {name: figures(those) for name, those in rounds.items()}
-    mine, other = rounds.values()
-    ratio = ratios(mine, other)
+    ratio = None if unable else ratios(*rounds.values())
     again = Spread.of([one["seconds"] for one in repeated])
     calls = Spread.of([len(one["calls"]) for one in repeated])
     machine = {
         "cores": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel": platform.release(),
-        "podman": podman("--version"),
+        engine.program: engine.run("--version"),
     }
+    compared = (
+        f"{theirs.name} can not run here on {engine.program}"
+        if ratio is None
+        else f"ratio {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+    )
     shown = text(found, ratio) + (
-        f"\nRe-run of site.yml, nothing changed:    {again.seconds()}, {calls.median:.0f} calls of the engine"
+        f"\n{compared}: {unable}\n"
+        * bool(unable)
+        + f"\nRe-run of site.yml, nothing changed:    {again.seconds()}, {calls.median:.0f} calls of the engine"
         f"\nImage {image}: {size / 1e6:.0f} MB in the engine\n"
     )
-    subtitle = (
-        f"{pairs} alternating pairs, {machine['cores']} cores, {machine['podman']}; "
-        f"ratio {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
-    )
+    rounds_of = f"{pairs} rounds" if unable else f"{pairs} alternating pairs"
+    subtitle = f"{rounds_of}, {machine['cores']} cores, {machine[engine.program]}; {compared}"
     return Result(
         json={
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "machine": machine,
             "image": {"name": image, "size": size},
-            "ratio": dataclasses.asdict(ratio),
+            **({"unable": {theirs.name: unable}} if ratio is None else {"ratio": dataclasses.asdict(ratio)}),
             "rerun": {"seconds": dataclasses.asdict(again), "runs": repeated},
             "summary": {name: dataclasses.asdict(one) for name, one in found.items()},
             "rounds": {name: [dataclasses.asdict(one) for one in those] for name, those in rounds.items()},
@@ -160,19 +157,40 @@ def measure(pairs: int, reruns: int, cache: Path, scratch: Path) -> Result:
     )
 
 
-def play(pairs: int, ours: Contender, theirs: Contender) -> dict[str, list[Round]]:
+def leftovers(engine: Engine) -> list[str]:
+    """What is there of either cluster."""
+    return [*engine.leftovers(OURS), *engine.leftovers(THEIRS)]
+
+
+def obstacle(engine: Engine, contender: Contender) -> str:
+    """Why a contender can make no cluster here, in its own words; "" where it can.
+
+    A machine that withholds capabilities lets docker start no privileged container, and kind asks for no other.
+    """
+    if engine.program == "podman":
+        return ""
+    say(f"whether {contender.name} runs here on {engine.program}")
+    try:
+        follow(contender.create, contender.environment, time.monotonic())
+    except BenchmarkError as error:
+        words = [line.strip() for line in str(error).splitlines() if "ERROR" in line or "rror response" in line]
+        return " ".join(words) or str(error)
+    finally:
+        remove(contender, engine)
+    return ""
+
+
+def play(engine: Engine, pairs: int, contenders: list[Contender]) -> dict[str, list[Round]]:
     """Play the pairs; who begins changes from pair to pair. What a failed round leaves is removed."""
-    store = Store()
-    rounds: dict[str, list[Round]] = {ours.name: [], theirs.name: []}
+    rounds: dict[str, list[Round]] = {contender.name: [] for contender in contenders}
     for number in range(pairs):
-        order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
-        for contender in order:
+        for contender in contenders if number % 2 == 0 else contenders[::-1]:
             try:
-                one = play_round(contender, store)
+                one = play_round(contender, engine)
             except BaseException:
-                remove(contender)
+                remove(contender, engine)
                 raise
-            if left := [*leftovers(OURS), *leftovers(THEIRS)]:
+            if left := leftovers(engine):
                 raise BenchmarkError(f"{contender.name} left {', '.join(left)}; the next round would not start clean")
             rounds[contender.name].append(one)
             say(

@@ -19,16 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .watcher import Store, Watcher, memory
+from .engines import BenchmarkError, Engine
+from .watcher import Watcher, memory
 
 ROOT = Path(__file__).resolve().parent.parent
 KIND_VERSION = "v0.33.0"
 LIMIT = 600.0
 """Seconds after which a command that is measured has failed."""
-
-
-class BenchmarkError(Exception):
-    """A round did not do what it measures."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +57,6 @@ class Round:
     node_memory: dict[str, int] = field(default_factory=dict)
     delete: float = 0.0
     load_before: float = 0.0
-
-
-def podman(*arguments: str) -> str:
-    """Run podman and return its standard output, stripped."""
-    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchmarkError(f"podman {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -115,11 +104,11 @@ def follow(
     return Finished(steps, "".join(lines), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def play_round(contender: Contender, store: Store) -> Round:
+def play_round(contender: Contender, engine: Engine) -> Round:
     """Make the cluster, see it Ready from outside, weigh it, remove it."""
     load = os.getloadavg()[0]
     started = time.monotonic()
-    watcher = Watcher(store, contender.node, started)
+    watcher = Watcher(engine, contender.node, started)
     watcher.start()
     try:
         done = follow(contender.create, contender.environment, started, contender.step)
@@ -130,55 +119,47 @@ def play_round(contender: Contender, store: Store) -> Round:
     result = Round(contender.name, watcher.marks, done.seconds, done.steps, done.cpu, done.memory, load_before=load)
     # What starts after Ready (CoreDNS, the provisioner) belongs to the peak; the same time for everyone.
     time.sleep(max(0.0, watcher.marks["ready"] + 10 - (time.monotonic() - started)))
-    (container,) = json.loads(podman("container", "inspect", contender.node))
+    container = engine.inspect(contender.node)
     result.node_memory = memory(container["State"]["Pid"], container["Id"])
-    result.delete = remove(contender)
+    result.delete = remove(contender, engine)
     return result
 
 
-def remove(contender: Contender) -> float:
+def remove(contender: Contender, engine: Engine) -> float:
     """Remove the contender's cluster by its own command and return the seconds it took."""
     seconds = follow(contender.delete, contender.environment, time.monotonic()).seconds
-    if contender.network and contender.network in podman("network", "ls", "--format", "{{.Name}}").splitlines():
-        podman("network", "rm", contender.network)
+    if contender.network and contender.network in engine.run("network", "ls", "--format", "{{.Name}}").splitlines():
+        engine.run("network", "rm", contender.network)
     return seconds
 
 
-def leftovers(name: str) -> list[str]:
-    """Containers, volumes and networks on the engine whose name holds ``name``."""
-    return [
-        f"{kind} {line}"
-        for kind, arguments in {
-            "container": ("ps", "--all", "--format", "{{.Names}}"),
-            "volume": ("volume", "ls", "--format", "{{.Name}}"),
-            "network": ("network", "ls", "--format", "{{.Name}}"),
-        }.items()
-        for line in podman(*arguments).splitlines()
-        if name in line
-    ]
-
-
-def kic_variables(cluster: str, scratch: Path) -> tuple[str, ...]:
+def kic_variables(cluster: str, engine: Engine, scratch: Path) -> tuple[str, ...]:
     """Arguments that name our cluster and keep it out of the user's kubeconfig."""
-    return ("-e", f"kic_cluster_name={cluster}", "-e", f"kic_cluster_kubeconfig={scratch}/kic-kubeconfig")
+    asked = {
+        "kic_cluster_name": cluster,
+        "kic_cluster_kubeconfig": f"{scratch}/kic-kubeconfig",
+        "kic_engine": engine.program,
+    }
+    return ("-e", json.dumps(asked))
 
 
-def kic(cluster: str, image: str, scratch: Path) -> Contender:
+def kic(cluster: str, engine: Engine, image: str, scratch: Path) -> Contender:
     """Our cluster step: the role kic_cluster as site.yml calls it, with the image given."""
-    variables = kic_variables(cluster, scratch)
+    variables = kic_variables(cluster, engine, scratch)
     return Contender(
         name="nodeforge.kic",
         node=f"{cluster}-control-plane-1",
         create=("ansible-playbook", "benchmarks/cluster.yml", *variables, "-e", f"kic_cluster_image={image}"),
         delete=("ansible-playbook", "playbooks/teardown.yml", *variables),
         step=re.compile(r"^TASK \[(?:[\w.]+ : )?(.*?)\]"),
-        environment={"ANSIBLE_NOCOLOR": "1"},
+        # A task is named when it begins, not only when it has ended.
+        environment={"ANSIBLE_NOCOLOR": "1", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true"},
     )
 
 
 @contextlib.contextmanager
-def kind(cluster: str, image: str, cache: Path, scratch: Path) -> Iterator[Contender]:
-    """kind on podman with the same image, and with those settings that this machine's kernel forces, no others."""
+def kind(cluster: str, engine: Engine, image: str, cache: Path, scratch: Path) -> Iterator[Contender]:
+    """kind on the same engine with the same image, and with those settings that this machine's kernel forces, no others."""
     program = cache / f"kind-{KIND_VERSION}" / "kind"
     if not program.exists():
         subprocess.run(
@@ -196,8 +177,8 @@ def kind(cluster: str, image: str, cache: Path, scratch: Path) -> Iterator[Conte
         delete=(str(program), "delete", "cluster", "--name", cluster),
         step=re.compile(r"^\s*•\s*([\x20-\x7e]+)"),
         environment={
-            "KIND_EXPERIMENTAL_PROVIDER": "podman",
-            "KIND_EXPERIMENTAL_PODMAN_NETWORK": network,
+            "KIND_EXPERIMENTAL_PROVIDER": engine.program,
+            f"KIND_EXPERIMENTAL_{engine.program.upper()}_NETWORK": network,
             "KUBECONFIG": str(scratch / "kind-kubeconfig"),
             **engine_settings(scratch),
         },

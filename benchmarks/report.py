@@ -88,7 +88,7 @@ def ratios(ours: Sequence[Round], theirs: Sequence[Round]) -> Spread:
     return Spread.of([one.marks["ready"] / other.marks["ready"] for one, other in zip(ours, theirs)])
 
 
-def text(found: dict[str, Figures], ratio: Spread) -> str:
+def text(found: dict[str, Figures], ratio: Spread | None) -> str:
     """The tables for the terminal."""
     lines = []
     for name, one in found.items():
@@ -107,7 +107,8 @@ def text(found: dict[str, Figures], ratio: Spread) -> str:
             *(f"    {name[:45]:45} {spread.seconds()}" for name, spread in one.steps.items() if spread.median >= 0.05),
             "",
         ]
-    lines.append(f"Ready, ours over theirs, pair by pair: {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})")
+    if ratio is not None:
+        lines.append(f"Ready, ours over theirs, pair by pair: {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})")
     return "\n".join(lines)
 
 

@@ -5,8 +5,8 @@
 """Sees a node come up from outside, the same way for every tool that makes one.
 
 It asks neither the tool nor the engine while the node comes up (each engine call would take a tenth of a core from
-what is measured): it reads the files of podman's store, looks at the node's file system through /proc and polls the
-node's API server over one kept connection. Needs root, as rootful podman does.
+what is measured): it reads the files of the engine's store, looks at the node's file system through /proc and polls the
+node's API server over one kept connection. Needs root, as rootful engines do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import base64
 import http.client
 import json
 import ssl
-import subprocess
 import tempfile
 import threading
 import time
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from .engines import Engine
 
 PHASES = {
     "container": "container made",
@@ -37,36 +38,14 @@ INTERVAL = 0.02
 """Seconds between two looks; the error of each mark."""
 
 
-class Store:
-    """Where podman keeps what is looked at; one call of the engine, before anything is measured."""
-
-    def __init__(self) -> None:
-        info = json.loads(
-            subprocess.run(["podman", "info", "--format", "json"], capture_output=True, check=True).stdout
-        )
-        driver = info["store"]["graphDriverName"]
-        self._index = Path(info["store"]["graphRoot"], f"{driver}-containers", "containers.json")
-        self._run = Path(info["store"]["runRoot"], f"{driver}-containers")
-
-    def pid(self, name: str) -> int | None:
-        """Process id of the container's first process, None as long as there is none."""
-        try:
-            containers: list[dict[str, Any]] = json.loads(self._index.read_bytes())
-            (identity,) = [c["id"] for c in containers if name in c.get("names", [])]
-            pid = int((self._run / identity / "userdata" / "pidfile").read_text())
-        except (OSError, ValueError):  # not there yet, or just being written
-            return None
-        return pid if Path(f"/proc/{pid}").exists() else None
-
-
 class Watcher(threading.Thread):
     """Notes when a node reaches each phase; ``marks`` are seconds since ``started`` (time.monotonic)."""
 
-    def __init__(self, store: Store, container: str, started: float) -> None:
+    def __init__(self, engine: Engine, container: str, started: float) -> None:
         super().__init__(daemon=True)
         self.marks: dict[str, float] = {}
         self.ready = threading.Event()
-        self._store, self._container, self._began = store, container, started
+        self._engine, self._container, self._began = engine, container, started
         self._stop_asked = threading.Event()
 
     def stop(self) -> None:
@@ -95,7 +74,7 @@ class Watcher(threading.Thread):
 
     def _credentials(self, scratch: Path) -> ssl.SSLContext | None:
         """The administrator's credentials, as soon as kubeadm has written them."""
-        pid = self._store.pid(self._container)
+        pid = self._engine.pid(self._container)
         # /kind/version: before the runtime has changed its root, the process still sees the host's files.
         if pid is None or not (root := Path(f"/proc/{pid}/root")).joinpath("kind/version").exists():
             return None
@@ -124,10 +103,7 @@ class Watcher(threading.Thread):
 
     def _address(self) -> str:
         """The node's address on its network."""
-        answer = subprocess.run(
-            ["podman", "container", "inspect", self._container], capture_output=True, check=True
-        ).stdout
-        networks = json.loads(answer)[0]["NetworkSettings"]["Networks"]
+        networks = self._engine.inspect(self._container)["NetworkSettings"]["Networks"]
         return str(next(network["IPAddress"] for network in networks.values() if network["IPAddress"]))
 
     def _node(self, connection: http.client.HTTPSConnection) -> bool | None:

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from ansible_collections.nodeforge.kic.benchmarks import contenders
+from ansible_collections.nodeforge.kic.benchmarks.engines import Engine
 
 from .conftest import Client
 
@@ -38,7 +39,7 @@ def contender(request: pytest.FixtureRequest, podman: Client, tmp_path: Path) ->
     """How kind is called for a cluster of its own on one of the images; what a failed test leaves is removed."""
     image = request.getfixturevalue("node_image" if request.param == "own" else "contract_image")
     name = f"kictest-kind-{secrets.token_hex(3)}"
-    with contenders.kind(name, image, CACHE, tmp_path) as found:
+    with contenders.kind(name, Engine("podman"), image, CACHE, tmp_path) as found:
         if request.param == "contract" and not contenders.may_raise_limits():
             config = tmp_path / "kind.json"
             patched = {**json.loads(config.read_text()), "containerdConfigPatches": [CONTAINERD_PATCH]}
@@ -109,4 +110,4 @@ def test_kind_makes_and_removes_a_cluster(podman: Client, contender: contenders.
     assert not yaml.safe_load(kubeconfig.read_text()).get("clusters")
     # kind keeps its network for its next cluster, by design; this one was for this test alone.
     podman.run("network", "rm", contender.network)
-    assert contenders.leftovers(contender.node.removesuffix("-control-plane")) == []
+    assert Engine("podman").leftovers(contender.node.removesuffix("-control-plane")) == []
