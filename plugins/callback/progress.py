@@ -1,0 +1,132 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says what a play waits for while it waits."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: progress
+type: notification
+short_description: Say what a play waits for
+version_added: 0.1.0
+description:
+  - A task that takes longer than O(after) is named, with the time it took so far, and again each O(every) seconds. What is
+    over sooner, or skipped, says nothing.
+  - It goes well with C(display_skipped_hosts=false) of the default callback, which names a task only when it has ended.
+options:
+  after:
+    description: Seconds after which a task is named.
+    type: float
+    default: 3
+    env:
+      - name: NODEFORGE_KIC_PROGRESS_AFTER
+    ini:
+      - section: nodeforge_kic_progress
+        key: after
+  every:
+    description: Seconds after which it is named again.
+    type: float
+    default: 30
+    env:
+      - name: NODEFORGE_KIC_PROGRESS_EVERY
+    ini:
+      - section: nodeforge_kic_progress
+        key: every
+requirements:
+  - enabled in the configuration of Ansible, C(callbacks_enabled = nodeforge.kic.progress)
+author:
+  - nodeforge.kic contributors (@nodeforge)
+"""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+
+@dataclass
+class Wait:
+    """A task that runs on some hosts. Times are of the monotonic clock."""
+
+    task: str
+    began: float
+    due: float
+    """When it is named next."""
+    hosts: set[str] = field(default_factory=set)
+
+    def line(self, now: float) -> str:
+        """What a person reads."""
+        hosts = "" if self.hosts == {"localhost"} else f" ({', '.join(sorted(self.hosts))})"
+        return f"... {now - self.began:.0f} s: {self.task}{hosts}"
+
+
+class CallbackModule(CallbackBase):
+    """Keeps the tasks that run, and a thread that names those that take long."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "nodeforge.kic.progress"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._waits: dict[str, Wait] = {}
+        self._changed = threading.Condition()
+        self._ended = False
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Start the thread. Ansible forks under the lock of its display, so no worker inherits a line half written."""
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """End the thread."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        """A task begins on a host."""
+        with self._changed:
+            now = time.monotonic()
+            wait = self._waits.setdefault(task._uuid, Wait(task.get_name(), now, now + self.get_option("after")))
+            wait.hosts.add(host.get_name())
+            self._changed.notify()
+
+    def _over(self, result: Any) -> None:
+        task, host = getattr(result, "task", None) or result._task, getattr(result, "host", None) or result._host
+        with self._changed:
+            wait = self._waits.get(task._uuid)
+            if wait is not None:
+                wait.hosts.discard(host.get_name())
+                if not wait.hosts:
+                    del self._waits[task._uuid]
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """A task has ended on a host."""
+        self._over(result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """A task has failed on a host."""
+        self._over(result)
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        """A task was not for a host."""
+        self._over(result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """A host is gone."""
+        self._over(result)
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._ended:
+                now = time.monotonic()
+                for wait in self._waits.values():
+                    if wait.due <= now:
+                        self._display.display(wait.line(now))
+                        wait.due = now + self.get_option("every")
+                due = min((wait.due for wait in self._waits.values()), default=None)
+                self._changed.wait(None if due is None else max(0.0, due - now))
