@@ -91,9 +91,12 @@ class CallbackModule(CallbackBase):
         """A task begins on a host."""
         with self._changed:
             now = time.monotonic()
-            wait = self._waits.setdefault(task._uuid, Wait(task.get_name(), now, now + self.get_option("after")))
+            wait = self._waits.setdefault(task._uuid, Wait(task.get_name(), now, now + self._seconds("after")))
             wait.hosts.add(host.get_name())
             self._changed.notify()
+
+    def _seconds(self, option: str) -> float:
+        return float(self.get_option(option))  # type: ignore[no-untyped-call]
 
     def _over(self, result: Any) -> None:
         task, host = getattr(result, "task", None) or result._task, getattr(result, "host", None) or result._host
@@ -127,6 +130,6 @@ class CallbackModule(CallbackBase):
                 for wait in self._waits.values():
                     if wait.due <= now:
                         self._display.display(wait.line(now))
-                        wait.due = now + self.get_option("every")
+                        wait.due = now + self._seconds("every")
                 due = min((wait.due for wait in self._waits.values()), default=None)
                 self._changed.wait(None if due is None else max(0.0, due - now))

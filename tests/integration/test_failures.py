@@ -18,13 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .conftest import Client
+from .dockerd import Daemon
 from .workload import docker_archive, tar
 
 Module = Callable[..., dict[str, Any]]
@@ -140,81 +140,11 @@ def await_path(path: Path) -> None:
 # A docker whose daemon the test may stop.
 
 
-@dataclass
-class Daemon:
-    """A dockerd with a store, a socket and run-time files of its own. It changes no packet filter of the machine."""
-
-    folder: Path
-    run: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def endpoint(self) -> str:
-        """Where it listens."""
-        return f"unix://{self.run}/socket"
-
-    @property
-    def client(self) -> Client:
-        """Its client."""
-        return Client(dict(os.environ, DOCKER_HOST=self.endpoint, DOCKER_CONFIG=str(self.run)), "docker")
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        command = ["dockerd", f"--host={self.endpoint}", f"--data-root={self.folder}", f"--exec-root={self.run}/exec"]
-        command += [f"--pidfile={self.run}/pid", "--bridge=none", "--iptables=false", "--ip-forward=false"]
-        with (self.run / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while self.client.run("version", check=False).returncode != 0:
-            assert self.process.poll() is None and time.monotonic() < deadline, (self.run / "log").read_text()[-2000:]
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        """End it in order."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(60)
-            self.process = None
-
-    def make_network(self, name: str, subnet: str, labels: dict[str, str] | None = None) -> str:
-        """Make a network as other programs do by the API, which takes a name twice; its id."""
-        body = {
-            "Name": name,
-            "Driver": "bridge",
-            "CheckDuplicate": False,
-            "IPAM": {"Config": [{"Subnet": subnet}]},
-            "Labels": labels or {},
-        }
-        command = [
-            "curl",
-            "--silent",
-            "--unix-socket",
-            str(self.run / "socket"),
-            "-H",
-            "Content-Type: application/json",
-        ]
-        command += ["-d", json.dumps(body), "http://docker/v1.41/networks/create"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return str(json.loads(done.stdout)["Id"])
-
-    def networks(self) -> set[str]:
-        """Ids of all its networks."""
-        return set(self.client.out("network", "ls", "--no-trunc", "--quiet").split())
-
-
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A running dockerd of our own."""
-    if shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-        pytest.skip("no dockerd here; on Debian: apt-get install docker.io")
-    found = Daemon(tmp_path_factory.mktemp("docker"), Path(tempfile.mkdtemp(prefix="kictest-docker-", dir="/run")))
-    try:
-        found.start()
+    with Daemon.running(tmp_path_factory.mktemp("docker")) as found:
         yield found
-    finally:
-        found.stop()
-        shutil.rmtree(found.folder, ignore_errors=True)
-        shutil.rmtree(found.run, ignore_errors=True)
 
 
 @pytest.fixture

@@ -154,11 +154,13 @@ def telling(name: str, engine: Client, recipe: dict[str, Any], play: Play, folde
     told.before = engine.holdings()
     told.kubeconfig.write_text(yaml.safe_dump(FOREIGN_KUBECONFIG))
     told.kubeconfig.chmod(0o640)
-    yield told
-    told.teardown()
-    told.remove_rebuilt()
-    engine.run("volume", "rm", f"{name}-control-plane-1-mine")
-    engine.run("network", "rm", f"{name}-mine")
+    try:
+        yield told
+    finally:
+        told.teardown()
+        told.remove_rebuilt()
+        engine.run("volume", "rm", f"{name}-control-plane-1-mine")
+        engine.run("network", "rm", f"{name}-mine")
 
 
 @pytest.fixture(scope="module", params=STORIES)

@@ -25,6 +25,8 @@ class Mounted:
     kind: str
     """File system type: ext4, tmpfs, …"""
     read_only: bool
+    source: str = ""
+    """What is mounted, by the name that was given: a device, or a word such as tmpfs."""
 
 
 def parse_mounts(mountinfo: str) -> dict[str, Mounted]:
@@ -34,7 +36,8 @@ def parse_mounts(mountinfo: str) -> dict[str, Mounted]:
         fields, _separator, rest = line.partition(" - ")
         parts = fields.split()
         target = parts[4].replace("\\040", " ")
-        found[target] = Mounted(target, rest.partition(" ")[0], "ro" in parts[5].split(","))
+        kind, source = rest.split()[:2]
+        found[target] = Mounted(target, kind, "ro" in parts[5].split(","), source)
     return found
 
 

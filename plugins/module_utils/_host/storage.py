@@ -1,12 +1,15 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much room a file system has, by statvfs(3)."""
+"""The file system below a path: how much room it has, by statvfs(3), and its device."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from .process import Mounted
 
 
 @dataclass(frozen=True)
@@ -27,3 +30,12 @@ def space(path: str) -> Space | None:
         return None
     # btrfs and others make inodes as they are needed and say 0.
     return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+
+
+def device_below(path: str, mounted: Mapping[str, Mounted]) -> str:
+    """The device whose file system holds ``path``, as it was named when it was mounted; "" where that is none."""
+    path = os.path.realpath(path)
+    while path not in mounted and path != "/":
+        path = os.path.dirname(path)
+    source = mounted[path].source if path in mounted else ""
+    return source if source.startswith("/dev/") else ""

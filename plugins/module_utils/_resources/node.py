@@ -22,12 +22,14 @@ from .._core.state import ClusterState
 from .._engine import boot
 from .._engine.base import Engine
 from .._engine.boot import Boot
-from .._engine.model import Container, Image, Limits, NewContainer
+from .._engine.model import Container, EngineInfo, Image, Limits, NewContainer
 from .._host.cgroup import find_limits
 from .._host.machine import host_limits
 from .._host.ports import HostPorts, Ports
+from .._host.process import mounts
+from .._host.storage import device_below
 from .network import network_named
-from .node_choice import Around, Refused
+from .node_choice import DEVICELESS, Around, Refused
 from .node_plan import ObservedNode, describe, plan_node
 from .node_readback import differences, limit_differences
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_published, same_limit
@@ -122,6 +124,7 @@ class NodeResource(Resource[ObservedNode]):
             host_ports=frozenset((item.protocol, item.host_port) for item in published if item.host_port is not None),
             missing=tuple(missing),
             ports=self._ports,
+            storage_device=storage_device(engine.info),
         )
 
     def _addresses(self, ours: list[Container]) -> dict[IPAddress, str]:
@@ -329,6 +332,13 @@ class NodeResource(Resource[ObservedNode]):
             return dict(predicted, adaptations=[])
         found = describe(observed, self._recorded())
         return dict(found, **plan.after) if self._check_mode else found
+
+
+def storage_device(info: EngineInfo) -> str:
+    """The device below the engine's storage, where its file system is one of those that need it; else ""."""
+    if not {info.storage_driver, info.storage_filesystem} & set(DEVICELESS):
+        return ""
+    return device_below(info.storage_path, mounts(os.getpid()))
 
 
 def recorded_limits(cluster: str, node: str) -> Limits:

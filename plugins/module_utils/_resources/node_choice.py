@@ -30,6 +30,11 @@ NOFILE = 1048576
 
 MODULES = "/lib/modules"
 CGROUPS = "/sys/fs/cgroup"
+MAPPER = "/dev/mapper"
+
+DEVICELESS = ("btrfs", "zfs")
+"""File systems whose files have no device's number: kubelet looks for the device that the table of mounts names
+(cadvisor, fs/fs.go; minikube #7923, kind #2524)."""
 
 WRITABLE = f"""\
 for path in /proc/sys {CGROUPS} {CGROUPS}/*; do
@@ -57,6 +62,8 @@ class Around:
     missing: tuple[tuple[str, str], ...]
     """Options and paths of this machine that they name and that are not there."""
     ports: Ports
+    storage_device: str = ""
+    """The device of the engine's storage, where a node has to see it (DEVICELESS)."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,17 @@ def choose(
     if capabilities and around.image is not None:
         entrypoint = "/bin/sh"
         command = ("-c", WRITABLE, "sh", *around.image.entrypoint, *(spec.command or around.image.command))
-    mounts = spec.mounts
+    mounts, devices = spec.mounts, spec.devices
+    if around.storage_device:
+        reason = f"the engine's storage is on a file system whose device kubelet looks up by its name, {around.storage_device}"
+        if around.storage_device.startswith(f"{MAPPER}/"):
+            # Those names are links, and engines give a privileged container no links.
+            if MAPPER not in [mount.target for mount in mounts]:
+                mounts += (Mount(MAPPER, MAPPER),)
+                adaptations.append(_adaptation("mounts", MAPPER, reason))
+        elif capabilities:
+            devices += (around.storage_device,)
+            adaptations.append(_adaptation("devices", around.storage_device, reason))
     if MODULES not in [mount.target for mount in mounts]:
         # What a node asks its kernel for, it looks up here.
         if host.modules:
@@ -154,7 +171,7 @@ def choose(
             tmpfs={**DEFAULT_TMPFS, **spec.tmpfs},
             publish=published,
             # A privileged one has all of them.
-            devices=tuple(dict.fromkeys((*spec.devices, *(host.devices if capabilities else ())))),
+            devices=tuple(dict.fromkeys((*devices, *(host.devices if capabilities else ())))),
             limits=limits,
             ulimits=ulimits,
             sysctls=spec.sysctls,

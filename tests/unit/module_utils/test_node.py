@@ -35,6 +35,8 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import HostLimits
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.process import Mounted
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.storage import device_below
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import (
     node,
     node_choice,
@@ -891,6 +893,55 @@ def test_capabilities_by_name() -> None:
     (note,) = json.loads(new.labels[labels.ADAPTATIONS])
     assert (note["option"], note["value"]) == ("privileged", "capabilities by name")
     assert "this machine has not all capabilities" in note["reason"]
+
+
+@pytest.mark.parametrize(
+    ("device", "less", "mounts", "devices"),
+    [
+        ("", True, [], []),
+        # A privileged node has all devices.
+        ("/dev/sdb1", False, [], []),
+        ("/dev/sdb1", True, [], ["/dev/sdb1"]),
+        ("/dev/mapper/data", False, ["/dev/mapper"], []),
+        ("/dev/mapper/data", True, ["/dev/mapper"], []),
+    ],
+)
+def test_storage_without_a_device_number(device: str, less: bool, mounts: list[str], devices: list[str]) -> None:
+    """A node sees the device of the engine's storage by the name that the table of mounts has, and that is noted."""
+    new = make(spec(), machine=LESS if less else host(), info=DOCKER_INFO, storage_device=device)
+    assert [item.source for item in new.mounts if item.source != "/lib/modules"] == mounts
+    assert [item for item in new.devices if item not in LESS.devices] == devices
+    notes = json.loads(new.labels[labels.ADAPTATIONS])
+    assert [note["value"] for note in notes if note["option"] in ("mounts", "devices")] == mounts + devices
+
+
+def test_device_mapper_that_is_mounted_already() -> None:
+    """What was asked for is not mounted a second time."""
+    asked = spec(mounts=[mount_params(source="/dev/mapper", target="/dev/mapper", read_only=True)])
+    new = make(asked, storage_device="/dev/mapper/data")
+    assert [(item.target, item.read_only) for item in new.mounts if item.target == "/dev/mapper"] == [
+        ("/dev/mapper", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("info", "asked"),
+    [
+        ({}, ""),
+        ({"storage_filesystem": "btrfs"}, "/dev/mapper/data"),
+        ({"storage_driver": "zfs"}, "/dev/mapper/data"),
+    ],
+)
+def test_device_below_the_storage(info: dict[str, str], asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is only looked for where it matters: the device of the longest mount point above the storage."""
+    table = {path: Mounted(path, "ext4", False, source) for path, source in MOUNTED.items()}
+    monkeypatch.setattr(node, "mounts", lambda _pid: table)
+    assert node.storage_device(engine_info(storage_path="/srv/data/containers", **info)) == asked
+    assert device_below("/var/lib", table) == "/dev/sda1"
+    assert device_below("/tmp/x", table) == ""
+
+
+MOUNTED = {"/": "/dev/sda1", "/srv": "/dev/sdb1", "/srv/data": "/dev/mapper/data", "/tmp": "tmpfs"}
 
 
 @pytest.mark.parametrize(

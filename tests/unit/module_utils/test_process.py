@@ -25,9 +25,9 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import NO
 def test_mounts_of_node() -> None:
     """The mounts of a container with a volume at /var."""
     found = parse_mounts(proc("mountinfo-node"))
-    assert found["/var"] == Mounted("/var", "ext4", False)
+    assert found["/var"] == Mounted("/var", "ext4", False, "/dev/vda")
     assert found["/"].kind == "overlay"
-    assert found["/sys"] == Mounted("/sys", "sysfs", True)
+    assert found["/sys"] == Mounted("/sys", "sysfs", True, "sysfs")
     assert found["/proc/acpi"].read_only
     assert "/lib/modules" not in found
 

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A docker whose daemon a test may stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .conftest import Client
+
+
+@dataclass
+class Daemon:
+    """A dockerd with a store, a socket and run-time files of its own. It changes no packet filter of the machine."""
+
+    folder: Path
+    run: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path) -> Iterator[Daemon]:
+        """Run one whose store is ``folder``, which is its own, and end it at the end of the block."""
+        if shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+            pytest.skip("no dockerd here; on Debian: apt-get install docker.io")
+        # A socket's name has at most 108 characters (unix(7)).
+        found = cls(folder, Path(tempfile.mkdtemp(prefix="kictest-docker-", dir="/run")))
+        try:
+            found.start()
+            yield found
+        finally:
+            found.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(found.run, ignore_errors=True)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"unix://{self.run}/socket"
+
+    @property
+    def client(self) -> Client:
+        """Its client."""
+        return Client(dict(os.environ, DOCKER_HOST=self.endpoint, DOCKER_CONFIG=str(self.run)), "docker")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = ["dockerd", f"--host={self.endpoint}", f"--data-root={self.folder}", f"--exec-root={self.run}/exec"]
+        command += [f"--pidfile={self.run}/pid", "--bridge=none", "--iptables=false", "--ip-forward=false"]
+        with (self.run / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while self.client.run("version", check=False).returncode != 0:
+            assert self.process.poll() is None and time.monotonic() < deadline, (self.run / "log").read_text()[-2000:]
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(60)
+            self.process = None
+
+    def make_network(self, name: str, subnet: str, labels: dict[str, str] | None = None) -> str:
+        """Make a network as other programs do by the API, which takes a name twice; its id."""
+        body = {
+            "Name": name,
+            "Driver": "bridge",
+            "CheckDuplicate": False,
+            "IPAM": {"Config": [{"Subnet": subnet}]},
+            "Labels": labels or {},
+        }
+        command = [
+            "curl",
+            "--silent",
+            "--unix-socket",
+            str(self.run / "socket"),
+            "-H",
+            "Content-Type: application/json",
+        ]
+        command += ["-d", json.dumps(body), "http://docker/v1.41/networks/create"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return str(json.loads(done.stdout)["Id"])
+
+    def networks(self) -> set[str]:
+        """Ids of all its networks."""
+        return set(self.client.out("network", "ls", "--no-trunc", "--quiet").split())
