@@ -90,7 +90,8 @@ def test_node_on_docker(play: Play, run_module: Callable[..., dict[str, Any]], b
         there = {"DOCKER_HOST": daemon.endpoint}
         image = have_image(play, process_env=there, kic_engine="docker")
         name, common = "kictest-btrfs", {"engine": "docker", "process_env": there}
-        assert not run_module("oci_network", name=name, subnet6="none", **common).get("failed")
+        for module, params in (("oci_network", {"subnet6": "none"}), ("oci_volume", {})):
+            assert not run_module(module, name=name, **params, **common).get("failed")
         made = run_module("kic_node", name=name, image=image, network=name, **common)
         assert not made.get("failed"), made["msg"]
         assert daemon.client.out("exec", name, "stat", "--format=%F", btrfs.device) == "block special file"
