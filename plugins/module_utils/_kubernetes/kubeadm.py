@@ -293,7 +293,7 @@ for name in $(jq -r '.[].name' <<<"$input"); do
   if [ -n "$path" ] && [ ! -s "$path" ]; then continue; fi
   # A slow API takes longer to describe its types for the first time than kubectl waits; asked again, it has them.
   until said=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .content // empty' <<<"$input" |
-    kubectl --kubeconfig=/etc/kubernetes/admin.conf apply -f "${path:--}" 2>&1); do
+    kubectl --kubeconfig=/etc/kubernetes/admin.conf apply --openapi-patch=false -f "${path:--}" 2>&1); do
     if [ "$SECONDS" -lt "$1" ] && grep -q "Client.Timeout" <<<"$said"; then continue; fi
     echo "manifest-$name: $said"
     status=1
