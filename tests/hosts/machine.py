@@ -29,15 +29,18 @@ from .disk import RECIPE, HostError, build_disk, cache, digest, run
 USER = "dev"
 """The ordinary user of the host; root can be reached too."""
 HARDWARE = (
-    *("-accel", "tcg,thread=multi,tb-size=2048", "-cpu", "max", "-machine", "q35", "-smp", "2"),
+    *("-accel", "tcg,thread=multi,tb-size=2048", "-cpu", "Nehalem", "-machine", "q35", "-smp", "2"),
     # MiB. Enough for a host and a node with 2 GiB; all of it that was touched is in the saved state.
     *("-m", "3072"),
     *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
-    # What guards against other programs on a real processor costs here, and guards nothing.
-    *("-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off"),
+    # What guards against other programs on a real processor costs here, and guards nothing. And the kernel is not to watch a
+    # clock that is the real machine's: where it is late by its own measure, it patches itself while it runs.
+    *("-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off tsc=reliable"),
 )
 """Without KVM: that of a machine that is itself virtual need not be able to run a kernel of Debian's. The translated code
-(tb-size, MiB, of which is taken what is used) holds a whole Kubernetes: where it is full, all is translated anew."""
+(tb-size, MiB, of which is taken what is used) holds a whole Kubernetes: where it is full, all is translated anew. What a newer
+processor has (SMAP, five levels of pages, XSAVE) has to be emulated too: with the one named, processes start a sixth faster
+than with "max"."""
 BOOT_SECONDS = 300
 _MONTH = 30 * 86400
 

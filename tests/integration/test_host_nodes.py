@@ -23,6 +23,7 @@ from .stranger import Project, make_project
 CLUSTER = "kictest-host"
 NODE = f"{CLUSTER}-control-plane-1"
 LIMITS = {"memory": "2g", "cpus": 1.9, "pids_limit": 3000}
+LIMITED = {f"kic_node_{key}": value for key, value in LIMITS.items()}
 SEEN_LIMITS = [str(2 << 30), "190000 100000", "3000"]
 """What the kernel says of them: memory.max, cpu.max and pids.max."""
 
@@ -156,20 +157,43 @@ def reboot(host: Host) -> None:
         time.sleep(0.5)
 
 
-@pytest.mark.emulated_cluster
-@pytest.mark.parametrize(("program", "user"), [("podman", "root"), ("podman", "dev"), ("docker", "root")])
-def test_cluster(testhost: Host, project: Project, program: str, user: str) -> None:
+def refused_for_a_controller(host: Host, project: Project, playbook: str, **asked: Any) -> dict[str, Any]:
+    """Play it where the user's manager has not the controller of processors, and see that it says so; the diagnosis."""
+    refused = on(host, project, playbook, ok=False, **asked)
+    (failed,) = [task["result"] for task in refused.tasks if task["status"] == "failed"]
+    diagnosis: dict[str, Any] = failed["diagnosis"]
+    assert diagnosis["id"] == "controller_withheld", refused.text
+    for word in ("controller cpu ", "user@1000.service withholds", "50-seed.conf"):
+        assert word in diagnosis["cause"]
+    assert "cgroup_delegation -a user=dev" in diagnosis["fix"]
+    assert "already exists" not in refused.text
+    return diagnosis
+
+
+@pytest.mark.parametrize(
+    ("program", "user"), [("podman", "root"), ("podman", "dev"), ("docker", "root"), ("docker", "dev")]
+)
+def test_cluster(testhost: Host, project: Project, node_image: str, program: str, user: str) -> None:
     """From nothing to a Ready node within limits, once more without a change, and back to nothing: rootful as most users
-    have it, here with all privileges, and as an ordinary user for whom the same play prepares the host."""
+    have it, here with all privileges, and as an ordinary user for whom the same play prepares the host. His docker is as
+    Debian's own tool sets it up, and while a controller is withheld from it, that is said before anything is made."""
     asked: dict[str, Any] = {"kic_cluster_name": CLUSTER, "kic_engine": program}
     if user != "root":
         asked["kic_user"] = user
-    if program == "docker":
+    if (program, user) == ("docker", "root"):
         # Its service is off, and what it holds can not be asked before it runs.
         testhost.ssh("! systemctl is-active --quiet docker.service")
         before = {"containers": [], "networks": ["bridge", "host", "none"], "volumes": []}
     else:
+        if program == "docker":
+            testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")
+            testhost.ssh(AS_USER + SET_UP_DOCKER, user=user)
         before = holdings(testhost, user, program)
+    if (program, user) == ("docker", "dev"):
+        testhost.ssh(WITHDRAWAL)
+        node = {"kic_node_name": NODE, "kic_node_image": node_image, **LIMITED}
+        refused_for_a_controller(testhost, project, "node.yml", kic_engine=program, **node)
+        assert holdings(testhost, user, program) == before
     first = on(testhost, project, "nodeforge.kic.site", kic_cluster_node=LIMITS, **asked)
     assert NODE in first.text
     said = testhost.ssh(f"{AS_USER} {program} exec {NODE} kubectl get node {NODE} -o json", user=user)
@@ -180,9 +204,13 @@ def test_cluster(testhost: Host, project: Project, program: str, user: str) -> N
     assert all(item["reason"] for item in made["adaptations"]), made["adaptations"]
     again = on(testhost, project, "nodeforge.kic.site", kic_cluster_node=LIMITS, **asked)
     assert again.changed == [], again.text
-    print(f"{program} of {user}: Ready after {first.seconds:.0f} s, once more {again.seconds:.0f} s")
-    assert on(testhost, project, "nodeforge.kic.teardown", **asked).changed
+    gone = on(testhost, project, "nodeforge.kic.teardown", **asked)
+    assert gone.changed
     assert holdings(testhost, user, program) == before
+    print(
+        f"{program} of {user}: Ready after {first.seconds:.0f} s, once more {again.seconds:.0f} s,"
+        f" torn down {gone.seconds:.0f} s"
+    )
 
 
 def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, node_image: str) -> None:
@@ -200,15 +228,9 @@ def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, n
     testhost.ssh(WITHDRAWAL)
     # First what the look says that the role begins with; then what comes of a start before which nobody looks.
     for playbook in ("node.yml", "start.yml"):
-        refused = on(testhost, project, playbook, ok=False, **asked)
-        (failed,) = [task["result"] for task in refused.tasks if task["status"] == "failed"]
-        assert failed["diagnosis"]["id"] == "controller_withheld", refused.text
-        for word in ("controller cpu ", "user@1000.service withholds", "50-seed.conf"):
-            assert word in failed["diagnosis"]["cause"]
-        assert "cgroup_delegation -a user=dev" in failed["diagnosis"]["fix"]
-        assert "already exists" not in refused.text
+        diagnosis = refused_for_a_controller(testhost, project, playbook, **asked)
         assert testhost.ssh(volume, user="dev") == made
-    assert "UserNS: cpu controller needs to be delegated" in failed["diagnosis"]["output"]
+    assert "UserNS: cpu controller needs to be delegated" in diagnosis["output"]
 
     assert on(testhost, project, "delegation.yml").changed
     # The limit of processors is set while it runs: it is an update of podman's.
@@ -225,33 +247,6 @@ def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, n
     assert again["changed"] is False and again["delegation"]["manager_running"] is True
     assert all(item["delegated"] for item in again["delegation"]["controllers"])
     assert len(on(testhost, project, "node.yml", kic_node_state="absent", **asked).changed) == 3
-
-
-def test_docker_of_an_ordinary_user(testhost: Host, project: Project, node_image: str) -> None:
-    """Rootless docker, as Debian's own tool sets it up. Who withholds a controller is named before anything is made;
-    delegated, the same play ends with a node within its limits, and once more changes nothing."""
-    name = "kictest-docker"
-    testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")
-    testhost.ssh(AS_USER + SET_UP_DOCKER, user="dev")
-    before = holdings(testhost, "dev", "docker")
-    asked: dict[str, Any] = {f"kic_node_{key}": value for key, value in LIMITS.items()}
-    asked.update(kic_node_name=name, kic_node_image=node_image, kic_node_command=LIGHT, kic_node_wait_timeout=900)
-
-    testhost.ssh(WITHDRAWAL)
-    refused = on(testhost, project, "node.yml", ok=False, kic_engine="docker", **asked)
-    (failed,) = [task["result"] for task in refused.tasks if task["status"] == "failed"]
-    assert failed["diagnosis"]["id"] == "controller_withheld", refused.text
-    assert "controller cpu " in failed["diagnosis"]["cause"] and "50-seed.conf" in failed["diagnosis"]["cause"]
-    assert holdings(testhost, "dev", "docker") == before
-
-    assert on(testhost, project, "delegation.yml").changed
-    started = on(testhost, project, "node.yml", kic_engine="docker", **asked)
-    (node,) = started.results("kic_node")
-    assert (node["node"]["systemd_state"], node["node"]["failed_units"]) == ("running", [])
-    assert seen_limits(testhost, "dev", name, "docker") == SEEN_LIMITS
-    assert on(testhost, project, "node.yml", kic_engine="docker", **asked).changed == []
-    assert len(on(testhost, project, "node.yml", kic_engine="docker", kic_node_state="absent", **asked).changed) == 3
-    assert holdings(testhost, "dev", "docker") == before
 
 
 def test_platforms_of_an_ordinary_user(testhost: Host, project: Project, node_image: str) -> None:
