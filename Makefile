@@ -21,7 +21,7 @@ T ?= --numprocesses=2 --no-loadscope-reorder --durations=30 --durations-min=15 t
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
 .DEFAULT_GOAL := help
-.PHONY: help site teardown test lint format docs bench host record venv lock release
+.PHONY: help site teardown test lint format docs bench host clusters record venv lock release
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ bench: ## Measure the cluster step against kind (ARGS=, see benchmarks/README.md
 
 host: ## A fresh virtual machine of the tests (ARGS=shell for a shell on it, ARGS=down to end it)
 	@$(TEST) python -m tests.hosts $(ARGS)
+
+clusters: ## Test Kubernetes in the tests' virtual machine: podman and docker, root's and a user's (20 min on an idle machine)
+	@$(TEST) pytest -m "" tests/integration/test_host_nodes.py -k test_cluster
 
 record: ## Record anew what the engines of the tests' virtual machine answer, for the unit tests
 	@$(TEST) python -m tests.hosts.record
