@@ -28,14 +28,26 @@ from .disk import RECIPE, HostError, build_disk, cache, digest, run
 
 USER = "dev"
 """The ordinary user of the host; root can be reached too."""
+KERNEL = (
+    # What guards against other programs on a real processor costs here, and guards nothing.
+    "mitigations=off",
+    # qemu keeps what it translated by its address. At addresses of chance the code of each process is translated anew, and its
+    # start takes three times as long.
+    "norandmaps",
+    # The kernel patches itself while it boots, and panics where another processor still has the half-patched code translated
+    # (int3 in sched_clock_cpu). So that one comes when the kernel has booted, by a rule of udev's on the disk.
+    "maxcpus=1",
+    # The clock is the real machine's. Watched, it is late by its own measure, and the running kernel patches itself once more.
+    "tsc=reliable",
+    # Should it panic all the same, it boots again.
+    "panic=-1",
+)
 HARDWARE = (
     *("-accel", "tcg,thread=multi,tb-size=2048", "-cpu", "Nehalem", "-machine", "q35", "-smp", "2"),
     # MiB. Enough for a host and a node with 2 GiB; all of it that was touched is in the saved state.
     *("-m", "3072"),
     *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
-    # What guards against other programs on a real processor costs here, and guards nothing. And the kernel is not to watch a
-    # clock that is the real machine's: where it is late by its own measure, it patches itself while it runs.
-    *("-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off tsc=reliable"),
+    *("-append", f"root=/dev/vda rw console=ttyS0 quiet {' '.join(KERNEL)}"),
 )
 """Without KVM: that of a machine that is itself virtual need not be able to run a kernel of Debian's. The translated code
 (tb-size, MiB, of which is taken what is used) holds a whole Kubernetes: where it is full, all is translated anew. What a newer
