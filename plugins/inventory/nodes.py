@@ -94,7 +94,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import DRIVERS
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver
 
 CONNECTIONS: dict[str, dict[str, str]] = {
     "cli": {"podman": "containers.podman.podman", "docker": "community.docker.docker"},
@@ -159,10 +159,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """The nodes of the engine that was asked for, or of all."""
         nodes: dict[str, dict[str, Any]] = {}
         errors: dict[str, KicError] = {}
-        names = list(DRIVERS) if asked == "auto" else [asked]
+        names = list(BY_PRIORITY) if asked == "auto" else [asked]
         for name in names:
             try:
-                found = find(DRIVERS[name](self.runner))
+                found = find(driver(name)(self.runner))
             except KicError as error:
                 errors[name] = error
                 continue

@@ -1,12 +1,11 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place of module_utils that knows Ansible: arguments in, results and failures out."""
+"""Modules and Ansible: arguments in, results and failures out. Those with an engine: ``_engine_module``."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -14,19 +13,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
 from ._core.diagnosis import KicError
-from ._core.labels import CLUSTER
 from ._core.lock import host_lock
 from ._core.plan import Outcome, Resource, converge
-from ._engine.absent import AbsentEngine
-from ._engine.base import Engine
-from ._engine.model import EngineInfo
-from ._engine.registry import ENGINES, Status, select, statuses
-from ._resources.rootless import UNCLEAR, refuse_user
-
-ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "engine": {"type": "str", "default": "auto", "choices": list(ENGINES)},
-    "engine_facts": {"type": "dict"},
-}
 
 
 @dataclass
@@ -82,117 +70,22 @@ class HostTask:
         return result
 
 
-@dataclass
-class Task(HostTask):
-    """One run of a module that works on an engine."""
-
-    engine: Engine
-    seen: Any = None
-    """What the engine that ``auto`` took holds of what the task is about, as it was found; else None."""
-
-    def registry(self) -> list[Status]:
-        """What is known of each engine that this release supports."""
-        if isinstance(self.engine, AbsentEngine):
-            return [Status(self.engine.name, self.engine.reason.diagnosis)]
-        return statuses(self.runner, self.engine)
-
-
-def run_module(
-    argument_spec: Mapping[str, Any],
-    body: Callable[[Task], dict[str, Any]],
-    *,
-    supports_check_mode: bool = True,
-    mutually_exclusive: Sequence[Sequence[str]] = (),
-    required_if: Sequence[Sequence[Any]] = (),
-    required_one_of: Sequence[Sequence[str]] = (),
-    failure_facts: Callable[[Runner], dict[str, Any]] | None = None,
-    held: str = "",
-) -> None:
-    """Run a module that works on an engine: ``body`` returns the result, a :class:`KicError` becomes the failure.
-
-    ``failure_facts`` gives what a failure returns beside its diagnosis. ``held`` names the parameter, and what it
-    names, that tells which of two engines the task is about: ``name:volume``, ``cluster:cluster``.
-    """
-    module = AnsibleModule(
-        argument_spec=dict(argument_spec, **ENGINE_ARGUMENTS),
-        supports_check_mode=supports_check_mode,
-        mutually_exclusive=mutually_exclusive,
-        required_if=required_if,
-        required_one_of=required_one_of,
-    )
-
-    def on_engine() -> dict[str, Any]:
-        engine, seen = _engine(module, held)
-        result = body(Task(module, engine, seen))
-        result.setdefault("engine", engine.name)
-        return result
-
-    def facts() -> dict[str, Any]:
-        return dict(
-            failure_facts(ModuleRunner(module)) if failure_facts is not None else {}, engine=module.params["engine"]
-        )
-
-    _end(module, on_engine, facts)
-
-
 def run_host_module(
     argument_spec: Mapping[str, Any],
     body: Callable[[HostTask], dict[str, Any]],
     *,
     failure_facts: Callable[[], dict[str, Any]],
 ) -> None:
-    """Run a module that works on the machine itself, as :func:`run_module` does for those with an engine."""
+    """Run a module that works on the machine itself, as ``run_module`` does for those with an engine."""
     module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True)
-    _end(module, lambda: body(HostTask(module)), failure_facts)
+    finish(module, lambda: body(HostTask(module)), failure_facts)
 
 
-def _end(module: AnsibleModule, work: Callable[[], dict[str, Any]], facts: Callable[[], dict[str, Any]]) -> None:
+def finish(module: AnsibleModule, work: Callable[[], dict[str, Any]], facts: Callable[[], dict[str, Any]]) -> None:
+    """End ``module`` with the result of ``work``; a :class:`KicError` becomes its failure, with ``facts`` beside it."""
     try:
         result = work()
         result.setdefault("actions", [])
     except KicError as error:
         module.fail_json(msg=str(error), diagnosis=error.diagnosis.as_dict(), actions=[], **facts())
     module.exit_json(**result)
-
-
-_HOLDS: dict[str, Callable[[Engine, str], Any]] = {
-    "network": lambda engine, name: [item for item in engine.networks() if item.name == name],
-    "volume": lambda engine, name: engine.volume(name),
-    "container": lambda engine, name: engine.container(name),
-    "cluster": lambda engine, name: engine.containers(f"{CLUSTER}={name}"),
-}
-
-
-def _engine(module: AnsibleModule, held: str) -> tuple[Engine, Any]:
-    given = module.params["engine_facts"]
-    # The facts of a machine that had no engine when they were taken (check mode) say nothing about it.
-    facts = EngineInfo.from_dict(given) if given and given.get("version") != "0" else None
-    parameter, _separator, kind = held.partition(":")
-    name = module.params.get(parameter)
-    seen: dict[str, Any] = {}
-
-    def holds(candidate: Engine) -> bool:
-        seen[candidate.name] = _HOLDS[kind](candidate, name)
-        return bool(seen[candidate.name])
-
-    try:
-        engine = select(module.params["engine"], ModuleRunner(module), facts, holds if name else None)
-    except KicError as error:
-        asked = module.params["engine"]
-        return _absent(module, "podman" if asked == "auto" else asked, error), None
-    if module.check_mode and facts is None:
-        try:
-            engine.info  # noqa: B018  # asked here, so that every later question may rely on an answer
-        except KicError as error:
-            return _absent(module, engine.name, error), None
-    return engine, seen.get(engine.name)
-
-
-def _absent(module: AnsibleModule, name: str, error: KicError) -> Engine:
-    """In check mode the engine of a machine that has none yet; else the error, or what is behind it."""
-    if name == "podman" and os.geteuid() != 0 and error.diagnosis.id in UNCLEAR:
-        refuse_user(ModuleRunner(module))
-    if not module.check_mode or error.diagnosis.id != "engine_not_installed":
-        raise error
-    module.warn(f"{error.diagnosis.cause} The plan is made against an empty engine.")
-    return AbsentEngine(name, error)

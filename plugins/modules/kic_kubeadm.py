@@ -98,6 +98,12 @@ options:
       path:
         description: A file of the node that holds them. A node without this file has nothing to apply.
         type: str
+      validate:
+        description:
+          - Whether the objects are first checked against the descriptions of their types (C(kubectl apply --validate)).
+            An API makes these for the first who asks, which takes it longer than all else about a manifest.
+        type: bool
+        default: true
   timeout:
     description: Seconds for all steps together. Each has a limit of its own beside it, which grows with this one above the default.
     type: int
@@ -187,9 +193,9 @@ diagnosis:
 
 from typing import Any
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm import converge_kubeadm
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm_plan import KubeadmSpec
-from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
 
 
 def body(task: Task) -> dict[str, Any]:
@@ -224,6 +230,7 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "content": {"type": "str"},
                     "path": {"type": "str"},
+                    "validate": {"type": "bool", "default": True},
                 },
                 "mutually_exclusive": [["content", "path"]],
                 "required_one_of": [["content", "path"]],

@@ -114,9 +114,9 @@ from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig import context_name
-from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
 
 
 def body(task: Task) -> dict[str, Any]:

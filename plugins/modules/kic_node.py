@@ -356,7 +356,7 @@ diagnosis:
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Limits
-from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import (
     PROPAGATIONS,

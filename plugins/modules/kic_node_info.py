@@ -127,7 +127,7 @@ diagnosis:
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
-from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import find_clusters, find_nodes
 

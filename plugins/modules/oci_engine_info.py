@@ -246,9 +246,10 @@ from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import statuses
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import user_facts
-from ansible_collections.nodeforge.kic.plugins.module_utils._module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit
 
@@ -261,7 +262,7 @@ def look(task: Task) -> dict[str, Any]:
     nodes = task.seen if task.seen is not None else task.engine.containers(f"{CLUSTER}={cluster}") if cluster else []
     return {
         "changed": False,
-        "engines": [status.as_dict() for status in task.registry()],
+        "engines": [status.as_dict() for status in statuses(task.runner, task.engine)],
         "engine_facts": task.engine.info.as_dict(),
         "images": find_images(task.engine),
         "cluster": {"name": cluster, "running": sorted(node.name for node in nodes if node.running)},

@@ -157,7 +157,7 @@ diagnosis:
 """
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.subnet import DEFAULT_POOLS
-from ansible_collections.nodeforge.kic.plugins.module_utils._module import run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
 
 

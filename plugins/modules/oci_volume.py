@@ -105,7 +105,7 @@ diagnosis:
     output: {description: The engine's own words., type: str, returned: failure}
 """
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._module import run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.volume import VolumeResource, VolumeSpec
 
 

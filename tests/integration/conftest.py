@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +135,35 @@ class Played:
     tasks: list[dict[str, Any]] = field(repr=False)
     stats: dict[str, dict[str, int]]
 
+    @classmethod
+    def started(cls, command: Sequence[str], record: Path, ok: bool, **process: Any) -> Played:
+        """Run ``command``, which writes ``record``, and see that it ends well, or, without ``ok``, that it does not."""
+        began = time.monotonic()
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            **process,
+        )
+        seconds = time.monotonic() - began
+        lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+        stats: dict[str, dict[str, int]] = next((line["stats"] for line in lines if "stats" in line), {})
+        played = cls(done.returncode, done.stdout, seconds, [line for line in lines if "task" in line], stats)
+        # What ended it comes first: who shows a failed test shows the beginning of a long message.
+        assert (done.returncode == 0) is ok, (
+            f"ended with {done.returncode} after {seconds:.0f} s{played.ending}\n{' '.join(command)}\n{done.stdout[-6000:]}"
+        )
+        return played
+
+    @property
+    def ending(self) -> str:
+        """The task by which it failed and its words, as the continuation of a sentence; "" without one."""
+        ends = [task for task in self.tasks if task["status"] in ("failed", "unreachable")]
+        return f" by {ends[-1]['task']}: {ends[-1]['result'].get('msg', '')}" if ends else ""
+
     @property
     def changed(self) -> list[str]:
         """Names of the tasks that changed something."""
@@ -176,31 +205,8 @@ def play(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         command = ["ansible-playbook", str(path), "-i", str(ROOT / "inventory" / "localhost.yml"), *arguments]
         if variables:
             command += ["-e", json.dumps(variables)]
-        started = time.monotonic()
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            cwd=ROOT,
-            env=dict(environment, RECORD_FILE=str(record), **(process_env or {})),
-            check=False,
-        )
-        seconds = time.monotonic() - started
-        lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
-        played = Played(
-            done.returncode,
-            done.stdout,
-            seconds,
-            [line for line in lines if "task" in line],
-            next((line["stats"] for line in lines if "stats" in line), {}),
-        )
-        if ok:
-            assert played.rc == 0, f"{' '.join(command)} ended with {played.rc}:\n{played.text[-6000:]}"
-        else:
-            assert played.rc != 0, f"{' '.join(command)} was to fail:\n{played.text[-3000:]}"
-        return played
+        process_env = dict(environment, RECORD_FILE=str(record), **(process_env or {}))
+        return Played.started(command, record, ok, cwd=ROOT, env=process_env)
 
     return run
 

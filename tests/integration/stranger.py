@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,31 +29,28 @@ class Project:
     folder: Path
     environment: dict[str, str]
 
-    def run(self, *argv: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in it; standard error is part of its output. ``more`` is added to the environment."""
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in it, which is to end well; standard error is part of its output."""
         done = subprocess.run(
             argv,
             cwd=self.folder,
-            env={**self.environment, **more},
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
-        assert not check or done.returncode == 0, f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}"
+        assert done.returncode == 0, f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}"
         return done
 
     def play(self, playbook: str, *arguments: str, ok: bool = True, **variables: Any) -> Played:
         """Run a playbook: a file of the project, or one of the collection by its full name."""
         record = self.folder / f".{secrets.token_hex(4)}.jsonl"
-        extra: Sequence[str] = ["-e", json.dumps(variables)] if variables else []
-        started = time.monotonic()
-        done = self.run("ansible-playbook", playbook, *arguments, *extra, check=ok, RECORD_FILE=str(record))
-        seconds = time.monotonic() - started
-        lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
-        stats: dict[str, dict[str, int]] = next((line["stats"] for line in lines if "stats" in line), {})
-        return Played(done.returncode, done.stdout, seconds, [line for line in lines if "task" in line], stats)
+        command = ["ansible-playbook", playbook, *arguments, *(["-e", json.dumps(variables)] if variables else [])]
+        return Played.started(
+            command, record, ok, cwd=self.folder, env={**self.environment, "RECORD_FILE": str(record)}
+        )
 
 
 def make_project(folder: Path, environment: dict[str, str]) -> Project:

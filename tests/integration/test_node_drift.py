@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._module import ENGINE_ARGUMENTS
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import ENGINE_ARGUMENTS
 from ansible_collections.nodeforge.kic.plugins.modules.kic_node import ARGUMENTS
 
 from .conftest import Client, Predicted, unique_local_subnet

@@ -281,7 +281,7 @@ class KubeadmResource(Resource[Observed]):
         )
         self._run("patches", ["bash", "-c", script, PATCHES], stdin=json.dumps(self._spec.patches).encode())
 
-    def _apply_manifests(self, manifests: Sequence[Mapping[str, str]]) -> None:
+    def _apply_manifests(self, manifests: Sequence[Mapping[str, Any]]) -> None:
         # Each in a call of its own: the failure of one names that one.
         limit = self._deadline.limit("manifests", LIMITS["manifests"])
         script = r"""
@@ -291,8 +291,7 @@ status=0
 for name in $(jq -r '.[].name' <<<"$input"); do
   path=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .path // empty' <<<"$input")
   if [ -n "$path" ] && [ ! -s "$path" ]; then continue; fi
-  # What the image brings was tested with it; only of the user's own is kubectl to read the descriptions of all types first.
-  if [ -n "$path" ]; then validate=false; else validate=true; fi
+  validate=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .validate != false' <<<"$input")
   # A slow API takes longer to describe its types for the first time than kubectl waits; asked again, it has them.
   until said=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .content // empty' <<<"$input" |
     kubectl --kubeconfig=/etc/kubernetes/admin.conf apply --validate="$validate" --openapi-patch=false \

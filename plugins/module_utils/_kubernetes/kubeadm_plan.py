@@ -101,7 +101,7 @@ class KubeadmSpec:
     version: str | None
     user: Mapping[str, conf.Document]
     patches: Mapping[str, str]
-    manifests: tuple[Mapping[str, str], ...]
+    manifests: tuple[Mapping[str, Any], ...]
     timeout: float
 
     @classmethod
@@ -164,7 +164,7 @@ def _ranges(option: str, value: str) -> list[checks.IPNetwork]:
     return found
 
 
-def _manifest(item: Mapping[str, Any]) -> Mapping[str, str]:
+def _manifest(item: Mapping[str, Any]) -> Mapping[str, Any]:
     if not re.fullmatch(r"[a-z0-9-]+", item["name"]):
         raise checks.invalid("manifests", f"{item['name']!r} is no name", "use lower-case letters, digits and '-'")
     return {key: value for key, value in item.items() if value is not None}

@@ -220,7 +220,7 @@ def look(
     node: str,
     api_node: str,
     files: Sequence[str],
-    manifests: Sequence[Mapping[str, str]],
+    manifests: Sequence[Mapping[str, Any]],
     *,
     seconds: float = 0,
     patience: float = 1,

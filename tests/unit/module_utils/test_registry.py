@@ -16,7 +16,8 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker, registry
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import status as status_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
@@ -30,7 +31,8 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import DRIVERS, select, status, statuses
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver, select
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import status, statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.storage import Space
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import parse_sub_ids, sub_ids, user_name
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
@@ -58,7 +60,7 @@ def local_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no endpoint of the environment change what docker is, and let its daemon's program be there."""
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr(docker, "has_program", lambda _name: True)
-    monkeypatch.setattr(registry, "look", lambda _info: FIT)
+    monkeypatch.setattr(status_module, "look", lambda _info: FIT)
 
 
 FIT = Surroundings("somebody", Space(100 << 30, 1_000_000), 65536, True)
@@ -160,7 +162,7 @@ def test_auto(podman: CommandResult | None, docker: CommandResult | None, holder
 )
 def test_auto_by_status(monkeypatch: pytest.MonkeyPatch, full: tuple[str, ...], chosen: str) -> None:
     """Of two that work the one that needs no improvement is taken, else the preferred; what holds it goes before both."""
-    monkeypatch.setattr(registry, "look", lambda info: FULL if info.name in full else FIT)
+    monkeypatch.setattr(status_module, "look", lambda info: FULL if info.name in full else FIT)
     runner = machine(PODMAN_ANSWERS, DOCKER_ANSWERS)
     assert select("auto", runner).name == chosen
     assert select("auto", runner, None, lambda engine: engine.name == "podman").name == "podman"
@@ -205,7 +207,7 @@ def test_statuses() -> None:
 
 def test_order() -> None:
     """The engines stand in the order of their priorities."""
-    priorities = [driver.priority for driver in DRIVERS.values()]
+    priorities = [driver(name).priority for name in BY_PRIORITY]
     assert priorities == sorted(set(priorities), reverse=True)
 
 

@@ -15,7 +15,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.nodeforge.kic.plugins.module_utils import _module
+from ansible_collections.nodeforge.kic.plugins.module_utils import _engine_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Action, Drift, Outcome, Plan
@@ -23,6 +23,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docke
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Volume
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import statuses
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import OURS, MemoryEngine, container, network
 
 Run = Callable[..., dict[str, Any]]
@@ -57,12 +58,12 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(AnsibleModule, "warn", lambda _self, text: warned.append(text))
 
     def start(
-        body: Callable[[_module.Task], dict[str, Any]], *, check: bool = False, diff: bool = False, **more: Any
+        body: Callable[[_engine_module.Task], dict[str, Any]], *, check: bool = False, diff: bool = False, **more: Any
     ) -> dict[str, Any]:
         options = {key: more.pop(key) for key in list(more) if key in ("engine", "engine_facts", "name")}
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
         with patch_module_args(arguments), pytest.raises(SystemExit) as ended:
-            _module.run_module({"name": {"type": "str"}}, body, **more)
+            _engine_module.run_module({"name": {"type": "str"}}, body, **more)
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
         assert (ended.value.code == 0) is not found.get("failed", False)
         found["warnings"] = [*warned]
@@ -72,7 +73,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     return start
 
 
-def never(_task: _module.Task) -> dict[str, Any]:
+def never(_task: _engine_module.Task) -> dict[str, Any]:
     """A body that must not be reached."""
     raise AssertionError("the module's body was run")
 
@@ -92,7 +93,7 @@ def test_result_keeps_what_the_body_says(run: Run) -> None:
 def test_failure(run: Run) -> None:
     """A cause that is known is a failure with message, diagnosis and no actions, and with the facts of failures."""
 
-    def body(_task: _module.Task) -> dict[str, Any]:
+    def body(_task: _engine_module.Task) -> dict[str, Any]:
         raise failure("volume_missing", name="lab", output="words")
 
     found = run(body, failure_facts=lambda _runner: {"node": {"name": "x"}}, engine_facts=FACTS)
@@ -163,7 +164,7 @@ def test_engine_that_holds(run: Run, monkeypatch: pytest.MonkeyPatch, kind: str,
         asked.append(holds(engine))
         return engine
 
-    monkeypatch.setattr(_module, "select", select)
+    monkeypatch.setattr(_engine_module, "select", select)
     for name in (there, "another"):
         run(lambda _task: {"changed": False}, name=name, held=f"name:{kind}")
     assert asked == [True, False]
@@ -177,7 +178,7 @@ def test_engine_that_holds_what_has_no_name(run: Run, monkeypatch: pytest.Monkey
         asked.append(holds)
         return MemoryEngine()
 
-    monkeypatch.setattr(_module, "select", select)
+    monkeypatch.setattr(_engine_module, "select", select)
     run(lambda _task: {"changed": False}, held="name:volume")
     run(lambda _task: {"changed": False}, name="x")
     assert asked == [None, None]
@@ -191,9 +192,9 @@ def test_unknown_engine_is_refused(run: Run) -> None:
 def test_check_mode_without_an_engine(run: Run) -> None:
     """In check mode a machine without engine is planned for as one whose engine is empty, with a warning."""
 
-    def body(task: _module.Task) -> dict[str, Any]:
+    def body(task: _engine_module.Task) -> dict[str, Any]:
         assert isinstance(task.engine, AbsentEngine) and task.check_mode
-        (known,) = task.registry()
+        (known,) = statuses(task.runner, task.engine)
         assert known.as_dict()["installed"] is False
         return {"changed": not task.engine.networks(), "version": task.engine.info.version}
 
