@@ -129,6 +129,14 @@ EXAMPLES = r"""
           extraArgs:
             - name: audit-log-maxage
               value: "7"
+    manifests:
+      - name: team
+        content: |
+          apiVersion: v1
+          kind: Namespace
+          metadata:
+            name: team
+        validate: false
 
 - name: Add a worker
   nodeforge.kic.kic_kubeadm:

@@ -78,6 +78,10 @@ _CLIENT_SECONDS = 60.0
 slow machine it takes seconds to begin."""
 
 
+_TOO_SLOW = "Client.Timeout|TLS handshake timeout|in the time allotted|request timed out"
+"""By which words of a failed apply it may be repeated (a pattern of grep -E): those of client-go and net/http, of the API that
+ends a request after a minute (NewGenericServerResponse of apimachinery), and of etcd."""
+
 _LOOKS = 4
 """How often an API is asked again that was too slow for its manifests; each time it has as long as for all of a look."""
 
@@ -292,11 +296,11 @@ for name in $(jq -r '.[].name' <<<"$input"); do
   path=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .path // empty' <<<"$input")
   if [ -n "$path" ] && [ ! -s "$path" ]; then continue; fi
   validate=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .validate != false' <<<"$input")
-  # A slow API takes longer to describe its types for the first time than kubectl waits; asked again, it has them.
+  # A slow API takes longer to describe its types for the first time than kubectl or the API waits; asked again, it has them.
   until said=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .content // empty' <<<"$input" |
     kubectl --kubeconfig=/etc/kubernetes/admin.conf apply --validate="$validate" --openapi-patch=false \
       -f "${path:--}" 2>&1); do
-    if [ "$SECONDS" -lt "$1" ] && grep -q "Client.Timeout" <<<"$said"; then continue; fi
+    if [ "$SECONDS" -lt "$1" ] && grep -qE "$2" <<<"$said"; then continue; fi
     echo "manifest-$name: $said"
     status=1
     break
@@ -307,7 +311,7 @@ exit $status
         result = self._engine.exec(
             self._spec.node,
             # No other try begins when half of the limit is over.
-            ["bash", "-c", script, "manifests", str(int(limit / 2))],
+            ["bash", "-c", script, "manifests", str(int(limit / 2)), _TOO_SLOW],
             action=f"applying manifests in {self._spec.node}",
             stdin=json.dumps(list(manifests)).encode(),
             timeout=limit,

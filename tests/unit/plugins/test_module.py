@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,3 +263,26 @@ def test_report_of_nothing(run: Run) -> None:
         lambda task: task.report("network", "The network lab", Outcome(Plan(), {"name": "lab"})), engine_facts=FACTS
     )
     assert found["changed"] is False and found["actions"] == [] and found["drift"] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "unneeded"),
+    [
+        ("cgroup_delegation", ("_engine", "_engine_module")),
+        ("kic_host", ("_engine", "_engine_module")),
+        (
+            "oci_volume",
+            ("_engine.docker", "_engine.podman", "_engine.health", "_resources.rootless", "_resources.node"),
+        ),
+        ("kic_kubeadm", ("_engine.docker", "_engine.podman", "_engine.health", "_resources")),
+    ],
+)
+def test_modules_load_what_they_need(module: str, unneeded: tuple[str, ...]) -> None:
+    """Ansible sends the source, and Python compiles at each task what it loads: what few tasks need is not among it."""
+    ours = "ansible_collections.nodeforge.kic.plugins."
+    script = f"import sys, {ours}modules.{module}; print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    loaded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    assert f"{ours}module_utils._module" in loaded
+    assert not {f"{ours}module_utils.{name}" for name in unneeded} & {*loaded}
