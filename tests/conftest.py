@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,12 +54,35 @@ def stream(nodeid: str) -> str:
     """In which of the two streams of `make test` a test runs; a unit test is in one of its file's own, which runs anywhere.
 
     Tests on this machine's engines look at whole stores and at free ports and subnets, so they run one at a time. Beside
-    them goes what leaves the engines alone: the linters, and the virtual host, one at a time too for its memory.
+    them goes what leaves the engines alone: the linters, and the virtual host, one at a time too for its memory. What does not
+    bear company there is marked with ``alone``.
     """
     path = nodeid.partition("::")[0]
     if path.startswith("tests/unit/"):
         return path
     return "beside" if path.startswith(BESIDE) else "engines"
+
+
+def _lock(path: Path) -> int:
+    """Wait for the lock of a file or directory; closing what is returned gives it back."""
+    descriptor = os.open(path, os.O_RDONLY)
+    flock(descriptor, LOCK_EX)
+    return descriptor
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test that is marked to need the machine alone, and those of this machine's engines, wait for each other."""
+    if stream(item.nodeid) != "engines" and item.get_closest_marker("alone") is None:
+        return (yield)
+    # Who waits holds the turn: between two of its tests a stream does not come first again.
+    turn = _lock(ROOT / "tests")
+    machine = _lock(ROOT / "tests" / "integration")
+    os.close(turn)
+    try:
+        return (yield)
+    finally:
+        os.close(machine)
 
 
 @pytest.hookimpl(optionalhook=True)

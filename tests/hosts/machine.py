@@ -35,7 +35,8 @@ KERNEL = (
     # start takes three times as long.
     "norandmaps",
     # The kernel patches itself while it boots, and panics where another processor still has the half-patched code translated
-    # (int3 in sched_clock_cpu). So that one comes when the kernel has booted, by a rule of udev's on the disk.
+    # (int3 in sched_clock_cpu). So that one comes when the kernel has booted, by a rule of udev's on the disk, which also
+    # brings about a later patch that hit (put_prev_entity).
     "maxcpus=1",
     # The clock is the real machine's. Watched, it is late by its own measure, and the running kernel patches itself once more.
     "tsc=reliable",
