@@ -71,9 +71,10 @@ def withhold(lost: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def go_through(play: Play, host: Host, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def go_through(play: Play, host: Host, cases: list[dict[str, Any]], **variables: Any) -> list[dict[str, Any]]:
     """Do one thing after another to the host; what the module said each time."""
-    played: Played = play("delegation.yml", "-i", str(host.folder / "inventory.yml"), "--diff", cases=cases)
+    inventory = str(host.folder / "inventory.yml")
+    played: Played = play("delegation.yml", "-i", inventory, "--diff", cases=cases, **variables)
     found = played.results("cgroup_delegation")
     assert len(found) == len(cases), played.text
     return found
@@ -201,3 +202,41 @@ def test_what_stands_in_the_way(play: Play, testhost: Host) -> None:
     assert read_only["diagnosis"]["id"] == "etc_read_only"
     testhost.ssh("umount /etc")
     assert testhost.ssh(SNAPSHOT) == before
+
+
+OUTER = """
+set -e
+mkdir -p /srv/outer/usr /srv/outer/root /srv/outer/home /srv/outer/var/lib/systemd
+ln -s /run /srv/outer/var/run
+cp -a /bin /sbin /lib /lib64 /etc /srv/outer
+for machine in 'outer /sbin/init' 'bare sleep infinity'; do
+    set -- $machine
+    name=$1
+    shift
+    podman run --detach --name $name --systemd=always --volume /usr:/usr:ro --rootfs /srv/outer "$@"
+    printf '%s\\n' '#!/bin/sh' "exec podman exec --interactive $name python3 \\"\\$@\\"" >/usr/local/bin/python-$name
+    chmod +x /usr/local/bin/python-$name
+done
+podman exec outer systemctl is-system-running --wait || true
+cd /sys/fs/cgroup/machine.slice
+for group in *.scope .; do
+    echo -cpuset >$group/cgroup.subtree_control
+done
+"""
+"""Two containers of the host's own files, one with systemd in it and one without, from which a controller is then taken: crun
+gives a new one all that the kernel has, whatever the slice forbids."""
+
+
+def test_a_host_that_is_a_container(play: Play, testhost: Host) -> None:
+    """What is not given to it is no matter of its kernel; and without systemd nobody in it could delegate."""
+    testhost.ssh(OUTER)
+    said = {}
+    for name in ("outer", "bare"):
+        # Ansible comes to the host, and runs Python in the container.
+        inside = f"/usr/local/bin/python-{name}"
+        said[name] = go_through(play, testhost, [{"name": name, "check": True}], ansible_python_interpreter=inside)[0]
+    outer, bare = said["outer"], said["bare"]
+    assert outer["diagnosis"]["id"] == "controller_not_given" and "cpuset" in outer["diagnosis"]["cause"]
+    lost = {item["name"]: item["lost_at"] for item in outer["delegation"]["controllers"]}
+    assert lost["cpuset"] == "container" and "container" not in {lost[name] for name in CONTROLLERS if name != "cpuset"}
+    assert bare["diagnosis"]["id"] == "no_systemd" and "is sleep" in bare["diagnosis"]["cause"]
