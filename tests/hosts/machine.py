@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
@@ -43,12 +43,13 @@ KERNEL = (
     # Should it panic all the same, it boots again.
     "panic=-1",
 )
+COMMAND_LINE = f"root=/dev/vda rw console=ttyS0 quiet {' '.join(KERNEL)}"
 HARDWARE = (
     *("-accel", "tcg,thread=multi,tb-size=2048", "-cpu", "Nehalem", "-machine", "q35", "-smp", "2"),
     # MiB. Enough for a host and a node with 2 GiB; all of it that was touched is in the saved state.
     *("-m", "3072"),
     *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
-    *("-append", f"root=/dev/vda rw console=ttyS0 quiet {' '.join(KERNEL)}"),
+    *("-append", COMMAND_LINE),
 )
 """Without KVM: that of a machine that is itself virtual need not be able to run a kernel of Debian's. The translated code
 (tb-size, MiB, of which is taken what is used) holds a whole Kubernetes: where it is full, all is translated anew. What a newer
@@ -108,17 +109,25 @@ class Host:
 
     @classmethod
     @contextmanager
-    def started(cls, disk: Path, folder: Path, below: Path, kind: str, memory: Path | None = None) -> Iterator[Host]:
-        """Run one on a new disk over ``below`` (of the format ``kind``), and end it at the end of the block."""
-        host = cls.start(disk, folder, below, kind, memory)
+    def started(cls, disk: Path, folder: Path, below: Path, kind: str, *kernel: str) -> Iterator[Host]:
+        """Boot one on a new disk over ``below`` (of the format ``kind``), and end it at the end of the block."""
+        host = cls.start(disk, folder, below, kind, kernel=kernel)
         try:
             yield host
         finally:
             host.end()
 
     @classmethod
-    def start(cls, disk: Path, folder: Path, below: Path, kind: str, memory: Path | None = None) -> Host:
-        """Start one; with ``memory`` it goes on from there, else it boots."""
+    def start(
+        cls,
+        disk: Path,
+        folder: Path,
+        below: Path,
+        kind: str,
+        memory: Path | None = None,
+        kernel: Sequence[str] = (),
+    ) -> Host:
+        """Start one; with ``memory`` it goes on from there, else it boots, with the further arguments ``kernel``."""
         run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", below.resolve(), "-F", kind, folder / "changes"])
         port = _free_port()
         command: list[str | Path] = ["qemu-system-x86_64"]
@@ -130,6 +139,9 @@ class Host:
         command += ["-qmp", f"unix:{folder / 'monitor'},server,nowait"]
         if memory is not None:
             command += ["-incoming", f"exec:cat {memory}"]
+        if kernel:
+            # The last one counts.
+            command += ["-append", " ".join([COMMAND_LINE, *kernel])]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [str(part) for part in command],
@@ -282,3 +294,12 @@ def resume(folder: Path, archive: Path | None = None) -> Host:
         host.end()
         raise
     return host
+
+
+@contextmanager
+def booted(folder: Path, archive: Path | None, *kernel: str) -> Iterator[Host]:
+    """A fresh host that boots from its disk with further arguments of the kernel, which takes a minute; else as ``resume``."""
+    disk, _state = build_state(archive)
+    with Host.started(disk, folder, disk / "disk", "raw", *kernel) as host:
+        host.wait_for_ssh(BOOT_SECONDS)
+        yield host

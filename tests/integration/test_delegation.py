@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import pwd
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS, cgroup_mode
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import DROP_IN
 
-from ..hosts.machine import Host
+from ..hosts.disk import node_archive, obstacle
+from ..hosts.machine import Host, booted
 from .conftest import Play, Played
 from .samples import differences
 
@@ -240,3 +242,20 @@ def test_a_host_that_is_a_container(play: Play, testhost: Host) -> None:
     lost = {item["name"]: item["lost_at"] for item in outer["delegation"]["controllers"]}
     assert lost["cpuset"] == "container" and "container" not in {lost[name] for name in CONTROLLERS if name != "cpuset"}
     assert bare["diagnosis"]["id"] == "no_systemd" and "is sleep" in bare["diagnosis"]["cause"]
+
+
+def test_a_controller_that_the_kernel_is_told_to_leave_out(play: Play, tmp_path: Path) -> None:
+    """Switched off on the kernel's command line it is nobody's to give: that is said, and what helps, and nothing is made."""
+    problem = obstacle()
+    if problem is not None:
+        pytest.skip(problem)
+    with booted(tmp_path, node_archive(make=True), "cgroup_disable=memory") as host:
+        (tmp_path / "inventory.yml").write_text(json.dumps(host.inventory()))
+        host.ssh("loginctl enable-linger dev")
+        before = host.ssh(SNAPSHOT)
+        (found,) = go_through(play, host, [{"name": "switched off"}])
+        assert host.ssh(SNAPSHOT) == before
+    (lost,) = [item for item in found["delegation"]["controllers"] if item["name"] == "memory"]
+    assert (lost["lost_at"], lost["reason"]) == ("kernel", "disabled_at_boot")
+    assert found["diagnosis"]["id"] == "controller_disabled_at_boot" and found["changed"] is False
+    assert "memory" in found["diagnosis"]["cause"] and "reboot" in found["diagnosis"]["fix"]
