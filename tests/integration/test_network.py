@@ -20,6 +20,7 @@ import yaml
 from ansible_collections.nodeforge.kic.plugins.modules import oci_network
 
 from .conftest import Client, Predicted, unique_local_subnet
+from .dockerd import Daemon
 
 Module = Callable[..., dict[str, Any]]
 Names = Callable[[str], str]
@@ -107,6 +108,27 @@ def test_what_the_machine_routes_is_avoided(predicted: Predicted, unique: Names)
     assert full["diagnosis"]["id"] == "no_free_subnet"
     chosen = predicted("oci_network", name=unique("network"), subnet6="none")["network"]["subnet"]
     assert not [item for item in known if item.overlaps(ipaddress.IPv4Network(chosen))]
+
+
+def test_docker_keeps_off_podmans_networks(
+    run_module: Module, podman: Client, unique: Names, free: ipaddress.IPv4Network, tmp_path: Path
+) -> None:
+    """A subnet of a podman network in which nothing runs, and which is in no route, is neither chosen by docker nor made."""
+    theirs, ours = unique("podman"), unique("docker")
+    lower, upper = free.subnets(new_prefix=25)
+    podman.run("network", "create", "--subnet", str(lower), theirs)
+    assert not [route for route in routes() if route.overlaps(free)]
+    with Daemon.running(tmp_path / "docker") as daemon:
+        asked: dict[str, Any] = {"name": ours, "engine": "docker", "subnet6": "none"}
+        asked["process_env"] = {"DOCKER_HOST": daemon.endpoint}
+        for check in (True, False):
+            refused = run_module("oci_network", check=check, subnet=str(free), **asked)
+            assert refused["diagnosis"]["id"] == "subnet_overlap"
+            assert f"podman's network {theirs}" in refused["diagnosis"]["cause"]
+        for check in (True, False):
+            made = run_module("oci_network", check=check, pools=[str(free)], prefix=25, **asked)
+            assert made["network"]["subnet"] == str(upper)
+    assert not [route for route in routes() if route.overlaps(free)], "the tests' docker left a bridge"
 
 
 def test_two_runs_at_once(run_module: Module, unique: Names, free: ipaddress.IPv4Network) -> None:

@@ -18,6 +18,7 @@ from .._core.subnet import first_free, overlapping, unique_local
 from .._engine.base import Engine
 from .._engine.model import Attached, Network, Range
 from .._host import routes
+from .._host.podman_networks import podman_networks
 
 NO_IPV6 = "none"
 """What ``subnet6`` takes to keep a network from having IPv6."""
@@ -120,8 +121,8 @@ def network_named(networks: Sequence[Network], name: str, engine: str) -> Networ
     return found[0] if found else None
 
 
-def look_around(networks: list[Network], name: str) -> Surroundings:
-    """The surroundings of the network ``name``: other networks of the engine and the routes of the host.
+def look_around(networks: list[Network], name: str, engine: str) -> Surroundings:
+    """The surroundings of the network ``name``: other networks of the engine, podman's beside docker, the host's routes.
 
     A range of the network itself is left out, also where the host has a route to it, so that one that is about to be
     made again may have its old subnet.
@@ -133,6 +134,8 @@ def look_around(networks: list[Network], name: str) -> Surroundings:
         if network.name != name
         for item in network.ranges
     ]
+    if engine != "podman":
+        taken += [(subnet, f"podman's network {owner}") for subnet, owner in podman_networks()]
     known = {subnet for subnet, _owner in taken}
     for route in routes.routed():
         inside_own = any(route.version == mine.version and route.subnet_of(mine) for mine in own)  # type: ignore[arg-type]
@@ -252,7 +255,7 @@ class NetworkResource(Resource[ObservedNetwork]):
         creates = spec.present and (observed is None or (spec.replace and bool(find_drift(spec, observed.network))))
         if creates:
             self._engine.info  # noqa: B018  # refuses an engine whose networks can not hold nodes
-        around = look_around(self._networks, self.name) if creates else None
+        around = look_around(self._networks, self.name, self._engine.name) if creates else None
         return plan_network(spec, observed, around, self._engine.name)
 
     def reserve(self, plan: Plan) -> None:

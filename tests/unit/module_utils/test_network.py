@@ -17,6 +17,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import network as resource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import (
     NetworkResource,
     NetworkSpec,
@@ -327,12 +328,23 @@ def test_look_around(quiet_host: list[Any]) -> None:
     quiet_host.extend(
         ipaddress.ip_network(item) for item in ("10.5.0.0/24", "10.5.0.7/32", "10.6.0.0/24", "10.7.0.0/16")
     )
-    found = look_around([network("kic", "10.5.0.0/24"), network("other", "10.6.0.0/24")], "kic")
+    found = look_around([network("kic", "10.5.0.0/24"), network("other", "10.6.0.0/24")], "kic", "podman")
     assert [(str(subnet), owner) for subnet, owner in found.taken] == [
         ("10.6.0.0/24", "the network other"),
         ("10.7.0.0/16", "a route of this host to 10.7.0.0/16"),
     ]
     assert (found.mtu, found.ipv6) == (1500, False)
+
+
+def test_podman_networks_beside_docker(monkeypatch: pytest.MonkeyPatch, quiet_host: list[Any]) -> None:
+    """docker knows nothing of podman's networks, podman knows its own; where one runs, its route is told once."""
+    quiet_host.append(ipaddress.ip_network("10.8.0.0/24"))
+    there = [(ipaddress.ip_network("10.8.0.0/24"), "kic")]
+    monkeypatch.setattr(resource, "podman_networks", lambda: there)
+    assert look_around([], "kic", "docker").taken == ((there[0][0], "podman's network kic"),)
+    assert [owner for _subnet, owner in look_around([], "kic", "podman").taken] == [
+        "a route of this host to 10.8.0.0/24"
+    ]
 
 
 def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Outcome:
