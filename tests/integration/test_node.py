@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -399,6 +401,19 @@ def test_an_interrupted_run_is_continued(
     assert finished["actions"] == [f"start node {name}"]
     assert identity(podman, name) == kept
     assert podman.out("exec", name, "cat", "/etc/kic-test") == "a file"
+
+
+def test_no_copy_of_files_is_left(run_module: Module, unique: Names, without_network: dict[str, Any]) -> None:
+    """What is put into a node is nowhere else on the machine afterwards; podman 4.3 leaves it by itself in /var/tmp."""
+    secret = f"kictest-{secrets.token_hex(8)}"
+    files = [{"path": "/etc/kic-test", "content": secret, "mode": "0600"}]
+    result = run_module("kic_node", name=unique("node"), files=files, wait=False, **without_network)
+    assert result["changed"] is True
+    places = {Path("/var/tmp"), Path(tempfile.gettempdir())}
+    # Names of nothing but digits are what Go makes of no name.
+    left = [path for place in places for path in place.glob("[0-9]*") if path.is_file()]
+    left += [path for place in places for path in place.glob("nodeforge.kic-*/*") if path.is_file()]
+    assert not [path for path in left if secret.encode() in path.read_bytes()]
 
 
 def test_what_is_not_ours(

@@ -161,10 +161,12 @@ class CommandLineEngine(Engine):
         action: str,
         stdin: bytes | None = None,
         timeout: float | None = None,
+        environment: Mapping[str, str] | None = None,
         check: bool = True,
     ) -> CommandResult:
+        env = {**self._environment(), **(environment or {})}
         try:
-            result = self._runner.run([self.name, *arguments], stdin=stdin, timeout=timeout, env=self._environment())
+            result = self._runner.run([self.name, *arguments], stdin=stdin, timeout=timeout, env=env)
         except CommandNotFound:
             raise failure("engine_not_installed", engine=self.name, package=self.package) from None
         if timeout is not None and result.rc == TIMED_OUT:
@@ -299,7 +301,11 @@ class CommandLineEngine(Engine):
         return [self._decode_container(item) for item in self._inspect_all("container", listed)]
 
     def put_files(self, identity: str, archive: bytes) -> None:
-        self.call(["cp", "-", f"{identity}:/"], action=f"putting files into the container {identity}", stdin=archive)
+        self._put_files(identity, archive)
+
+    def _put_files(self, identity: str, archive: bytes, environment: Mapping[str, str] | None = None) -> None:
+        action = f"putting files into the container {identity}"
+        self.call(["cp", "-", f"{identity}:/"], action=action, stdin=archive, environment=environment)
 
     def start_container(self, identity: str) -> None:
         self.call(["start", identity], action=f"starting the container {identity}")

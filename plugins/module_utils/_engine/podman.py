@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,6 +79,12 @@ class Podman(CommandLineEngine):
 
     def _environment(self) -> dict[str, str]:
         return environment()
+
+    def put_files(self, identity: str, archive: bytes) -> None:
+        # Before 4.7 podman leaves what it read from standard input among the temporary files, /var/tmp if not told
+        # otherwise, where it stays for weeks (podman #19496).
+        with tempfile.TemporaryDirectory(prefix="nodeforge.kic-") as temporary:
+            self._put_files(identity, archive, {"TMPDIR": temporary})
 
     def _explain_registry(self, result: CommandResult, reference: str, seconds: float, action: str) -> KicError:
         return explain_registry(result, reference, seconds, action)

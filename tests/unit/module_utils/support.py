@@ -475,6 +475,7 @@ class TableRunner:
         self.commands: list[str] = []
         self.stdin: list[bytes | None] = []
         self.timeouts: list[float | None] = []
+        self.environments: list[dict[str, str]] = []
 
     def run(
         self,
@@ -489,6 +490,7 @@ class TableRunner:
         self.commands.append(command)
         self.stdin.append(stdin)
         self.timeouts.append(timeout)
+        self.environments.append(dict(env or {}))
         answer = self._table[max((key for key in self._table if command.startswith(key)), key=len)]
         if isinstance(answer, Exception):
             raise answer

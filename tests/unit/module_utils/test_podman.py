@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -665,6 +666,8 @@ def test_container_commands() -> None:
     found.put_files("x", b"tar")
     assert runner.commands == ["podman start x", "podman stop --time 30 x", "podman unpause x", "podman cp - x:/"]
     assert runner.stdin[-1] == b"tar"
+    # Whatever podman leaves there is gone.
+    assert not Path(runner.environments[-1]["TMPDIR"]).exists()
 
 
 @pytest.mark.parametrize(("about", "condition"), [("address taken", "address_taken"), ("port taken", "port_taken")])
