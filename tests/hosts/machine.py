@@ -56,6 +56,7 @@ HARDWARE = (
 processor has (SMAP, five levels of pages, XSAVE) has to be emulated too: with the one named, processes start a sixth faster
 than with "max"."""
 BOOT_SECONDS = 300
+"""Also for what takes seconds: a machine that does not come up is seen by its process, and a busy one is waited for."""
 _MONTH = 30 * 86400
 
 
@@ -156,7 +157,7 @@ class Host:
         return host
 
     def _go_on(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + BOOT_SECONDS
         while not (self.folder / "monitor").exists():
             self._check(deadline, "the monitor of qemu does not answer")
             time.sleep(0.05)
@@ -235,7 +236,7 @@ class Host:
         """Options by which ssh, and Ansible with it, reaches the host."""
         return [
             *("-i", str(self.key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
-            *("-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "-o", "IdentitiesOnly=yes"),
+            *("-o", "LogLevel=ERROR", "-o", "ConnectTimeout=20", "-o", "IdentitiesOnly=yes"),
             # Ansible keeps a connection open; one from before the host's reboot is to end, not to be waited for.
             *("-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"),
         ]
@@ -289,7 +290,7 @@ def resume(folder: Path, archive: Path | None = None) -> Host:
     disk, state = build_state(archive)
     host = Host.start(disk, folder, state / "changes", "qcow2", state / "memory")
     try:
-        host.wait_for_ssh(60)
+        host.wait_for_ssh(BOOT_SECONDS)
     except HostError:
         host.end()
         raise

@@ -120,6 +120,15 @@ class Client:
             "images": set(self.out("images", "--no-trunc", "--format", "{{.ID}}").split()),
         }
 
+    def empty(self) -> None:
+        """Remove all containers and networks of a docker of the tests' own, whose bridges outlive its daemon."""
+        containers = self.out("ps", "--all", "--quiet").split()
+        if containers:
+            self.run("rm", "--force", *containers)
+        networks = self.out("network", "ls", "--filter", "type=custom", "--quiet").split()
+        if networks:
+            self.run("network", "rm", *networks)
+
     def held(self, part: str) -> list[str]:
         """Names of containers, networks and volumes that hold ``part``; other runs beside this one do not matter."""
         return [name for names in self.holdings().values() for name in names if part in name]
@@ -250,9 +259,7 @@ def docker(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
                 assert daemon.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
                 time.sleep(0.2)
             yield client
-            left = client.out("ps", "--all", "--quiet").split()
-            if left:
-                client.run("rm", "--force", *left)
+            client.empty()
         finally:
             daemon.terminate()
             daemon.wait(60)

@@ -41,6 +41,8 @@ class Daemon:
         try:
             found.start()
             yield found
+            if found.process is not None:
+                found.client.empty()
         finally:
             found.stop()
             shutil.rmtree(folder, ignore_errors=True)

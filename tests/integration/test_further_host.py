@@ -108,16 +108,17 @@ def further(podman: Client, play: Play, tmp_path_factory: pytest.TempPathFactory
             process.terminate()
 
 
-def copies() -> list[Path]:
-    """What is left of what was brought to the machine."""
-    return list(Path("/var/tmp").glob(COPIES))
+def copies() -> set[Path]:
+    """What is left of what was brought to the machine, also by a run of the tests that was killed."""
+    return set(Path("/var/tmp").glob(COPIES))
 
 
 def test_image_on_a_further_host(further: Further, node_image: str, podman: Client, tmp_path: Path) -> None:
     """Foretold, then brought and loaded, with the id that it has everywhere; a second run changes nothing."""
+    before = copies()
     store = further.store(tmp_path / "store")
     foretold = further.run("--check", "--diff")
-    assert copies() == [] and store.out("images", "--quiet") == ""
+    assert copies() == before and store.out("images", "--quiet") == ""
     try:
         done = further.run("--diff")
         loaded = [result["actions"] for result in done.results("oci_image") if result.get("changed")]
@@ -126,7 +127,7 @@ def test_image_on_a_further_host(further: Further, node_image: str, podman: Clie
         assert reference_of(done) == node_image
         identity = ("image", "inspect", "--format", "{{.Id}}", node_image)
         assert store.out(*identity) == podman.out(*identity)
-        assert copies() == []
+        assert copies() == before
         assert further.run().changed == []
     finally:
         store.run("rmi", "--all", "--force")
@@ -135,6 +136,7 @@ def test_image_on_a_further_host(further: Further, node_image: str, podman: Clie
 def test_further_host_with_a_full_disk(further: Further, node_image: str, tmp_path: Path) -> None:
     """What can not be loaded is told with its cause, and its copy does not stay."""
     del node_image
+    before = copies()
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "kictest", small], check=True)
@@ -143,6 +145,6 @@ def test_further_host_with_a_full_disk(further: Further, node_image: str, tmp_pa
         failed = further.run(ok=False)
         (result,) = [task["result"] for task in failed.tasks if task["status"] == "failed"]
         assert result["diagnosis"]["id"] == "disk_full", failed.text
-        assert copies() == []
+        assert copies() == before
     finally:
         subprocess.run(["umount", "--recursive", "--lazy", small], check=True)

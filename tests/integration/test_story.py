@@ -375,7 +375,11 @@ def break_storage(story: Story) -> str:
     return "manifest-storage"
 
 
-@pytest.mark.parametrize("damage", [break_pod_network, break_dns, break_storage])
+DAMAGES = (break_storage, break_dns, break_pod_network)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("story", ["own"], indirect=True)
 def test_each_addon_is_repaired_alone(story: Story, damage: Any) -> None:
     """What was broken is predicted by --check, repaired alone, and then in order."""
     step = damage(story)
@@ -388,6 +392,20 @@ def test_each_addon_is_repaired_alone(story: Story, damage: Any) -> None:
     assert story.site("--check").changed == []
 
 
+@pytest.mark.parametrize("story", ["contract", "docker"], indirect=True)
+def test_addons_are_repaired_together(story: Story) -> None:
+    """All that was broken is predicted by --check and repaired in one run, and then in order."""
+    broken = sorted(damage(story) for damage in DAMAGES)
+    checked = story.site("--check", "--diff")
+    mended = story.site("--diff")
+    for played in (checked, mended):
+        ((*steps,),) = [item["steps"] for item in played.results("kic_kubeadm") if item.get("steps")]
+        assert sorted(steps) == broken
+    assert checked.changed == mended.changed
+    assert story.site("--check").changed == []
+
+
+@pytest.mark.parametrize("story", ["own"], indirect=True)
 def test_kubeconfig_entry_is_repaired_alone(story: Story) -> None:
     """An entry that is gone or wrong is written again; nothing else changes."""
     good = yaml.safe_load(story.kubeconfig.read_text())
