@@ -15,8 +15,8 @@ ARGS ?=
 ENGINE ?=
 # The version that make release makes: make release VERSION=1.2.3
 VERSION ?=
-# What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'. All of them are two streams: that of
-# this machine's engines, and what can run beside it (tests/conftest.py).
+# What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'. All of them are streams, two at a
+# time: that of this machine's engines, and what can run beside it (tests/conftest.py).
 T ?= --numprocesses=2 --no-loadscope-reorder --durations=30 --durations-min=15 tests
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from fcntl import LOCK_EX, flock
+from fcntl import LOCK_EX, LOCK_SH, flock
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,6 +31,8 @@ BESIDE = (
     "tests/integration/test_role_host.py",
 )
 """What can run beside the tests of this machine's engines."""
+
+STORIES = "tests/integration/test_story.py"
 
 
 def cannot_run(reason: str) -> NoReturn:
@@ -51,33 +53,37 @@ def _kind(item: pytest.Item) -> str:
 
 
 def stream(nodeid: str) -> str:
-    """In which of the two streams of `make test` a test runs; a unit test is in one of its file's own, which runs anywhere.
+    """In which stream of `make test` a test runs; a unit test is in one of its file's own, which runs anywhere.
 
-    Tests on this machine's engines look at whole stores and at free ports and subnets, so they run one at a time. Beside
-    them goes what leaves the engines alone: the linters, and the virtual host, one at a time too for its memory. What does not
-    bear company there is marked with ``alone``.
+    Tests on this machine's podman look at a whole store and at free ports and subnets, so they run one at a time, and with
+    them most of those on docker. Beside them goes what leaves podman alone: the linters, the virtual host, one at a time too
+    for its memory, and then the stories on docker, whose daemon, store and subnets are their own. What does not bear company
+    there is marked with ``alone``.
     """
-    path = nodeid.partition("::")[0]
+    path, _colons, test = nodeid.partition("::")
     if path.startswith("tests/unit/"):
         return path
+    if path == STORIES and "docker" in test:
+        return "docker"
     return "beside" if path.startswith(BESIDE) else "engines"
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, kind: int) -> int:
     """Wait for the lock of a file or directory; closing what is returned gives it back."""
     descriptor = os.open(path, os.O_RDONLY)
-    flock(descriptor, LOCK_EX)
+    flock(descriptor, kind)
     return descriptor
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Let a test that is marked to need the machine alone, and those of this machine's engines, wait for each other."""
-    if stream(item.nodeid) != "engines" and item.get_closest_marker("alone") is None:
+    alone = item.get_closest_marker("alone") is not None
+    if not alone and stream(item.nodeid) not in ("engines", "docker"):
         return (yield)
     # Who waits holds the turn: between two of its tests a stream does not come first again.
-    turn = _lock(ROOT / "tests")
-    machine = _lock(ROOT / "tests" / "integration")
+    turn = _lock(ROOT / "tests", LOCK_EX)
+    machine = _lock(ROOT / "tests" / "integration", LOCK_EX if alone else LOCK_SH)
     os.close(turn)
     try:
         return (yield)

@@ -62,6 +62,8 @@ class Daemon:
         """Start it and wait until it answers."""
         command = ["dockerd", f"--host={self.endpoint}", f"--data-root={self.folder}", f"--exec-root={self.run}/exec"]
         command += [f"--pidfile={self.run}/pid", "--bridge=none", "--iptables=false", "--ip-forward=false"]
+        # Five, with up to a minute between them, is the default: a transfer that breaks off is to be told soon.
+        command += ["--max-download-attempts=1"]
         with (self.run / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 60

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from .conftest import Client, Predicted
+from .dockerd import Daemon
 from .workload import docker_archive, tar
 
 Module = Callable[..., dict[str, Any]]
@@ -97,6 +98,13 @@ def images(podman: Client, run_module: Module, tmp_path: Path) -> Iterator[Image
     yield found
     for name in found.names:
         found.forget(name)
+
+
+@pytest.fixture(scope="module")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A docker that leaves the machine's packet filter as it is: no test here sends a packet through it."""
+    with Daemon.running(tmp_path_factory.mktemp("docker")) as daemon:
+        yield daemon.client
 
 
 @pytest.fixture(params=["podman", "docker"])

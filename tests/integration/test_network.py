@@ -45,12 +45,12 @@ def inspect(podman: Client, name: str) -> dict[str, Any]:
 
 
 def routes() -> list[ipaddress.IPv4Network]:
-    """What the kernel routes, but for default routes."""
+    """What the kernel routes, but for default routes, and for bridges of docker's that may go at any time."""
     found = []
     for line in Path("/proc/net/route").read_text().splitlines()[1:]:
         fields = line.split()
         address, mask = (int.from_bytes(bytes.fromhex(fields[index]), sys.byteorder) for index in (1, 7))
-        if mask:
+        if mask and not fields[0].startswith("br-"):
             found.append(ipaddress.IPv4Network((address, mask.bit_count())))
     return found
 

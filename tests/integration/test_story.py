@@ -147,6 +147,9 @@ def telling(name: str, engine: Client, recipe: dict[str, Any], play: Play, folde
     """A story's beginning, and its end whatever happened on the way."""
     name = f"kictest-{name}-{secrets.token_hex(2)}"
     told = Story(name, "", engine, play, folder, {})
+    if engine.program == "docker":
+        # Beside it podman's tests choose subnets too.
+        told.extra["kic_cluster_network"] = {"pools": ["172.31.0.0/16"]}
     told.image = have_image(play, process_env=told.process_env, kic_engine=engine.program, **recipe)
     # What is not ours and has a name much like ours must be left alone.
     engine.run("volume", "create", f"{name}-control-plane-1-mine")
