@@ -187,8 +187,8 @@ CATALOGUE: dict[str, Entry] = {
     "subnet_overlap": Entry(
         "the subnet {subnet} overlaps {other}.",
         "leave subnet out to have a free one chosen, or name another",
-        known="engine networks and /proc/net/fib_trie; podman 4.3, 5.4 and docker 20.10, words of the create; minikube"
-        " #11534",
+        known="engine networks, the files of podman's beside docker, and /proc/net/fib_trie; podman 4.3, 5.4 and docker 20.10,"
+        " words of the create; minikube #11534",
     ),
     "network_ambiguous": Entry(
         "{engine} has {count} networks named {name} ({ids}), so no container can be attached to one of them by its name.",
