@@ -52,7 +52,7 @@ bench: ## Measure the cluster step against kind (ARGS=, see benchmarks/README.md
 host: ## A fresh virtual machine of the tests (ARGS=shell for a shell on it, ARGS=down to end it)
 	@$(TEST) python -m tests.hosts $(ARGS)
 
-clusters: ## Test Kubernetes in the tests' virtual machine: podman and docker, root's and a user's (7 to 9 min each on an idle machine)
+clusters: ## Test Kubernetes in the tests' virtual machine: podman and docker, root's and a user's (4 to 9 min each on an idle machine, by its speed)
 	@$(TEST) pytest -m "" tests/integration/test_host_nodes.py -k test_cluster
 
 record: ## Record anew what the engines of the tests' virtual machine answer, for the unit tests
