@@ -161,6 +161,11 @@ host:
     cpus: {description: Processors that are switched on., type: int, returned: always}
     memory: {description: Bytes of memory., type: int, returned: always}
     runtimes: {description: OCI runtimes on PATH., type: list, elements: str, returned: always}
+    packet_filters:
+      description: Programs on PATH by which engines publish ports, C(iptables) and C(nft).
+      type: list
+      elements: str
+      returned: always
     nofile: {description: The most open files a process can be given., type: int, returned: always}
     nproc: {description: The most processes a user can be given., type: int, returned: always}
     kernel_modules: {description: Whether there is C(/lib/modules)., type: bool, returned: always}
@@ -211,6 +216,7 @@ host:
     modules: {nf_conntrack: false, nf_tables: false, overlay: false, tun: false}
     nofile: 1048576
     nproc: 1048576
+    packet_filters: [iptables, nft]
     runtimes: [crun]
     sysctls:
       fs.inotify.max_user_instances: 128

@@ -117,6 +117,11 @@ CATALOGUE: dict[str, Entry] = {
         " podman system reset; a machine with no containers switches by itself once netavark is installed",
         known="podman info (networkBackend); CNI: podman 4.3",
     ),
+    "packet_filter_missing": Entry(
+        "{engine} needs the program {program} to connect containers to a network, and this machine does not have it.",
+        "install it, on Debian and Ubuntu: apt-get install iptables nftables; or run the role nodeforge.kic.kic_host",
+        known="netavark 1.4 (Debian 12) without iptables: No such file or directory (os error 2)",
+    ),
     # The engine works, but not for long or not well: what oci_engine_info reports as improvements.
     "sub_ids_missing": Entry(
         "the user {user} has {found} subordinate ids, but the files of an image belong to up to {asked} users.",

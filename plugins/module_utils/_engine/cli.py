@@ -30,7 +30,7 @@ def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) ->
         if match:
             fields = {"engine": engine, "other": "a network of this host", "address": "this machine"}
             fields.update({"network": "asked for", "owner": "another container", "node": "NAME", "ip": "asked for"})
-            fields.update({"subnet": "asked for", "endpoint": "its socket"})
+            fields.update({"subnet": "asked for", "endpoint": "its socket", "program": "iptables or nft"})
             fields.update({key: value for key, value in match.groupdict().items() if value})
             return failure(condition, output=words, **fields)
     return failure("engine_failed", output=words, engine=engine, action=action, rc=result.rc)

@@ -44,6 +44,14 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     # 4.3.1: "rootlessport listen tcp 127.0.0.1:80: bind: address already in use", also of conmon/netavark
     (re.compile(r"listen (?:tcp|udp)\w? (?P<address>\S+):(?P<port>\d+): bind: address already in use"), "port_taken"),
     (re.compile(r"cannot listen on the (?:TCP|UDP) port: listen \w+ \S*:(?P<port>\d+): bind"), "port_taken"),
+    # netavark 1.4.0 below 4.3.1 does not name the program: "netavark: No such file or directory (os error 2)"; with
+    # nftables: "unable to execute nft: No such file or directory (os error 2)"
+    (
+        re.compile(
+            r"netavark: (?:(?:[\w ]+: )?unable to execute (?P<program>\w+): )?No such file or directory \(os error 2\)"
+        ),
+        "packet_filter_missing",
+    ),
     (re.compile(r"no space left on device", re.IGNORECASE), "disk_full"),
     # crun 1.21 below podman 5.4.2: "crun: controller `cpuset` is not available under …"
     (re.compile(r"crun: controller `?(?P<controller>\w+)`? is not available under"), "controller_not_delegated"),

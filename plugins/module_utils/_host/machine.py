@@ -127,6 +127,16 @@ def has_program(name: str) -> bool:
     return shutil.which(name, path=_PATH) is not None
 
 
+PACKET_FILTERS = ("iptables", "nft")
+"""Programs by which engines publish ports and hide addresses: netavark before 1.10 and dockerd run the first, netavark of
+Debian 13 and Fedora the second. Of podman's packages Debian 12 has neither as a dependency."""
+
+
+def packet_filters() -> tuple[str, ...]:
+    """Those of PACKET_FILTERS that this machine has."""
+    return tuple(name for name in PACKET_FILTERS if has_program(name))
+
+
 def runtimes() -> tuple[str, ...]:
     """The OCI runtimes that this machine has, of those that nodes run on."""
     return tuple(name for name in ("crun", "runc") if has_program(name))
@@ -171,6 +181,7 @@ def host_facts() -> dict[str, Any]:
         "cpus": limits.cpus,
         "memory": limits.memory,
         "runtimes": sorted(limits.runtimes),
+        "packet_filters": list(packet_filters()),
         "nofile": limits.nofile,
         "nproc": limits.nproc,
         "kernel_modules": limits.modules,

@@ -10,6 +10,7 @@ from typing import Any
 
 from .delegation import CONTROLLERS
 from .kernel import SYSCTLS, plain, satisfied
+from .machine import PACKET_FILTERS
 
 PACKAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "podman": {"Debian": ("podman", "netavark", "aardvark-dns")},
@@ -17,6 +18,8 @@ PACKAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "newuidmap": {"Debian": ("uidmap",), "RedHat": ("shadow-utils",), "Suse": ("shadow",)},
     "bus": {"Debian": ("dbus-user-session",), "RedHat": ("dbus-daemon",), "Suse": ("dbus-1",)},
     "pasta": {"Debian": ("passt",)},
+    "iptables": {"RedHat": ("iptables-nft",)},
+    "nft": {"Debian": ("nftables",), "RedHat": ("nftables",), "Suse": ("nftables",)},
 }
 """Packages by what they bring and by family of distributions. What is not listed has one name everywhere. Those of Debian
 are tested, the others are taken from their distributions' lists."""
@@ -42,6 +45,9 @@ def lacks(look: Mapping[str, Any], docker: bool, absent: bool) -> tuple[str, ...
     # crun makes no node on control groups of version 1.
     if host["cgroup_version"] == 1 and "runc" not in host["runtimes"]:
         found.append("runc")
+    # Which of them netavark runs depends on its release and configuration; each is small.
+    if not docker:
+        found += [name for name in PACKET_FILTERS if name not in host["packet_filters"]]
     if user is not None:
         found += _lacks_of(user, _major(look))
     return tuple(dict.fromkeys(found))

@@ -36,6 +36,7 @@ def look(
     facts = {
         "cgroup_version": 2,
         "runtimes": ["crun"],
+        "packet_filters": ["iptables", "nft"],
         "systemd": True,
         "distribution": {"id": "debian", "version": "13", "family": "Debian"},
         "disabled_units": [],
@@ -143,3 +144,24 @@ def test_needs(seen: dict[str, Any], variables: dict[str, Any], expected: dict[s
 def test_package_names(family: str, names: list[str]) -> None:
     """Packages by the names of each family of distributions."""
     assert package_names(("docker", "newuidmap", "pasta", "runc"), family) == names
+
+
+@pytest.mark.parametrize(
+    ("there", "family", "packages"),
+    [
+        (["iptables", "nft"], "Debian", []),
+        ([], "Debian", ["iptables", "nftables"]),
+        (["iptables"], "Debian", ["nftables"]),
+        (["nft"], "RedHat", ["iptables-nft"]),
+        (["nft"], "Suse", ["iptables"]),
+    ],
+)
+def test_packet_filters(there: list[str], family: str, packages: list[str]) -> None:
+    """podman's netavark runs programs that none of its packages depends on: a bare Debian 12 has none of them."""
+    machine = look(packet_filters=there, distribution={"id": "", "version": "", "family": family})
+    assert needs(machine, asked())["packages"] == packages
+
+
+def test_docker_brings_its_own_packet_filter() -> None:
+    """docker's packages depend on it."""
+    assert needs({**look(packet_filters=[]), "engine": "docker"}, asked())["packages"] == []

@@ -867,3 +867,23 @@ def test_ranges() -> None:
     found = Range.of("10.0.0.1/24", "10.0.0.1")
     assert found.subnet == ipaddress.ip_network("10.0.0.0/24")
     assert found.gateway == ipaddress.ip_address("10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("words", "program"),
+    [
+        # 4.3.1 with netavark 1.4.0, on a bare Debian 12.
+        ("Error: unable to start container 1: netavark: No such file or directory (os error 2)", "iptables or nft"),
+        (
+            "Error: netavark: nftables error: unable to execute nft: No such file or directory (os error 2)",
+            "nft",
+        ),
+    ],
+)
+def test_missing_packet_filter(words: str, program: str) -> None:
+    """A machine without the program that netavark runs: the entry names it and the package."""
+    found = podman.explain(CommandResult(("podman",), 126, b"", words.encode()), "starting a container").diagnosis
+    assert found.id == "packet_filter_missing"
+    assert f"the program {program} to connect" in found.cause
+    assert "apt-get install iptables nftables" in found.fix
+    assert found.output == words
