@@ -49,6 +49,12 @@ options:
       - Absolute path of an archive on the managed machine, as C(podman save) or C(docker save) writes it, or in OCI's
         layout; plain or compressed with gzip, bzip2 or xz. With more than one image in it, one must have O(name).
     type: path
+  image_id:
+    description:
+      - Id that the image of O(archive) must have, 64 hexadecimal digits, for O(source=archive). Another image is refused
+        before it is loaded. Whoever built the image knows it.
+    type: str
+    version_added: 0.1.0
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.attributes
@@ -132,6 +138,7 @@ def main() -> None:
             "digest": {"type": "str"},
             "source": {"type": "str", "choices": ["auto", "local", "archive", "registry"], "default": "auto"},
             "archive": {"type": "path"},
+            "image_id": {"type": "str"},
         },
         lambda task: task.converge(
             "image", ImageResource(ImageSpec.from_params(task.params), task.engine, task.check_mode)

@@ -34,7 +34,7 @@ UsePAM no
 PasswordAuthentication no
 Subsystem sftp internal-sftp
 """
-COPIES = "nodeforge.kic-*.tar"
+COPIES = "nodeforge.kic-*"
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .._core import checks
@@ -45,6 +46,8 @@ class ImageSpec:
     source: str
     """auto, local, archive or registry."""
     archive: str | None
+    image_id: str | None = None
+    """The id that the archive's image must have: it comes from whoever built it."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> ImageSpec:
@@ -56,13 +59,18 @@ class ImageSpec:
             checks.digest("digest", digest)
             if not present:
                 raise checks.invalid("digest", "means nothing for an image that is to go", "leave digest out")
+        image_id = params.get("image_id")
+        if image_id is not None:
+            checks.digest("image_id", f"sha256:{image_id}")
+            if source != "archive":
+                raise checks.invalid("image_id", "is compared with an archive's image only", "set source: archive")
         if archive is not None and not os.path.isabs(archive):
             raise checks.invalid("archive", f"{archive!r} is no absolute path", "write it from / on")
         if source == "archive" and archive is None:
             raise checks.invalid("archive", "is missing for source: archive", "name the archive on the managed machine")
         if source == "registry" and checks.image_registry(name) is None:
             raise checks.invalid("name", f"{name!r} names no registry", f"write it like docker.io/library/{name}")
-        return cls(name, present, digest, source, archive)
+        return cls(name, present, digest, source, archive, image_id)
 
     @property
     def reference(self) -> str:
@@ -79,6 +87,8 @@ class ArchivedImage:
     architecture: str
     digest: str | None
     """Digest of its manifest; None in docker's layout of archives, which has none."""
+    content: str = field(default="", compare=False)
+    """The digest that its configuration really has, which ``id`` only claims."""
 
 
 @dataclass(frozen=True)
@@ -113,18 +123,21 @@ def read_archive(path: str, name: str) -> tuple[ArchivedImage, ...]:
         with tarfile.open(path, "r:*") as tar:
             members = {os.path.normpath(member.name): member for member in tar}
 
-            def load(member: str) -> Any:
+            def content(member: str) -> bytes:
                 stream = tar.extractfile(members[member])
                 if stream is None:
                     raise KeyError(member)
-                return json.loads(stream.read())
+                return stream.read()
+
+            def load(member: str) -> Any:
+                return json.loads(content(member))
 
             if "manifest.json" in members:
-                return tuple(_of_docker(load(item["Config"]), item) for item in load("manifest.json"))
+                return tuple(_of_docker(content(item["Config"]), item) for item in load("manifest.json"))
             return tuple(
                 found
                 for manifest in load("index.json")["manifests"]
-                for found in _of_index(load, manifest, _reference(manifest), 0)
+                for found in _of_index(content, manifest, _reference(manifest), 0)
             )
     except FileNotFoundError:
         raise failure("archive_missing", path=path) from None
@@ -133,10 +146,11 @@ def read_archive(path: str, name: str) -> tuple[ArchivedImage, ...]:
         raise failure("archive_unusable", path=path, reason=reason, engine="podman", name=name) from error
 
 
-def _of_docker(config: Mapping[str, Any], item: Mapping[str, Any]) -> ArchivedImage:
+def _of_docker(config: bytes, item: Mapping[str, Any]) -> ArchivedImage:
     # "<id>.json" by docker save and podman save, "blobs/sha256/<id>" by newer docker.
     identity = os.path.basename(item["Config"]).partition(".")[0]
-    return ArchivedImage(identity, tuple(item.get("RepoTags") or ()), config["architecture"], None)
+    content = hashlib.sha256(config).hexdigest()
+    return ArchivedImage(identity, tuple(item.get("RepoTags") or ()), json.loads(config)["architecture"], None, content)
 
 
 def _reference(manifest: Mapping[str, Any]) -> str:
@@ -147,16 +161,18 @@ def _reference(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _of_index(load: Any, manifest: Mapping[str, Any], reference: str, depth: int) -> list[ArchivedImage]:
-    found = load(_blob(manifest["digest"]))
+def _of_index(read: Any, manifest: Mapping[str, Any], reference: str, depth: int) -> list[ArchivedImage]:
+    found = json.loads(read(_blob(manifest["digest"])))
     if "manifests" in found:
         if depth == _INDEX_DEPTH:
             return []
-        return [image for item in found["manifests"] for image in _of_index(load, item, reference, depth + 1)]
-    config = load(_blob(found["config"]["digest"]))
+        return [image for item in found["manifests"] for image in _of_index(read, item, reference, depth + 1)]
+    text = read(_blob(found["config"]["digest"]))
+    config = json.loads(text)
     names = (reference,) if reference else ()
     identity = found["config"]["digest"].partition(":")[2]
-    return [ArchivedImage(identity, names, config.get("architecture", "unknown"), manifest["digest"])]
+    content = hashlib.sha256(text).hexdigest()
+    return [ArchivedImage(identity, names, config.get("architecture", "unknown"), manifest["digest"], content)]
 
 
 def _blob(digest: str) -> str:
@@ -237,6 +253,11 @@ def plan_image(spec: ImageSpec, observed: ObservedImage | None, offers: Offers, 
     return Plan((Action("pull", "image", spec.name, why),), before, after, warnings=warnings)
 
 
+def _load(spec: ImageSpec) -> Action:
+    """An archive whose image is known may lie at another place at each run."""
+    return Action("load", "image", spec.name, f"sha256:{spec.image_id}" if spec.image_id else str(spec.archive))
+
+
 def _plan_archive(
     spec: ImageSpec,
     observed: ObservedImage | None,
@@ -247,14 +268,22 @@ def _plan_archive(
 ) -> Plan:
     if offers.archive is None:
         # Only in check mode does a plan get this far without its archive: an earlier task would have made it.
-        warnings = (f"There is no archive {spec.archive} yet, so what it holds can not be seen.",)
-        after = {"name": spec.name, "id": None, "digest": spec.digest}
-        return Plan((Action("load", "image", spec.name, str(spec.archive)),), before, after, warnings=warnings)
+        warnings: tuple[str, ...] = (f"There is no archive {spec.archive} yet, so what it holds can not be seen.",)
+        after = {"name": spec.name, "id": spec.image_id, "digest": spec.digest}
+        if spec.image_id is not None:
+            if observed is not None and observed.image.id == spec.image_id:
+                return Plan((), before, before)
+            warnings = ()
+        return Plan((_load(spec),), before, after, warnings=warnings)
     found = pick(spec, offers.archive, machine, engine)
+    if spec.image_id not in (None, found.content):
+        # Before anything is loaded: the name would be that of a stranger's image.
+        reason = f"its image has the id {found.content}, and the image that was built has {spec.image_id}"
+        raise failure("archive_unusable", path=str(spec.archive), reason=reason, engine=engine, name=spec.name)
     if observed is not None and observed.image.id == found.id:
         return Plan((), before, before)
     after = {"name": spec.name, "id": found.id, "digest": spec.digest}
-    actions = (Action("load", "image", spec.name, str(spec.archive)),)
+    actions = (_load(spec),)
     return Plan(actions, before, after, chosen={"id": found.id})
 
 

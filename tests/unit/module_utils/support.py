@@ -169,6 +169,7 @@ def image_params(**given: Any) -> dict[str, Any]:
         "digest": None,
         "source": "auto",
         "archive": None,
+        "image_id": None,
     }
     assert not given.keys() - found.keys()
     return {**found, **given}

@@ -56,6 +56,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"digest": DIGEST, "state": "absent"}, "digest: means nothing for an image that is to go", "leave digest out"),
     ({"archive": "x.tar"}, "archive: 'x.tar' is no absolute path", "write it from / on"),
     ({"source": "archive"}, "archive: is missing for source: archive", "name the archive"),
+    ({"image_id": "1" * 64}, "image_id: is compared with an archive's image only", "set source: archive"),
+    ({"image_id": "x", "source": "archive", "archive": "/a"}, "image_id: 'sha256:x' is no digest", "64 hexadecimal"),
     ({"source": "registry", "name": "node:v1"}, "name: 'node:v1' names no registry", "docker.io/library/node:v1"),
 ]
 
@@ -604,3 +606,39 @@ def test_run_loses_image(tmp_path: Path) -> None:
     engine.archives[path] = []
     with fails("vanished", f"the image {NAME} is gone again"):
         run(engine, archive=path)
+
+
+@pytest.mark.parametrize("layout", ["docker", "oci"])
+def test_archive_that_was_swapped(tmp_path: Path, layout: str) -> None:
+    """An archive that claims the id of the image that was built is refused before its image is loaded under the name."""
+    built = "a" * 64
+    files = docker_files((built, "amd64", [NAME]))
+    if layout == "oci":
+        manifest = {"config": {"digest": f"sha256:{built}"}}
+        files = {
+            "index.json": {"manifests": [{"digest": DIGEST}]},
+            "blobs/sha256/" + "1" * 64: manifest,
+            f"blobs/sha256/{built}": {"architecture": "amd64"},
+        }
+    path = write_archive(tmp_path / "a.tar", files)
+    engine = MemoryEngine()
+    engine.archives[path] = [image(id=built, tags=(NAME,))]
+    with fails("archive_unusable", f"the image that was built has {built}"):
+        run(engine, source="archive", archive=path, image_id=built)
+    assert engine.done == []
+    content = hashlib.sha256(json.dumps({"architecture": "amd64"}).encode()).hexdigest()
+    (found,) = read_archive(path, NAME)
+    assert found.content == content
+
+
+def test_archive_by_its_image_at_any_place(tmp_path: Path) -> None:
+    """Check mode says the same as the run, though the archive lies elsewhere then or is not there yet."""
+    identity = hashlib.sha256(json.dumps({"architecture": "amd64"}).encode()).hexdigest()
+    path = write_archive(tmp_path / "a.tar", docker_files((identity, "amd64", [NAME])))
+    engine = MemoryEngine()
+    engine.archives[path] = [image(id=identity, tags=())]
+    asked: dict[str, Any] = {"source": "archive", "image_id": identity}
+    foretold = run(engine, check_mode=True, archive=f"{tmp_path}/later.tar", **asked)
+    done = run(engine, archive=path, **asked)
+    assert foretold.plan.actions == done.plan.actions and len(done.plan.actions) == 1
+    assert not run(engine, check_mode=True, archive=f"{tmp_path}/later.tar", **asked).plan.changed

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds a node image step by step: node_image [options] plan|program NAME|base|store|archive
+"""Builds a node image step by step: node_image [options] folders|plan|program NAME|base|store|archive|clean
 
 Each step ends at once when its result is in the cache, and makes missing results of former steps itself.
 `plan` prints, as JSON, the image's name, its archive and which steps are still to do.
@@ -49,7 +49,8 @@ def available_memory() -> int:
 
 
 def free_space(path: Path) -> int:
-    while not path.exists():
+    # lexists: what is closed to this user is there.
+    while not os.path.lexists(path):
         path = path.parent
     return shutil.disk_usage(path).free
 
@@ -76,21 +77,35 @@ class Builder:
         kubernetes = self.recipe.version("kubernetes").lstrip("v")
         if not self.go_version:
             # The toolchain is part of what names the image.
-            return {"reference": "", "kubernetes_version": kubernetes, "archive": "", "missing": [], "problems": []}
+            return {
+                "reference": "",
+                "id": "",
+                "kubernetes_version": kubernetes,
+                "archive": "",
+                "missing": [],
+                "problems": [],
+            }
         keys = self.keys()
         missing = [step for step, key in keys.items() if not self.cache.has(*key)]
+        image = self.cache.path(*keys["archive"]) / "image.tar"
         return {
             "mmdebstrap": shutil.which("mmdebstrap", path=f"{os.defpath}:/usr/sbin:/sbin") is not None,
             "problems": self.problems(missing),
             "reference": self.recipe.reference(self.go_version),
             "kubernetes_version": kubernetes,
-            "archive": str(self.cache.path(*keys["archive"]) / "image.tar"),
+            "archive": str(image),
+            "id": "" if "archive" in missing else archive.identity(image),
             "missing": missing,
         }
 
     def problems(self, missing: list[str]) -> list[str]:
         """What is missing for the steps that are to be done, each with a fix."""
         found = []
+        closed = self.cache.closed() if missing else ""
+        if closed:
+            # Made by root, for example, in a run of an older version.
+            user = f"{os.getuid()}:{os.getgid()}"
+            found.append(f"{closed} is closed to this user. Fix: sudo chown {user} {closed}, or set kic_image_cache.")
         if "kubernetes" in missing and free_space(self.cache.directory) < SPACE:
             found.append(
                 f"{self.cache.directory} has less than {SPACE >> 30} GiB free; free some or set kic_image_cache."
@@ -124,9 +139,14 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path(__file__).resolve().parent.parent)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--go", default="go")
-    parser.add_argument("step", choices=("plan", "program", "base", "store", "archive", "clean"))
+    parser.add_argument("step", choices=("folders", "plan", "program", "base", "store", "archive", "clean"))
     parser.add_argument("name", nargs="?")
     options = parser.parse_args()
+    # Results are for all who follow, whatever the umask of the step's user: the user reads what root made.
+    os.umask(0o022)
+    if options.step == "folders":
+        Cache(options.cache).folders()
+        return
     builder = Builder(Recipe.load(options.recipe.resolve()), Cache(options.cache), options.go)
     if options.step == "plan":
         print(json.dumps(builder.plan()))

@@ -142,6 +142,17 @@ def recipe_files(recipe: Recipe, tags: dict[str, str]) -> list[Entry]:
     return list(found.values())
 
 
+def identity(image: Path) -> str:
+    """The id of the image in an archive of ours, by its first member; empty where it can not be read."""
+    try:
+        with tarfile.open(image, "r:") as archive:
+            first = archive.next()
+            content = archive.extractfile(first) if first is not None else None
+            return hashlib.sha256(content.read()).hexdigest() if content is not None else ""
+    except (OSError, tarfile.TarError):
+        return ""
+
+
 def write_image(recipe: Recipe, parts: dict[str, Path], go_version: str, work: Path) -> dict[str, object]:
     """Leaves `image.tar` in work. parts: the results of the steps base, store and of the program kubernetes."""
     tags = json.loads((parts["store"] / "tags.json").read_text(encoding="ascii"))

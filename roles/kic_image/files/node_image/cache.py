@@ -16,6 +16,13 @@ from pathlib import Path
 # Results that no build has asked for in this time are removed by the next one. In seconds.
 UNUSED = 30 * 24 * 3600
 
+KINDS = ("programs", "base", "store", "archives")
+"""The folders of results."""
+
+
+def writable(path: Path) -> bool:
+    return os.access(path, os.W_OK | os.X_OK)
+
 
 class Cache:
     def __init__(self, directory: Path) -> None:
@@ -25,7 +32,23 @@ class Cache:
         return self.directory / kind / key[:24]
 
     def has(self, kind: str, key: str) -> bool:
-        return self.path(kind, key).is_dir()
+        # One that may not be looked into holds nothing for this user; pathlib would raise.
+        return os.path.isdir(self.path(kind, key))  # noqa: PTH112
+
+    def folders(self) -> None:
+        """Creates the cache and its folders, as the user who builds: root's steps come later and write into them."""
+        for kind in (*KINDS, "go"):
+            (self.directory / kind).mkdir(parents=True, exist_ok=True)
+
+    def closed(self) -> str:
+        """The first of the cache's directories, or of those above, that this user may not write to; else empty."""
+        if not os.path.lexists(self.directory):
+            above = self.directory
+            while not os.path.lexists(above):
+                above = above.parent
+            return "" if writable(above) else str(above)
+        folders = [self.directory, *(self.directory / kind for kind in (*KINDS, "go"))]
+        return next((str(path) for path in folders if os.path.lexists(path) and not writable(path)), "")
 
     @contextlib.contextmanager
     def make(self, kind: str, key: str) -> Iterator[Path | None]:
@@ -54,7 +77,7 @@ class Cache:
             work.rename(result)
 
     def clean(self) -> None:
-        for kind in ("programs", "base", "store", "archives", "plain"):
+        for kind in (*KINDS, "plain"):
             for path in (self.directory / kind).glob("*"):
                 if path.is_dir() and path.suffix == "" and time.time() - path.stat().st_mtime > UNUSED:
                     shutil.rmtree(path)

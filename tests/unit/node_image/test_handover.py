@@ -1,0 +1,136 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whose the steps and their results are: root's, the calling user's and the user of the engine never stand in each
+other's way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = ROOT / "roles/kic_image/files/node_image"
+
+
+def steps(items: list[Any], inherited: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The tasks of a file, each with what its blocks say of all of them."""
+    for item in items:
+        kept = {key: item[key] for key in ("delegate_to", "become", "become_user") if key in item}
+        task = {**inherited, **item}
+        parts = [part for key in ("block", "rescue", "always") for part in item.get(key, [])]
+        if "block" in item:
+            yield from steps(parts, {**inherited, **kept})
+        else:
+            yield task
+
+
+TASKS = [
+    (path, task)
+    for path in sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/handlers/*.yml")])
+    for task in steps(yaml.safe_load(path.read_text(encoding="utf-8")), {})
+]
+
+
+def words(task: dict[str, Any]) -> str:
+    """What a task does, without its name."""
+    return str({key: value for key, value in task.items() if key != "name"})
+
+
+@pytest.mark.parametrize(
+    ("path", "task"), TASKS, ids=[f"{path.parents[1].name}/{path.stem}: {task.get('name')}" for path, task in TASKS]
+)
+def test_task_says_which_user_it_is(path: Path, task: dict[str, Any]) -> None:
+    """A play's become_user is of the managed machine: a task that becomes somebody, or is delegated, says whom."""
+    del path
+    if task.get("become") is True:
+        assert "become_user" in task
+    acts = not any(name.endswith(("set_fact", "debug", "assert", "include_tasks")) for name in task)
+    if "delegate_to" in task and acts:
+        assert task.get("become") is False or "become_user" in task
+
+
+@pytest.mark.parametrize(
+    ("path", "task"), TASKS, ids=[f"{path.parents[1].name}/{path.stem}: {task.get('name')}" for path, task in TASKS]
+)
+def test_no_fixed_name_in_a_shared_directory(path: Path, task: dict[str, Any]) -> None:
+    """What others could have put there before is not used: only tempfile makes names below /tmp and /var/tmp."""
+    del path
+    if "ansible.builtin.tempfile" not in task:
+        assert "/tmp/" not in words(task)
+
+
+def build(
+    cache: Path, go: str, *step: str, umask: int = 0o077, uid: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a step as the role does."""
+    return subprocess.run(
+        [sys.executable, "-B", str(PROGRAM), f"--cache={cache}", f"--go={go}", *step],
+        umask=umask,
+        user=uid,
+        group=uid,
+        extra_groups=[] if uid is not None else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_results_are_open_whatever_the_umask(tmp_path: Path, go: str) -> None:
+    """Root's umask 077 does not close the cache to the user who builds."""
+    cache = tmp_path / "a/b"
+    assert build(cache, go, "folders").returncode == 0
+    assert build(cache, go, "program", "pause").returncode == 0
+    for path in [cache.parent, cache, *cache.rglob("*")]:
+        mode = path.stat().st_mode & 0o777
+        assert mode & (0o555 if path.is_dir() else 0o444) == (0o555 if path.is_dir() else 0o444), path
+    assert {path.name for path in cache.iterdir()} == {"programs", "base", "store", "archives", "go"}
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can enter, which pytest's are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's cache takes root to make")
+@pytest.mark.parametrize("mode", [0o755, 0o700], ids=["open", "closed"])
+def test_cache_of_another_user(program: Any, open_folder: Path, mode: int) -> None:
+    """A cache that root made is named instead of a traceback in the second step."""
+    cache = program.cache.Cache(open_folder / "cache")
+    cache.folders()
+    cache.directory.chmod(mode)
+    assert cache.closed() == ""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+        os.write(writer, f"{cache.closed()} {cache.has('base', 'f' * 64)}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    assert os.read(reader, 4096).decode() == f"{cache.directory} False"
+    os.close(reader)
+
+
+def test_identity_of_an_archive(program: Any, tmp_path: Path) -> None:
+    """The id is that of the configuration's content, not of its name."""
+    path = tmp_path / "image.tar"
+    assert program.archive.identity(path) == ""
+    with program.archive.tarfile.open(path, "w") as archive:
+        program.archive.add(archive, program.archive.Entry("lie.json", content=b"{}"))
+    assert program.archive.identity(path) == program.archive.hashlib.sha256(b"{}").hexdigest()
+    path.write_bytes(b"no archive")
+    assert program.archive.identity(path) == ""
