@@ -31,6 +31,18 @@ def drop_ins(kind: str) -> list[tuple[str, str]]:
     return [(found[name], read(found[name]) or "") for name in sorted(found)]
 
 
+def make_directory(path: str) -> None:
+    """Have a directory of the machine's configuration, open to all readers whatever the umask; makedirs obeys that."""
+    if os.path.isdir(path):
+        return
+    make_directory(os.path.dirname(path))
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    os.chmod(path, 0o755)
+
+
 def replace(path: str, text: str) -> None:
     """Write the file whole or not at all. It keeps its owner, mode and label; a new one is readable for everyone."""
     # What reads a directory of drop-ins takes those that end in .conf; this does not.

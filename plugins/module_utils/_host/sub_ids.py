@@ -51,6 +51,14 @@ def parse(text: str) -> list[Range]:
     return found
 
 
+def position(text: str, added: str) -> int | None:
+    """Where ``added`` is in a file, as whole lines: another user's line may end like it. The last, as it was appended."""
+    at = text.rfind(added)
+    while at > 0 and not (added.startswith("\n") or text[at - 1] == "\n"):
+        at = text.rfind(added, 0, at + len(added) - 1)
+    return at if at >= 0 else None
+
+
 def bounds(login_defs: str, kind: str) -> tuple[int, int]:
     """The lowest and the highest id that /etc/login.defs allows (login.defs(5), SUB_UID_MIN and its like)."""
     found = {f"SUB_{kind.upper()}_{name}": value for name, value in _DEFAULTS.items()}
@@ -85,6 +93,40 @@ def unfit_mode(path: str) -> int | None:
     except FileNotFoundError:
         return None
     return found.st_mode & 0o7777
+
+
+def _processes(uid: int) -> list[tuple[str, str]]:
+    """The processes of a user's podman that hold a namespace: number and program."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if not name.isdigit() or os.stat(f"/proc/{name}").st_uid != uid:
+                continue
+        except FileNotFoundError:
+            continue
+        program = (read(f"/proc/{name}/comm") or "").strip()
+        # The one that waits calls itself by what it does (podman, pkg/rootless: catatonit -P, before that "podman pause").
+        if program in ("conmon", "catatonit", "podman pause", "podman"):
+            found.append((name, program))
+    return found
+
+
+def podman(uid: int) -> str:
+    """How podman of a user holds his ids, by its processes: conmon of each container, and one that only waits."""
+    programs = {program for _name, program in _processes(uid)}
+    return "running" if "conmon" in programs else "idle" if programs else ""
+
+
+def held(uid: int) -> int | None:
+    """How many ids the user's podman holds: those of the namespace that one of its processes keeps; None without one."""
+    counts = [mapped(read(f"/proc/{name}/uid_map") or "") for name, _program in _processes(uid)]
+    return min((count for count in counts if count > 0), default=None)
+
+
+def mapped(uid_map: str) -> int:
+    """The subordinate ids of a namespace (user_namespaces(7)): all but the user's own."""
+    counts = [int(words[2]) for words in map(str.split, uid_map.splitlines()) if len(words) == 3]
+    return sum(counts) - 1
 
 
 @contextmanager

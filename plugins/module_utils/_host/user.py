@@ -14,7 +14,7 @@ from . import delegation
 from .files import read
 from .kernel import kernel_release
 from .machine import has_program
-from .sub_ids import MAPPERS, unfit_mode
+from .sub_ids import MAPPERS, held, unfit_mode
 
 
 def user_name() -> str:
@@ -51,7 +51,10 @@ def sub_ids() -> int | None:
     if ids_from_service():
         return None
     user, uid = user_name(), os.geteuid()
-    return min(parse_sub_ids(read(f"/etc/{name}") or "", user, uid) for name in ("subuid", "subgid"))
+    given = min(parse_sub_ids(read(f"/etc/{name}") or "", user, uid) for name in ("subuid", "subgid"))
+    # What podman has not taken up yet is of no use to a node.
+    taken_up = held(uid)
+    return given if taken_up is None else min(given, taken_up)
 
 
 def lingers() -> bool | None:

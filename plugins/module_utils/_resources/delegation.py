@@ -20,7 +20,7 @@ from .._core.plan import Action, Plan, Resource
 from .._core.state import write_private
 from .._host import delegation as host
 from .._host.delegation import Lost, Tried, Way
-from .._host.files import read
+from .._host.files import make_directory, read
 from .._host.files import replace as write_file
 
 DROP_IN = "/etc/systemd/system/user@.service.d/99-nodeforge.kic.conf"
@@ -294,7 +294,7 @@ class DelegationResource(Resource[ObservedDelegation]):
         both = replace(record, directory=record.directory or DelegationRecord.load().directory)
         both.save()
         if plan.does("write"):
-            os.makedirs(os.path.dirname(DROP_IN), mode=0o755, exist_ok=True)
+            make_directory(os.path.dirname(DROP_IN))
             write_file(DROP_IN, record.drop_in or "")
         if plan.does("remove"):
             os.unlink(DROP_IN)

@@ -21,7 +21,7 @@ from .._core.plan import Action, Plan, Resource
 from .._core.state import write_private
 from .._host import kernel, sub_ids
 from .._host.delegation import as_user
-from .._host.files import drop_ins, read
+from .._host.files import drop_ins, make_directory, read
 from .._host.files import replace as write_file
 from .._host.user import ids_from_service
 
@@ -168,7 +168,11 @@ class ObservedHost:
     """By path of newuidmap and newgidmap, the mode of one that can not do its work."""
     podman: str = ""
     """How the user's podman holds the ids that it has: ``idle``, ``running`` with containers, or not at all."""
+    held: int | None = None
+    """How many ids the user's podman holds; None where none of its processes runs."""
     sysctls: Mapping[str, int | None] = field(default_factory=dict)
+    several: frozenset[str] = frozenset()
+    """Settings that are no single number."""
     later: Sequence[tuple[str, str]] = ()
     """Path and text of all files of sysctl.d."""
     module_directory: bool = False
@@ -264,12 +268,14 @@ def _give_ids(spec: HostSpec, observed: ObservedHost, draft: _Draft) -> None:
         added = f"{line}\n" if not text or text.endswith("\n") else f"\n{line}\n"
         draft.texts[path] = text + added
         # A run that was interrupted has recorded more than it wrote.
-        ours[path] = [*(item for item in ours.get(path, ()) if item in text), added]
+        ours[path] = [*(item for item in ours.get(path, ()) if sub_ids.position(text, item) is not None), added]
         if observed.files[path] is None and path not in created:
             created.append(path)
         draft.do("add", "range", path, "", line, line)
     if draft.texts:
         draft.record = replace(draft.record, users={**observed.record.users, spec.user: ours}, created=tuple(created))
+    # A run that was interrupted has written them, and podman has not taken them up.
+    if draft.texts or (observed.held is not None and observed.held < spec.sub_ids):
         if observed.podman == "idle":
             draft.migrate = True
             draft.do("renew", "ids of podman", spec.user)
@@ -288,6 +294,9 @@ def _raise_settings(spec: HostSpec, observed: ObservedHost, draft: _Draft) -> No
     settings = dict(observed.record.sysctls)
     for name, asked in spec.sysctls.items():
         value = observed.sysctls[name]
+        if value is None and name in observed.several:
+            reason = f"{name} is no single number, and nobody can say which of two texts is enough"
+            raise checks.invalid("sysctls", reason, f"set it with ansible.posix.sysctl and leave {name} out")
         if value is None:
             draft.left(f"sysctls: this kernel has no {name}")
             continue
@@ -369,7 +378,7 @@ def _take_ids_back(spec: HostSpec, observed: ObservedHost, draft: _Draft) -> Non
         text = observed.files[path]
         additions = [(user, added) for user in gone for added in observed.record.users[user].get(path, ())]
         for user, added in additions:
-            if text is None or added not in text:
+            if text is None or sub_ids.position(text, added) is None:
                 draft.warnings.append(f"{path} no longer has the range that was added for {user}; it was left alone.")
             else:
                 text = _without(text, added)
@@ -384,7 +393,8 @@ def _take_ids_back(spec: HostSpec, observed: ObservedHost, draft: _Draft) -> Non
 
 def _without(text: str, added: str) -> str:
     """The text before ``added`` was appended; a line that came after it stays one."""
-    before, _separator, after = text.rpartition(added)
+    at = sub_ids.position(text, added) or 0
+    before, after = text[:at], text[at + len(added) :]
     return before + ("\n" if added.startswith("\n") and after else "") + after
 
 
@@ -453,7 +463,10 @@ class HostResource(Resource[ObservedHost]):
         names = {*spec.sysctls, *record.sysctls}
         if names:
             values = {name: kernel.sysctl(name) for name in names}
-            found = replace(found, sysctls=values, later=drop_ins("sysctl.d"))
+            several = frozenset(
+                name for name, value in values.items() if value is None and os.path.isfile(kernel.sysctl_path(name))
+            )
+            found = replace(found, sysctls=values, several=several, later=drop_ins("sysctl.d"))
         if spec.modules:
             built, running = kernel.modules_now()
             absent = [name for name in spec.modules if name not in built | running]
@@ -484,7 +497,8 @@ class HostResource(Resource[ObservedHost]):
             id_service=ids_from_service(),
             owned=tuple(numbers),
             mappers={path: mode for path in sub_ids.MAPPERS if (mode := sub_ids.unfit_mode(path)) is not None},
-            podman=_podman(user.pw_uid),
+            podman=sub_ids.podman(user.pw_uid),
+            held=sub_ids.held(user.pw_uid),
         )
 
     def _observe_unit(self, name: str) -> Unit:
@@ -608,30 +622,12 @@ def _numbers(text: str) -> list[int]:
     return [int(parts[2]) for parts in fields if len(parts) > 2 and parts[2].isdigit()]
 
 
-def _podman(uid: int) -> str:
-    """How podman of a user holds his ids, by its processes: conmon of each container, and one that only waits."""
-    found = ""
-    for name in os.listdir("/proc"):
-        try:
-            if not name.isdigit() or os.stat(f"/proc/{name}").st_uid != uid:
-                continue
-        except FileNotFoundError:
-            continue
-        program = (read(f"/proc/{name}/comm") or "").strip()
-        if program == "conmon":
-            return "running"
-        # The one that waits calls itself by what it does (podman, pkg/rootless: catatonit -P, before that "podman pause").
-        if program in ("catatonit", "podman pause", "podman"):
-            found = "idle"
-    return found
-
-
 def _put(path: str, text: str | None) -> None:
     if text is None:
         if os.path.exists(path):
             os.unlink(path)
         return
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    make_directory(os.path.dirname(path))
     write_file(path, text)
 
 

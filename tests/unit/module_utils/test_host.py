@@ -206,6 +206,71 @@ def test_ids_that_were_changed_since() -> None:
     assert plan.chosen["draft"].texts == {} and "left alone" in plan.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("added", "text", "left"),
+    [
+        ("ci:1:2\n", "gitlab-ci:1:2\nbob:3:2\n", None),
+        ("\nci:1:2\n", "a:9:9\nci:1:20\n", None),
+        ("ci:1:2\n", "ci:1:2\ngitlab-ci:1:2\n", "gitlab-ci:1:2\n"),
+        ("ci:1:2\n", "gitlab-ci:1:2\nci:1:2\nbob:3:2\n", "gitlab-ci:1:2\nbob:3:2\n"),
+        ("\nci:1:2\n", "a:9:9\nci:1:2\nbob:3:2\n", "a:9:9\nbob:3:2\n"),
+        ("ci:1:2\n", "ci:1:2", None),
+    ],
+    ids=["other user", "longer number", "both", "both, ours later", "no newline before", "no newline after"],
+)
+def test_only_whole_lines_are_taken_back(added: str, text: str, left: str | None) -> None:
+    """A line that merely ends like ours is another user's."""
+    record = HostRecord(users={"ci": {UID: [added]}})
+    plan = plan_host(spec(state="absent"), observed(record=record, files={UID: text}))
+    assert plan.chosen["draft"].texts.get(UID) == left
+    assert bool(plan.warnings) is (left is None)
+
+
+def test_a_record_of_another_users_line_is_dropped() -> None:
+    """What an interrupted run recorded and never wrote is not found in another user's line."""
+    record = HostRecord(users={"ci": {UID: ["ci:100000:65536\n"]}})
+    machine = observed(record=record, files={UID: "gitlab-ci:100000:65536\n"})
+    plan = plan_host(spec(user="ci", sub_ids=65536), machine)
+    assert plan.chosen["draft"].record.users["ci"][UID] == ["ci:165536:65536\n"]
+
+
+@pytest.mark.parametrize(
+    ("podman", "held", "renewed", "warned"),
+    [("idle", 10, True, False), ("running", 10, False, True), ("idle", 65536, False, False), ("", None, False, False)],
+)
+def test_ids_that_were_not_taken_up(podman: str, held: int | None, renewed: bool, warned: bool) -> None:
+    """A run that was interrupted between the files and podman is finished by the next one."""
+    there = {UID: "dev:100000:65536\n", GID: "dev:100000:65536\n"}
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed(files=there, podman=podman, held=held))
+    assert actions(plan) == (["renew ids of podman dev"] if renewed else [])
+    assert plan.chosen["draft"].migrate is renewed and bool(plan.warnings) is warned
+
+
+def test_mapped_ids() -> None:
+    """The ids of a namespace are those of all its ranges but the user himself."""
+    assert sub_ids.mapped("         0       1000          1\n         1     100000      65536\n") == 65536
+    assert sub_ids.mapped("0 0 4294967295\n") > 65536
+    assert sub_ids.mapped("") == -1
+
+
+def test_directories_are_open_whatever_the_umask(tmp_path: Path) -> None:
+    """A hardened machine's umask does not close the machine's configuration to its users."""
+    before = os.umask(0o077)
+    try:
+        files.make_directory(str(tmp_path / "a/b.d"))
+        files.make_directory(str(tmp_path / "a/b.d"))
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b.d")] == [0o755, 0o755]
+
+
+def test_setting_of_several_numbers() -> None:
+    """It is there, and said to be what it is."""
+    machine = observed(sysctls={"net.ipv4.tcp_rmem": None}, several=frozenset(["net.ipv4.tcp_rmem"]))
+    with fails("invalid_option", "net.ipv4.tcp_rmem is no single number", "ansible.posix.sysctl"):
+        plan_host(spec(sysctls={"net.ipv4.tcp_rmem": 4096}), machine)
+
+
 def test_mapper() -> None:
     """A program that may not map ids is made set-uid, its mode recorded once, and brought back."""
     machine = observed(files={UID: "dev:1:65536\n", GID: "dev:1:65536\n"}, mappers={"/usr/bin/newuidmap": 0o755})

@@ -134,3 +134,15 @@ def test_identity_of_an_archive(program: Any, tmp_path: Path) -> None:
     assert program.archive.identity(path) == program.archive.hashlib.sha256(b"{}").hexdigest()
     path.write_bytes(b"no archive")
     assert program.archive.identity(path) == ""
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("roles/*/tasks/*.yml")), ids=lambda path: f"{path.parents[1].name}/{path.stem}"
+)
+def test_tags_take_along_what_a_task_needs(path: Path) -> None:
+    """A task that runs by one of its tags finds what an earlier task of its file has registered, as that runs too."""
+    tasks = list(steps(yaml.safe_load(path.read_text(encoding="utf-8")), {}))
+    for place, task in enumerate(tasks):
+        if "register" in task and "tags" in task:
+            users = [other for other in tasks[place + 1 :] if task["register"] in words(other)]
+            assert all(set(other.get("tags", [])) <= set(task["tags"]) for other in users), task["name"]
