@@ -55,6 +55,26 @@ options:
     description: Files to be written. Set by the action plugin, of no use in a playbook.
     type: list
     elements: dict
+    suboptions:
+      path:
+        description: The file.
+        type: str
+        required: true
+      sum:
+        description: SHA-256 of the text that the merge was made from, empty when there was no file.
+        type: str
+        required: true
+      text:
+        description: What it is to hold. A secret.
+        type: str
+      empty:
+        description: Whether nothing is left in it that could be missed.
+        type: bool
+        default: false
+      lossy:
+        description: Whether the merge could not keep all that was in the file.
+        type: bool
+        default: false
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.attributes
@@ -110,6 +130,7 @@ diagnosis:
     output: {description: The engine's own words., type: str, returned: failure}
 """
 
+import pwd
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
@@ -135,14 +156,14 @@ def _write(params: dict[str, Any], cluster: str, context: str) -> dict[str, Any]
         if params["state"] == "present":
             fits.append(files.write(item, files.owner_entry(params["owner"]), cluster, context))
         else:
-            fits.append(files.clear(item, cluster))
+            fits.append(files.clear(item, cluster, _owner(params, cluster, item["path"])))
     return {"changed": True, "written": all(fits)}
 
 
 def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     owner = files.owner_entry(task.params["owner"])
     path = files.target(task.params["path"], owner)
-    found = files.read(path)
+    found = files.read(path, owner)
     result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid, "files": [found]}
     container = files.control_plane(task.engine, cluster)
     if container is None:
@@ -164,8 +185,19 @@ def _absent(task: Task, cluster: str) -> dict[str, Any]:
         paths = [files.target(task.params["path"], files.owner_entry(task.params["owner"]))]
     else:
         paths = list(known) or [files.target(None, files.owner_entry(task.params["owner"]))]
-    found = [{**files.read(path), "known": path in known} for path in paths]
+    found = [{**files.read(path, _owner(task.params, cluster, path)), "known": path in known} for path in paths]
     return {"changed": False, "context": "", "path": paths[0], "files": found, "unrecorded": bool(known)}
+
+
+def _owner(params: dict[str, Any], cluster: str, path: str) -> pwd.struct_passwd:
+    """Who is to change the file: the one for whom it was written, as far as that user is still there."""
+    recorded = files.known_files(cluster).get(path, {}).get("owner")
+    if recorded:
+        try:
+            return pwd.getpwnam(recorded)
+        except KeyError:
+            pass
+    return files.owner_entry(params["owner"])
 
 
 def main() -> None:
@@ -179,7 +211,18 @@ def main() -> None:
             "context": {"type": "str"},
             "merge": {"type": "bool", "default": True},
             "set_current": {"type": "bool", "default": True},
-            "write": {"type": "list", "elements": "dict", "no_log": True},
+            "write": {
+                "type": "list",
+                "elements": "dict",
+                # The text holds credentials; the path is what a failure has to name.
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "sum": {"type": "str", "required": True},
+                    "text": {"type": "str", "no_log": True},
+                    "empty": {"type": "bool", "default": False},
+                    "lossy": {"type": "bool", "default": False},
+                },
+            },
         },
         body,
         held="cluster:cluster",

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import ipaddress
+import itertools
 import os
 import pwd
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,18 +20,21 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from .._core import checks, labels
-from .._core.diagnosis import failure
+from .._core.diagnosis import KicError, failure
 from .._core.lock import host_lock
 from .._core.state import ClusterState, recorded_clusters
 from .._engine.base import Engine
 from .._engine.model import Container
 from .access import ADMIN, API_PORT
+from .as_owner import as_owner
 
 KIND = "kubeconfig"
 """What these files are called in a cluster's state file."""
 
 LOCK_SECONDS = 10.0
 BACKUP = ".nodeforge.kic~"
+ORIGINAL = ".nodeforge.kic-original~"
+"""What a merge could not keep, such as comments; never overwritten."""
 
 
 def owner_entry(owner: str | None) -> pwd.struct_passwd:
@@ -45,35 +52,150 @@ def owner_entry(owner: str | None) -> pwd.struct_passwd:
 
 
 def target(path: str | None, owner: pwd.struct_passwd) -> str:
-    """The file to write: ``path``, whose ``~`` is the owner's home, else the place where kubectl looks."""
+    """The file to write: ``path``, whose ``~`` is the owner's home, else the place where kubectl looks.
+
+    A link is followed, so that what it leads to is replaced and not the link: no further than the owner can go.
+    """
     chosen = path or "~/.kube/config"
     if chosen == "~" or chosen.startswith("~/"):
         chosen = owner.pw_dir + chosen[1:]
     if not os.path.isabs(chosen):
         raise checks.invalid("path", f"{chosen!r} is no absolute path", "begin it with / or ~/")
-    # A link is followed, so that what it leads to is replaced and not the link.
-    return os.path.realpath(chosen)
+    _refuse_others(chosen, owner)
+    found: str = as_owner(owner, chosen, lambda: os.path.realpath(chosen))
+    return found
 
 
-def read(path: str) -> dict[str, Any]:
-    """The file as it is: text, checksum, mode and owner; text is None when there is none."""
+def _refuse_others(path: str, owner: pwd.struct_passwd) -> None:
+    """Root has no lesser ids to take: a file of root's own lies where nobody else can put a link."""
+    if os.geteuid() != 0 or owner.pw_uid != 0:
+        return
+    todo, at, links = [part for part in path.split("/") if part][::-1], "/", 0
+    while todo:
+        part = todo.pop()
+        at = os.path.dirname(at) if part == ".." else os.path.join(at, part) if part != "." else at
+        try:
+            found = os.lstat(at)
+        except OSError:
+            return  # nothing is there: the work itself says so
+        link, directory = stat.S_ISLNK(found.st_mode), stat.S_ISDIR(found.st_mode)
+        shared = directory and found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+        if (link or directory) and (found.st_uid != 0 or shared):
+            user = _name_of(found.st_uid)
+            reason = f"root does not write through {at}, which belongs to {user}" + (" and others" if shared else "")
+            fix = f"set the option owner ({user}), or name another file with the option path"
+            raise failure("kubeconfig_unusable", path=path, reason=reason, fix=fix)
+        if link:
+            links += 1
+            if links > 40:
+                return
+            inside = os.readlink(at)
+            todo += [one for one in inside.split("/") if one][::-1]
+            at = "/" if inside.startswith("/") else os.path.dirname(at)
+
+
+def _name_of(uid: int) -> str:
     try:
-        with open(path, "rb") as handle:
-            content = handle.read()
-            status = os.fstat(handle.fileno())
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the uid {uid}"
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def read(path: str, owner: pwd.struct_passwd | None = None) -> dict[str, Any]:
+    """The file as it is: text, checksum, mode and owner; text is None when there is none. Read as ``owner``."""
+    if owner is not None:
+        _refuse_others(path, owner)
+        found: dict[str, Any] = as_owner(owner, path, lambda: read(path))
+        return found
+    try:
+        with _diagnosed(path):
+            content, status = _content(path)
     except FileNotFoundError:
-        return {"path": path, "text": None, "sum": "", "mode": None, "uid": None, "gid": None}
-    except OSError as error:
-        reason, fix = str(error), "look at it, or name another file with the option path"
-        raise failure("kubeconfig_unusable", path=path, reason=reason, fix=fix) from error
+        return {"path": path, "text": None, "sum": "", "mode": None, "uid": None, "gid": None, "mounted": False}
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         fix = "name another file with the option path"
         raise failure("kubeconfig_unusable", path=path, reason="it is no text", fix=fix) from error
-    digest = hashlib.sha256(content).hexdigest()
-    mode, uid, gid = status.st_mode & 0o777, status.st_uid, status.st_gid
-    return {"path": path, "text": text, "sum": digest, "mode": mode, "uid": uid, "gid": gid}
+    return {
+        "path": path,
+        "text": text,
+        "sum": hashlib.sha256(content).hexdigest(),
+        "mode": status.st_mode & 0o777,
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+        "mounted": _mounted(path),
+    }
+
+
+def _content(path: str) -> tuple[bytes, os.stat_result]:
+    """Only regular files are opened, and never waited for: a FIFO would hold the reader for ever."""
+    _regular(path, os.stat(path).st_mode)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as stream:
+        status = os.fstat(handle)
+        _regular(path, status.st_mode)
+        return stream.read(), status
+
+
+def _regular(path: str, mode: int) -> None:
+    for fits, kind in _KINDS:
+        if fits(mode):
+            fix = f"remove it (ls -ld {path}), or name another file with the option path"
+            raise failure("kubeconfig_unusable", path=path, reason=f"it is {kind}, not a regular file", fix=fix)
+
+
+def _mounted(path: str) -> bool:
+    """Whether the file itself is a mount point, as in a container that got this one file: it cannot be replaced."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as handle:
+            points = [line.split()[4] for line in handle]
+    except (OSError, IndexError):
+        return False
+    escaped = "".join(f"\\{ord(one):03o}" if one in " \t\n\\" else one for one in path)
+    return escaped in points
+
+
+@contextmanager
+def _diagnosed(path: str) -> Iterator[None]:
+    """What the system says of the file becomes a diagnosis; that it is not there stays what it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: str, error: OSError) -> KicError:
+    directory = os.path.dirname(path)
+    reason, fix = str(error), f"check it (ls -ld {path} {directory}), or name another file with the option path"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        user = pwd.getpwuid(os.geteuid())
+        below = path.startswith(os.path.realpath(user.pw_dir) + os.sep) and user.pw_dir not in ("", "/")
+        inner = below and directory != os.path.realpath(user.pw_dir)
+        if below:
+            # After a program that was run with sudo the directory is root's.
+            fix = f"give it back, as root: chown -R {user.pw_name}: {directory if inner else path}"
+        reason = f"{user.pw_name} may not read or write it ({error.strerror})"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason, fix = (
+            f"its disk or quota is full ({error.strerror})",
+            f"free space: df -h {directory}; df -i {directory}",
+        )
+    elif error.errno == errno.EROFS:
+        fix = f"make it writable (findmnt --target {directory}), or name another file with the option path"
+        reason = f"its file system is read-only ({error.strerror})"
+    return failure("kubeconfig_unusable", path=path, reason=reason, fix=fix)
 
 
 def control_plane(engine: Engine, cluster: str) -> Container | None:
@@ -109,101 +231,201 @@ def admin_configuration(engine: Engine, container: Container) -> str:
     return engine.exec(container.name, ["cat", ADMIN], action=action).out
 
 
+_MARK = b"nodeforge.kic "
+
+
 @contextmanager
 def _locked(path: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    # client-go: the lock is a file made with O_EXCL beside the kubeconfig, removed by its holder.
+    """client-go's lock: a file made with O_EXCL beside the kubeconfig, removed by its holder.
+
+    Ours has a mark in it and is held by flock(2), which ends with its holder: what a killed run left is recognised.
+    """
     lock = path + ".lock"
     end = time.monotonic() + seconds
     while True:
         try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
             break
         except FileExistsError:
+            if _left_behind(lock):
+                continue
             if time.monotonic() >= end:
                 raise failure("kubeconfig_locked", path=path, seconds=seconds) from None
             time.sleep(0.1)
     try:
+        with suppress(OSError):  # a full disk or one without flock: then it is as good as kubectl's
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(handle, _MARK + f"pid {os.getpid()}\n".encode())
         yield
     finally:
-        os.unlink(lock)
+        with suppress(FileNotFoundError):
+            os.unlink(lock)
+        os.close(handle)
 
 
-def _replace(path: str, content: bytes, uid: int, gid: int) -> None:
+def _left_behind(lock: str) -> bool:
+    """Remove a lock of ours whose holder is dead; whether it is gone."""
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        if os.read(handle, len(_MARK)) != _MARK:
+            return False
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_ino == os.stat(lock).st_ino:
+            os.unlink(lock)
+        return True
+    except FileNotFoundError:
+        return True
+    except OSError:  # held, or not to be said
+        return False
+    finally:
+        os.close(handle)
+
+
+def _replace(path: str, content: bytes) -> None:
+    """Write a file whole or not at all; one that is mounted by itself cannot be replaced and is written in place."""
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".kic-")
     try:
         with os.fdopen(handle, "wb") as stream:
-            if os.geteuid() == 0:
-                os.fchown(stream.fileno(), uid, gid)
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            os.unlink(temporary)
+            _in_place(path, content)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 
-def _make_directory(path: str, owner: pwd.struct_passwd) -> bool:
-    """Make the file's directory, private and the owner's; whether it was made."""
+def _in_place(path: str, content: bytes) -> None:
+    """Write into the file itself; what was in it comes back when that fails."""
+    before, _status = _content(path)
+    with open(path, "r+b") as stream:
+        try:
+            _overwrite(stream, content)
+        except OSError:
+            stream.seek(0)
+            _overwrite(stream, before)
+            raise
+        with suppress(OSError):  # the file's owner may be another: who mounted it chose that
+            os.fchmod(stream.fileno(), 0o600)
+
+
+def _overwrite(stream: Any, content: bytes) -> None:
+    stream.write(content)
+    stream.truncate()
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _make_directory(path: str) -> bool:
+    """Make the file's directory, private; whether it was made."""
     directory = os.path.dirname(path)
     if os.path.isdir(directory):
         return False
-    if not os.path.isdir(os.path.dirname(directory)):
-        raise checks.invalid("path", f"the directory {os.path.dirname(directory)} does not exist", "make it first")
     try:
         os.mkdir(directory, 0o700)
     except FileExistsError:  # by another cluster's run, in between
         return False
-    if os.geteuid() == 0:
-        os.chown(directory, owner.pw_uid, owner.pw_gid)
+    except FileNotFoundError:
+        problem = f"the directory {os.path.dirname(directory)} does not exist"
+        raise checks.invalid("path", problem, "make it first") from None
     return True
 
 
 def write(item: Mapping[str, Any], owner: pwd.struct_passwd, cluster: str, context: str) -> bool:
-    """Write one merged file; False when it is not any more what the merge was made from.
+    """Write one merged file as its owner; False when it is not any more what the merge was made from.
 
-    ``item`` has ``path``, ``sum`` (of the text it was made from) and ``text``. What was there stays beside it.
+    ``item`` has ``path``, ``sum`` (of the text it was made from) and ``text``. What was there stays beside it; with
+    ``lossy``, when the merge could not keep all of it, under a name that no later change overwrites.
     """
     path = item["path"]
-    directory_made = _make_directory(path, owner)
-    with _locked(path):
-        before = read(path)
-        if before["sum"] != item["sum"]:
-            return False
-        if before["text"] is not None and before["text"] != item["text"]:
-            _replace(path + BACKUP, before["text"].encode(), owner.pw_uid, owner.pw_gid)
-        _replace(path, item["text"].encode(), owner.pw_uid, owner.pw_gid)
-    record(cluster, path, context=context, owner=owner.pw_name, made=before["text"] is None, directory=directory_made)
+    _refuse_others(path, owner)
+    done = as_owner(owner, path, lambda: _write(item))
+    if done is None:
+        return False
+    record(cluster, path, context=context, owner=owner.pw_name, **done)
     return True
 
 
-def clear(item: Mapping[str, Any], cluster: str) -> bool:
+def _write(item: Mapping[str, Any]) -> dict[str, bool] | None:
+    path = item["path"]
+    with _diagnosed(path):
+        directory_made = _make_directory(path)
+        with _locked(path):
+            before = read(path)
+            if before["sum"] != item["sum"]:
+                return None
+            _keep(item, before["text"])
+            _replace(path, item["text"].encode())
+    return {"made": before["text"] is None, "directory": directory_made}
+
+
+def _keep(item: Mapping[str, Any], before: str | None) -> None:
+    """Keep beside the file what is about to be replaced."""
+    path = item["path"]
+    if before is None or before == item["text"]:
+        return
+    content = before.encode()
+    if item.get("lossy"):
+        for number in itertools.count(1):
+            original = path + (ORIGINAL if number == 1 else f"{ORIGINAL}{number}")
+            if not os.path.lexists(original):
+                _replace(original, content)
+                break
+            if os.path.isfile(original) and _content(original)[0] == content:
+                break
+    _replace(path + BACKUP, content)
+
+
+def clear(item: Mapping[str, Any], cluster: str, owner: pwd.struct_passwd | None = None) -> bool:
     """Write one file without the cluster's entries, or remove it when it is empty now and was made for the cluster.
 
-    ``item`` as for :func:`write`, and ``empty``. False when it changed meanwhile.
+    ``item`` as for :func:`write`, and ``empty``. False when it changed meanwhile. The lock of the machine comes first:
+    nobody waits for it while holding kubectl's.
     """
-    path = item["path"]
-    directory = os.path.dirname(path)
-    if not os.path.isdir(directory):
-        forget(cluster, path)
-        return True
-    with _locked(path):
-        before = read(path)
-        if before["sum"] != item["sum"]:
-            return False
+    path, user = item["path"], owner or owner_entry(None)
+    _refuse_others(path, user)
+    with host_lock():
         known = known_files(cluster).get(path, {})
-        if before["text"] is not None and item["empty"] and known.get("made"):
-            os.unlink(path)
-            if os.path.exists(path + BACKUP):
-                os.unlink(path + BACKUP)
-        elif before["text"] is not None and before["text"] != item["text"]:
-            _replace(path + BACKUP, before["text"].encode(), before["uid"], before["gid"])
-            _replace(path, item["text"].encode(), before["uid"], before["gid"])
-        # Under the lock, so that the next cluster finds what it inherits.
-        forget(cluster, path)
-    if known.get("directory"):
+        done: bool = as_owner(
+            user, path, lambda: _clear(item, made=known.get("made"), directory=known.get("directory"))
+        )
+        if done:
+            _forget(cluster, path)
+    return done
+
+
+def _clear(item: Mapping[str, Any], *, made: bool | None, directory: bool | None) -> bool:
+    path = item["path"]
+    folder = os.path.dirname(path)
+    with _diagnosed(path):
+        if not os.path.isdir(folder) or (item["text"] is None and read(path)["text"] is None):
+            return True
+        with _locked(path):
+            before = read(path)
+            if before["sum"] != item["sum"]:
+                return False
+            if before["text"] is not None and item["empty"] and made and not before["mounted"]:
+                os.unlink(path)
+                if os.path.exists(path + BACKUP):
+                    os.unlink(path + BACKUP)
+            elif before["text"] is not None and before["text"] != item["text"]:
+                _keep(item, before["text"])
+                _replace(path, item["text"].encode())
+    if directory:
         with suppress(OSError):  # there is more in it
-            os.rmdir(directory)
+            os.rmdir(folder)
     return True
 
 
@@ -224,17 +446,22 @@ def record(cluster: str, path: str, *, context: str, owner: str, made: bool, dir
 
 def forget(cluster: str, path: str) -> None:
     """The file has no entries of the cluster any more. Whether it was made is known of the next cluster in it then."""
+    if path in known_files(cluster):
+        with host_lock():
+            _forget(cluster, path)
+
+
+def _forget(cluster: str, path: str) -> None:
     known = known_files(cluster).get(path)
     if known is None:
         return
-    with host_lock():
-        state = ClusterState.load(cluster)
-        state.forget_file(KIND, path)
-        state.save()
-        heirs = [other for other in recorded_clusters() if path in known_files(other)]
-        if heirs and (known.get("made") or known.get("directory")):
-            heir = ClusterState.load(heirs[0])
-            (item,) = [item for item in heir.files if item.get("kind") == KIND and item["path"] == path]
-            for key in ("made", "directory"):
-                item[key] = bool(item.get(key) or known.get(key))
-            heir.save()
+    state = ClusterState.load(cluster)
+    state.forget_file(KIND, path)
+    state.save()
+    heirs = [other for other in recorded_clusters() if path in known_files(other)]
+    if heirs and (known.get("made") or known.get("directory")):
+        heir = ClusterState.load(heirs[0])
+        (item,) = [item for item in heir.files if item.get("kind") == KIND and item["path"] == path]
+        for key in ("made", "directory"):
+            item[key] = bool(item.get(key) or known.get(key))
+        heir.save()

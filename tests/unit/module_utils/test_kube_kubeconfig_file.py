@@ -153,12 +153,14 @@ def test_read(there: Path) -> None:
         "mode": 0o644,
         "uid": os.geteuid(),
         "gid": there.stat().st_gid,
+        "mounted": False,
     }
 
 
 def test_read_of_no_file(path: Path) -> None:
     """A file that is not there has no text, which is another thing than an empty one."""
-    assert files.read(str(path)) == {"path": str(path), "text": None, "sum": "", "mode": None, "uid": None, "gid": None}
+    nothing = {"text": None, "sum": "", "mode": None, "uid": None, "gid": None, "mounted": False}
+    assert files.read(str(path)) == {"path": str(path), **nothing}
     path.parent.mkdir()
     path.touch()
     found = files.read(str(path))
@@ -250,30 +252,9 @@ def test_failed_write_leaves_nothing(there: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(KicError, match="its disk or quota is full"):
         files.write(item(there, "a: 1\n"), ME, "lab", "kic-lab")
     assert there.read_text() == "users-own: 1\n" and left_in(there.parent) == ["config"]
-
-
-def test_root_gives_the_file_to_its_owner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What root writes for a user is the user's: directory, file and the copy beside it."""
-    given: list[tuple[int, int]] = []
-    other = other_user()
-    if os.geteuid() != 0:
-        # Only root can give files away; elsewhere that it would is what can be seen.
-        def give(_what: Any, uid: int, gid: int) -> None:
-            given.append((uid, gid))
-
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(os, "chown", give)
-        monkeypatch.setattr(os, "fchown", give)
-        monkeypatch.setattr(files, "record", lambda *_arguments, **_details: None)
-    for text in ("a: 1\n", "a: 2\n"):
-        files.write(item(path, text), other, "lab", "kic-lab")
-    if not given:
-        found = [entry.stat() for entry in (path, path.parent, Path(f"{path}{BACKUP}"))]
-        given = [(entry.st_uid, entry.st_gid) for entry in found]
-    assert len(given) >= 3 and set(given) == {(other.pw_uid, other.pw_gid)}
 
 
 # kubectl's lock.
