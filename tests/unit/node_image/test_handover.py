@@ -146,3 +146,24 @@ def test_tags_take_along_what_a_task_needs(path: Path) -> None:
         if "register" in task and "tags" in task:
             users = [other for other in tasks[place + 1 :] if task["register"] in words(other)]
             assert all(set(other.get("tags", [])) <= set(task["tags"]) for other in users), task["name"]
+
+
+def test_images_of_platforms_are_pulled_before_they_are_needed() -> None:
+    """Whoever names a platform's image need not pull it first, as with other drivers."""
+    tasks = yaml.safe_load((ROOT / "roles/kic_node/tasks/molecule_create.yml").read_text(encoding="utf-8"))
+    kinds = [
+        next(key for key in task if key.startswith("nodeforge.kic."))
+        for task in tasks
+        if "nodeforge.kic" in str(list(task))
+    ]
+    assert kinds.index("nodeforge.kic.oci_image") < kinds.index("nodeforge.kic.kic_node")
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["kic_image/files/node/usr/local/bin/entrypoint", "kic_cluster/files/node/usr/local/lib/nodeforge.kic/state"],
+)
+def test_a_mounted_file_is_not_replaced(script: str) -> None:
+    """A rename over a mount fails: each place that edits containerd's configuration asks first."""
+    text = (ROOT / "roles" / script).read_text(encoding="utf-8")
+    assert text.count("sed -i") == 1 and text.index("mountpoint -q") < text.index("sed -i")
