@@ -11,8 +11,9 @@ short_description: Molecule's platforms as options of kic_node
 version_added: 0.1.0
 description:
   - Translates the platforms of a C(molecule.yml) to options of M(nodeforge.kic.kic_node). Beside those it understands the words
-    of the drivers docker and podman of molecule-plugins, and refuses what it can not mean.
-  - It does not fail. A problem is returned as text, so that a task can show it as its message.
+    of the drivers docker and podman of molecule-plugins. What these know and a platform cannot have is ignored with a warning;
+    a key that nobody knows is refused.
+  - It does not fail. All problems are returned as one text, so that a task can show it as its message.
 options:
   _input:
     description: The platforms.
@@ -35,12 +36,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(problem), empty when there is none; C(diagnosis) of it; C(platforms), each with C(name) and its options.
+  description: C(problem), empty when there is none; C(diagnosis) of it; C(platforms), each with C(name) and its options;
+    C(warnings), what is ignored and why, which it also shows.
   type: dict
 """
 
 import json
 from typing import Any, Callable
+
+from ansible.utils.display import Display
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.platforms import platforms
@@ -50,9 +54,12 @@ def molecule_platforms(given: list[dict[str, Any]], suite: str = "trixie") -> di
     """The platforms, or what is wrong with them."""
     try:
         # Through JSON, as the strings of ansible-core know where they are from and are not plain ones.
-        return {"problem": "", "diagnosis": {}, "platforms": platforms(json.loads(json.dumps(given)), str(suite))}
+        found, warnings = platforms(json.loads(json.dumps(given)), str(suite))
     except KicError as error:
-        return {"problem": str(error), "diagnosis": error.diagnosis.as_dict(), "platforms": []}
+        return {"problem": str(error), "diagnosis": error.diagnosis.as_dict(), "platforms": [], "warnings": []}
+    for warning in warnings:
+        Display().warning(warning)
+    return {"problem": "", "diagnosis": {}, "platforms": found, "warnings": warnings}
 
 
 class FilterModule:

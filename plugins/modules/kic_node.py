@@ -20,7 +20,7 @@ description:
   - A node that was not made by this collection is never changed and never removed.
 options:
   name:
-    description: Name of the node, which is its container's name and a host name.
+    description: Name of the node, which is its container's name. Where it is not a host name too, one is made of it.
     type: str
     required: true
   state:
@@ -40,7 +40,7 @@ options:
     description: What it is in its cluster, such as V(control-plane) or V(worker); kept in a label.
     type: str
   image:
-    description: The image, which has to be in the engine's store. Needed where a node is made.
+    description: The image, which has to be in the engine's store. Needed where a node is made. It may end in a digest.
     type: str
   network:
     description: The network to join; it need not be ours. Left out, it is the engine's own default.
@@ -53,7 +53,7 @@ options:
     description: IPv6 address on O(network), likewise, where the network has IPv6.
     type: str
   hostname:
-    description: Host name inside; left out, O(name).
+    description: Host name inside, which may have a domain, up to 64 characters; left out, it is made of O(name).
     type: str
   volume:
     description: The volume at C(/var); left out, the one called like the node. V(none) is a node without one.

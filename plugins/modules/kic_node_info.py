@@ -136,7 +136,7 @@ def look(task: Task) -> dict[str, Any]:
     """The nodes, and what belongs to their clusters."""
     name, cluster = task.params["name"], task.params["cluster"]
     if name is not None:
-        checks.host_name("name", name)
+        checks.name("name", name)
     if cluster is not None:
         checks.name("cluster", cluster)
     nodes = find_nodes(task.engine, name, cluster)

@@ -18,7 +18,7 @@ options:
   name:
     description:
       - Name of the image with its registry and tag, such as V(docker.io/kindest/node:v1.35.0). Without a tag it is
-        V(latest). The digest has an option of its own.
+        V(latest). It may end in a digest, as in V(docker.io/kindest/node:v1.35.0@sha256:...), which is then O(digest).
     type: str
     required: true
   state:

@@ -7,27 +7,73 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from typing import Union
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Callable, TypeVar, Union, cast
 
-from .diagnosis import KicError, failure
+from .diagnosis import Diagnosis, KicError, failure
+
+T = TypeVar("T")
 
 IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 # What both docker and podman take as a name of a container, volume or network (both: [a-zA-Z0-9][a-zA-Z0-9_.-]*).
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 NAME_MAX = 128
 """Longest name of a network or volume that we accept; the engines keep them as file names (NAME_MAX is 255)."""
 
-HOSTNAME_MAX = 63
-"""Longest name of a node: it is its host name and a DNS label (RFC 1123), and Kubernetes' node name."""
+LABEL_MAX = 63
+"""Longest DNS label (RFC 1123), and so the longest name of a cluster's node, which is also Kubernetes' node name."""
+
+HOSTNAME_MAX = 64
+"""Longest host name that the kernel keeps (HOST_NAME_MAX, sethostname(2)); one with a domain may use all of it."""
 
 
 def invalid(option: str, problem: str, fix: str) -> KicError:
-    """The error for an option that can not be used as it was written."""
+    """The error for an option that cannot be used as it was written."""
     return failure("invalid_option", option=option, problem=problem, fix=fix)
+
+
+class Problems:
+    """Everything that is wrong with what a user wrote, so that one message names all of it.
+
+    Wrong options are collected, any other failure passes through. Whoever collects ends with :meth:`finish`, and uses
+    nothing of what :meth:`take` returned before it.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[Diagnosis] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep the first problem of the block for later."""
+        try:
+            yield
+        except KicError as error:
+            if error.diagnosis.id != "invalid_option":
+                raise
+            self._found.append(error.diagnosis)
+
+    def take(self, check: Callable[..., T], *arguments: object) -> T:
+        """What ``check`` returns; where it finds a problem, nothing that may be used."""
+        with self.collect():
+            return check(*arguments)
+        return cast(T, None)
+
+    def finish(self) -> None:
+        """Raise what was found: one problem as it is, more than one numbered, each with its fix of the same number."""
+        found = list(dict.fromkeys(self._found))
+        if len(found) == 1:
+            raise KicError(found[0])
+        if found:
+            cause, fix = (
+                " ".join(f"({number}) {text}" for number, text in enumerate(texts, 1))
+                for texts in ([item.cause for item in found], [f"{item.fix}." for item in found])
+            )
+            raise KicError(Diagnosis("invalid_option", f"{len(found)} problems: {cause}", fix))
 
 
 def name(option: str, value: str, longest: int = NAME_MAX) -> str:
@@ -40,21 +86,66 @@ def name(option: str, value: str, longest: int = NAME_MAX) -> str:
         raise invalid(
             option,
             f"{value!r} is not a name: letters, digits, '.', '_' and '-' are possible, a letter or digit first",
-            f"set {option} to such a name, for example kic",
+            _proposal(option, re.sub(r"[^a-zA-Z0-9_.-]+", "-", value).strip("-_."), longest),
         )
     return value
 
 
-def host_name(option: str, value: str) -> str:
-    """``value`` if it can name a node: a DNS label in lower case."""
-    name(option, value, HOSTNAME_MAX)
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", value):
+def host_name(option: str, value: str, longest: int = LABEL_MAX) -> str:
+    """``value`` if it can name a cluster or a node of one: a DNS label in lower case."""
+    if value and not (len(value) <= longest and _LABEL.fullmatch(value)):
+        # The proposal is of this kind: a name that only an engine takes would be refused the next time.
+        if len(value) > longest:
+            problem = f"has {len(value)} characters, at most {longest} are possible"
+        else:
+            what = "a host name" if _NAME.fullmatch(value) else "a name"
+            problem = f"{value!r} is not {what}: lower-case letters, digits and '-' are possible, not '-' at its ends"
+        raise invalid(option, problem, _proposal(option, label(value), longest))
+    return name(option, value, longest)
+
+
+def full_host_name(option: str, value: str) -> str:
+    """``value`` if a machine can have it as its host name: one label, or several of a domain, up to 64 characters."""
+    if not value:
+        raise invalid(option, "is empty", f"leave {option} out, or set it to a host name such as web.example.com")
+    if len(value) > HOSTNAME_MAX:
+        problem = f"has {len(value)} characters, at most {HOSTNAME_MAX} are possible"
+        raise invalid(option, problem, "choose a shorter one; the kernel keeps no longer host name")
+    if not all(len(part) <= LABEL_MAX and _LABEL.fullmatch(part.lower()) for part in value.split(".")):
+        problem = (
+            f"{value!r} is not a host name: letters, digits and '-' are possible, with '.' between the parts,"
+            f" and each part has at most {LABEL_MAX} characters and no '-' at its ends"
+        )
         raise invalid(
-            option,
-            f"{value!r} is not a host name: lower-case letters, digits and '-' are possible, not '-' at its ends",
-            f"set {option} to such a name, for example kic-control-plane-1",
+            option, problem, _proposal(option, ".".join(filter(None, map(label, value.split(".")))), HOSTNAME_MAX)
         )
     return value
+
+
+def derived_host_name(value: str) -> str:
+    """The host name of a container that is called ``value``: the name itself where it is one, else a label like it.
+
+    ``web.example.com`` is one; ``ubuntu-22.04`` is a release and no host of a domain ``04``, so it gives ``ubuntu-22-04``.
+    """
+    parts = value.split(".")
+    top = parts[-1]
+    domain = len(parts) > 1 and top[:1].isalpha()
+    valid = all(len(part) <= LABEL_MAX and _LABEL.fullmatch(part) for part in parts)
+    if len(value) <= HOSTNAME_MAX and valid and (domain or len(parts) == 1):
+        return value
+    return label(value) or "node"
+
+
+def label(value: str) -> str:
+    """A DNS label as close to ``value`` as possible; empty where it holds no letter and no digit."""
+    return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:LABEL_MAX].strip("-")
+
+
+def _proposal(option: str, value: str, longest: int) -> str:
+    value = value[:longest].rstrip("-_.")
+    return (
+        f"set {option} to {value}, or to another name of these characters" if value else f"choose a name for {option}"
+    )
 
 
 # The grammar of image names that all engines and registries share (github.com/distribution/reference).
@@ -62,19 +153,33 @@ _IMAGE = re.compile(
     r"(?:(?P<registry>(?:localhost|[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+|[a-zA-Z0-9-]+(?=:)|\[[0-9a-fA-F:]+\])(?::[0-9]+)?)/)?"
     r"(?P<path>[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)"
     r"(?::(?P<tag>[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 
 
 def image(option: str, value: str) -> str:
-    """``value`` as the name of an image with its tag; ``latest`` is added where none is given."""
+    """``value`` as the name of an image; ``latest`` is added where it names neither a tag nor a digest."""
     if not value:
         raise invalid(option, "is empty", f"give {option} a name such as docker.io/kindest/node:v1.35.0")
-    if "@" in value:
-        raise invalid(option, f"{value!r} holds a digest", "write the name without it, and the digest as option digest")
     match = _IMAGE.fullmatch(value)
-    if match is None or len(value) > 255:
+    if match is None or len(value.partition("@")[0]) > 255:
+        if "@" in value and _IMAGE.fullmatch(value.partition("@")[0]):
+            problem = f"{value!r} does not end in a valid digest"
+            raise invalid(option, problem, "write the digest as sha256: and 64 hexadecimal digits, or leave it out")
         raise invalid(option, f"{value!r} is no image name", "write it like docker.io/kindest/node:v1.35.0")
-    return value if match.group("tag") else f"{value}:latest"
+    return value if match.group("tag") or match.group("digest") else f"{value}:latest"
+
+
+def image_reference(option: str, value: str) -> str:
+    """``value`` as an engine is asked for it: with a digest the tag says nothing more, and engines differ in taking both."""
+    base, found = split_digest(image(option, value))
+    return f"{re.sub(r':[^:/]*$', '', base)}@{found}" if found else base
+
+
+def split_digest(value: str) -> tuple[str, str | None]:
+    """The name of an image without its digest, and the digest; None where it has none."""
+    base, _separator, found = value.partition("@")
+    return base, found or None
 
 
 def image_registry(value: str) -> str | None:

@@ -65,8 +65,9 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises ``invalid_option`` with the name of the variable.
     """
     name = checks.host_name("kic_cluster_name", str(given["name"]))
-    for longest in (f"{name}-control-plane-1", f"{name}-worker-{max(1, _count(given, 'workers', 0))}"):
-        checks.host_name("kic_cluster_name", longest)
+    # Its nodes' names are made of it.
+    suffixes = ("-control-plane-1", f"-worker-{max(1, _count(given, 'workers', 0))}")
+    checks.host_name("kic_cluster_name", name, checks.LABEL_MAX - max(map(len, suffixes)))
     if _count(given, "control_planes", 1) != 1:
         problem = f"{given['control_planes']} control planes are more than this release makes"
         raise checks.invalid(

@@ -52,9 +52,13 @@ class ImageSpec:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> ImageSpec:
         """From a module's parameters; raises ``invalid_option``."""
-        name = checks.image("name", params["name"])
+        base, pinned = checks.split_digest(checks.image("name", params["name"]))
+        name = checks.image("name", base)
         present = params["state"] == "present"
         source, archive, digest = params["source"], params["archive"], params["digest"]
+        if pinned is not None and digest not in (None, pinned):
+            raise checks.invalid("digest", f"{digest} is not the one that name ends in", "leave out one of the two")
+        digest = digest or pinned
         if digest is not None:
             checks.digest("digest", digest)
             if not present:

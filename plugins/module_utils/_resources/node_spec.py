@@ -10,11 +10,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 from .._core import checks
 from .._core.checks import IPAddress
 from .._engine.model import Limits, Mount, Publication
+
+T = TypeVar("T")
 
 VERSION = 1
 """Layout of the label that keeps what was asked for."""
@@ -106,40 +108,54 @@ class NodeSpec:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> NodeSpec:
-        """From a module's parameters; raises ``invalid_option`` before anything was looked at."""
-        name = checks.host_name("name", params["name"])
-        if params["wait_timeout"] < 1:
-            raise checks.invalid("wait_timeout", "is no time", "give it in seconds, like 120")
-        volume = params["volume"] if params["volume"] is not None else name
-        mounts = tuple(_mount(item) for item in params["mounts"])
-        tmpfs = {_target("tmpfs", path): str(options or "rw") for path, options in params["tmpfs"].items()}
-        volume = None if volume == NO_VOLUME else checks.name("volume", volume)
-        _refuse_same_target(mounts, tmpfs, volume)
-        files = tuple(_file(item) for item in params["files"])
-        _refuse_hidden(files, [mount.target for mount in mounts] + [*DEFAULT_TMPFS, *tmpfs] + ([VAR] if volume else []))
-        return cls(
+        """From a module's parameters; raises ``invalid_option`` with all problems before anything was inspected."""
+        problems = checks.Problems()
+        take = problems.take
+
+        def optional(check: Callable[[str, str], T], option: str) -> T | None:
+            value = params[option]
+            return take(check, option, value) if value is not None else None
+
+        def each(check: Callable[[Any], T], option: str) -> tuple[T, ...]:
+            return tuple(take(check, item) for item in params[option])
+
+        name = take(checks.name, "name", params["name"])
+        take(_wait_timeout, params["wait_timeout"])
+        # Left out, it is the node's name.
+        volume = name if params["volume"] is None else optional(checks.name, "volume")
+        volume = None if volume == NO_VOLUME else volume
+        mounts = each(_mount, "mounts")
+        tmpfs = {take(_target, "tmpfs", path): str(options or "rw") for path, options in params["tmpfs"].items()}
+        files = each(_file, "files")
+        if all(mounts) and all(tmpfs) and all(files):
+            take(_refuse_same_target, mounts, tmpfs, volume)
+            targets = [mount.target for mount in mounts] + [*DEFAULT_TMPFS, *tmpfs] + ([VAR] if volume else [])
+            take(_refuse_hidden, files, targets)
+        given = cls(
             name=name,
             state=params["state"],
-            cluster=checks.name("cluster", params["cluster"]) if params["cluster"] is not None else None,
-            role=checks.name("role", params["role"]) if params["role"] is not None else None,
-            image=checks.image("image", params["image"]) if params["image"] is not None else None,
-            network=checks.name("network", params["network"]) if params["network"] is not None else None,
-            ip=_address("ip", params["ip"], 4),
-            ip6=_address("ip6", params["ip6"], 6),
-            hostname=checks.host_name("hostname", params["hostname"]) if params["hostname"] is not None else name,
+            cluster=optional(checks.name, "cluster"),
+            role=optional(checks.name, "role"),
+            image=optional(checks.image_reference, "image"),
+            network=optional(checks.name, "network"),
+            ip=take(_address, "ip", params["ip"], 4),
+            ip6=take(_address, "ip6", params["ip6"], 6),
+            hostname=optional(checks.full_host_name, "hostname") or checks.derived_host_name(params["name"]),
             volume=volume,
             mounts=mounts,
             tmpfs=tmpfs,
-            publish=_publications(params["publish"]),
-            devices=tuple(_device(item) for item in params["devices"]),
-            limits=_limits(params),
-            ulimits={_word("ulimits", key): _ulimit(key, value) for key, value in params["ulimits"].items()},
-            sysctls=_texts("sysctls", params["sysctls"]),
-            security_opts=tuple(_option("security_opts", item) for item in params["security_opts"]),
-            env=_texts("env", params["env"]),
-            labels=checks.labels("labels", params["labels"]),
+            publish=take(_publications, params["publish"]),
+            devices=each(_device, "devices"),
+            limits=take(_limits, params),
+            ulimits={
+                take(_word, "ulimits", key): take(_ulimit, key, value) for key, value in params["ulimits"].items()
+            },
+            sysctls=take(_texts, "sysctls", params["sysctls"]),
+            security_opts=each(lambda item: _option("security_opts", item), "security_opts"),
+            env=take(_texts, "env", params["env"]),
+            labels=take(checks.labels, "labels", params["labels"]),
             privileged=params["privileged"],
-            runtime=_option("runtime", params["runtime"]) if params["runtime"] is not None else None,
+            runtime=optional(_option, "runtime"),
             command=tuple(params["command"]),
             restart_policy=params["restart_policy"],
             files=files,
@@ -147,6 +163,8 @@ class NodeSpec:
             wait=params["wait"],
             wait_timeout=float(params["wait_timeout"]),
         )
+        problems.finish()
+        return given
 
     @property
     def described(self) -> bool:
@@ -225,6 +243,11 @@ def _address(option: str, value: str | None, version: int) -> IPAddress | None:
     if found.version != version:
         raise checks.invalid(option, f"{value} is not IPv{version}", f"give an IPv{version} address, or leave it out")
     return found
+
+
+def _wait_timeout(value: float) -> None:
+    if value < 1:
+        raise checks.invalid("wait_timeout", "is no time", "give it in seconds, like 120")
 
 
 def _limits(params: Mapping[str, Any]) -> Limits:

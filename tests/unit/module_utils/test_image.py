@@ -51,7 +51,8 @@ def spec(**given: Any) -> ImageSpec:
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name: is empty", "docker.io/kindest/node:v1.35.0"),
     ({"name": "A/b"}, "name: 'A/b' is no image name", "write it like docker.io"),
-    ({"name": f"a@{DIGEST}"}, "holds a digest", "the digest as option digest"),
+    ({"name": f"a@{DIGEST[:-1]}"}, "does not end in a valid digest", "64 hexadecimal digits, or leave it out"),
+    ({"name": f"a@{DIGEST}", "digest": f"sha256:{'9' * 64}"}, "is not the one that name ends in", "leave out one"),
     ({"digest": "1234"}, "digest: '1234' is no digest", "sha256: and 64 hexadecimal digits"),
     ({"digest": DIGEST, "state": "absent"}, "digest: means nothing for an image that is to go", "leave digest out"),
     ({"archive": "x.tar"}, "archive: 'x.tar' is no absolute path", "write it from / on"),
@@ -60,6 +61,14 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"image_id": "x", "source": "archive", "archive": "/a"}, "image_id: 'sha256:x' is no digest", "64 hexadecimal"),
     ({"source": "registry", "name": "node:v1"}, "name: 'node:v1' names no registry", "docker.io/library/node:v1"),
 ]
+
+
+@pytest.mark.parametrize("name", ["r.example/a:1", "r.example/a"])
+def test_digest_in_the_name(name: str) -> None:
+    """A reference with a digest, as people copy it, is the name and the option digest."""
+    found = spec(name=f"{name}@{DIGEST}")
+    assert (found.name, found.digest) == ("r.example/a:1" if ":" in name else "r.example/a:latest", DIGEST)
+    assert found == spec(name=name, digest=DIGEST)
 
 
 @pytest.mark.parametrize(("given", "problem", "fix"), BAD, ids=[item[1] for item in BAD])

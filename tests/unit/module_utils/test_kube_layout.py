@@ -119,7 +119,7 @@ def test_taken(changes: dict[str, Any]) -> None:
         pytest.param({"name": "Lab"}, "name", "'Lab' is not a host name", id="name-upper-case"),
         pytest.param({"name": "a_b"}, "name", "'a_b' is not a host name", id="name-underscore"),
         pytest.param({"name": "../x"}, "name", "'../x' is not a name", id="name-path"),
-        pytest.param({"name": "l" * 48}, "name", "64 characters, at most 63", id="name-long"),
+        pytest.param({"name": "l" * 48}, "name", "48 characters, at most 47", id="name-long"),
         pytest.param({"name": 7.5}, "name", "'7.5' is not a host name", id="name-number"),
         pytest.param(
             {"control_planes": 3},
