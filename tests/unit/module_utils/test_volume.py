@@ -44,7 +44,7 @@ def seen(*users: str, found: dict[str, str] | None = None, options: dict[str, st
     ("given", "problem", "fix"),
     [
         ({"name": ""}, "name: is empty", "give name a name"),
-        ({"name": "a/b"}, "name: 'a/b' is not a name", "set name to such a name"),
+        ({"name": "a/b"}, "name: 'a/b' is not a name", "set name to a-b, or to another name"),
         ({"name": "v" * 129}, "name: has 129 characters, at most 128", "choose a shorter name"),
         ({"cluster": "a b"}, "cluster: 'a b' is not a name", "set cluster"),
         ({"labels": {"a=b": "x"}}, "labels: 'a=b' is no label key", "leave out '='"),
