@@ -59,9 +59,10 @@ class Problems:
 
     def take(self, check: Callable[..., T], *arguments: object) -> T:
         """What ``check`` returns; where it finds a problem, nothing that may be used."""
+        found: list[T] = []
         with self.collect():
-            return check(*arguments)
-        return cast(T, None)
+            found.append(check(*arguments))
+        return found[0] if found else cast(T, None)
 
     def finish(self) -> None:
         """Raise what was found: one problem as it is, more than one numbered, each with its fix of the same number."""
