@@ -34,6 +34,11 @@ class HostTask:
         """Whether nothing may be changed."""
         return bool(self.module.check_mode)
 
+    @property
+    def removed_nodes(self) -> frozenset[str]:
+        """Nodes that earlier tasks of the run remove and that are still there, as nothing is changed; else none."""
+        return frozenset(self.params["removed_nodes"] if self.check_mode else ())
+
     def warn(self, text: str) -> None:
         """Show a warning to the user."""
         self.module.warn(text)

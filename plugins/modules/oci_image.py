@@ -55,6 +55,15 @@ options:
         before it is loaded. Whoever built the image knows it.
     type: str
     version_added: 0.1.0
+  removed_nodes:
+    description:
+      - Names of nodes that earlier tasks of the same run remove. In check mode they are still there, and do not count as
+        users of the image. A container that was not made by this collection counts whatever its name is.
+      - Outside of check mode the option has no effect.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.attributes
@@ -139,9 +148,11 @@ def main() -> None:
             "source": {"type": "str", "choices": ["auto", "local", "archive", "registry"], "default": "auto"},
             "archive": {"type": "path"},
             "image_id": {"type": "str"},
+            "removed_nodes": {"type": "list", "elements": "str", "default": []},
         },
         lambda task: task.converge(
-            "image", ImageResource(ImageSpec.from_params(task.params), task.engine, task.check_mode)
+            "image",
+            ImageResource(ImageSpec.from_params(task.params), task.engine, task.check_mode, task.removed_nodes),
         ),
     )
 

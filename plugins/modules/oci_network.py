@@ -72,6 +72,15 @@ options:
     type: str
     choices: [never, on_drift]
     default: never
+  removed_nodes:
+    description:
+      - Names of nodes that earlier tasks of the same run remove. In check mode they are still there, and do not count as
+        users of the network. A container that was not made by this collection counts whatever its name is.
+      - Outside of check mode the option has no effect.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.attributes
@@ -177,8 +186,11 @@ def main() -> None:
             "labels": {"type": "dict", "default": {}},
             "cluster": {"type": "str"},
             "recreate": {"type": "str", "choices": ["never", "on_drift"], "default": "never"},
+            "removed_nodes": {"type": "list", "elements": "str", "default": []},
         },
-        lambda task: task.converge("network", NetworkResource(NetworkSpec.from_params(task.params), task.engine)),
+        lambda task: task.converge(
+            "network", NetworkResource(NetworkSpec.from_params(task.params), task.engine, task.removed_nodes)
+        ),
         held="name:network",
     )
 

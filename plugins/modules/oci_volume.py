@@ -41,6 +41,15 @@ options:
     type: str
     choices: [never, on_drift]
     default: never
+  removed_nodes:
+    description:
+      - Names of nodes that earlier tasks of the same run remove. In check mode they are still there, and do not count as
+        users of the volume. A container that was not made by this collection counts whatever its name is.
+      - Outside of check mode the option has no effect.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.attributes
@@ -119,8 +128,11 @@ def main() -> None:
             "cluster": {"type": "str"},
             "options": {"type": "dict"},
             "recreate": {"type": "str", "choices": ["never", "on_drift"], "default": "never"},
+            "removed_nodes": {"type": "list", "elements": "str", "default": []},
         },
-        lambda task: task.converge("volume", VolumeResource(VolumeSpec.from_params(task.params), task.engine)),
+        lambda task: task.converge(
+            "volume", VolumeResource(VolumeSpec.from_params(task.params), task.engine, task.removed_nodes)
+        ),
         held="name:volume",
     )
 

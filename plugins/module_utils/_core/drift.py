@@ -5,12 +5,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from . import labels
 from .diagnosis import KicError, failure
 from .plan import Drift
+
+
+class Labelled(Protocol):
+    """A container, as far as it matters here."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+
+
+Used = TypeVar("Used", bound=Labelled)
+
+
+def without_removed(users: Iterable[Used], removed: Collection[str]) -> tuple[Used, ...]:
+    """Those of ``users`` that are still there after the nodes ``removed`` are gone.
+
+    In check mode the nodes that earlier tasks of the run remove are still there. Only what is ours can go that way: a
+    container of others with such a name would have failed the earlier task, and keeps what it uses.
+    """
+    return tuple(item for item in users if item.name not in removed or not labels.is_ours(item.labels))
 
 
 def differing(asked: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Drift, ...]:

@@ -10,13 +10,13 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .._core import checks
 from .._core.diagnosis import KicError, failure
-from .._core.drift import in_use
+from .._core.drift import in_use, without_removed
 from .._core.plan import Action, Plan, Resource, known
 from .._engine.base import Engine
 from .._engine.model import Attached, Image
@@ -309,15 +309,19 @@ class ImageResource(Resource[ObservedImage]):
     """The image of an :class:`ImageSpec` on an engine.
 
     :param check_mode: whether an archive that is not there may still be made by the task that was to make it.
+    :param removed: in check mode, nodes that earlier tasks of the run remove.
     """
 
     kind = "image"
 
-    def __init__(self, spec: ImageSpec, engine: Engine, check_mode: bool = False) -> None:
+    def __init__(
+        self, spec: ImageSpec, engine: Engine, check_mode: bool = False, removed: Collection[str] = ()
+    ) -> None:
         self.name = spec.name
         self._spec = spec
         self._engine = engine
         self._check_mode = check_mode
+        self._removed = removed
         self._offers: Offers | None = None
 
     def observe(self) -> ObservedImage | None:
@@ -325,8 +329,8 @@ class ImageResource(Resource[ObservedImage]):
         # An engine also takes the beginning of an id for a name.
         if found is None or not has_name(self.name, found.tags):
             return None
-        users = () if self._spec.present else tuple(self._engine.attached_to_image(found.id))
-        return ObservedImage(found, users)
+        users = [] if self._spec.present else self._engine.attached_to_image(found.id)
+        return ObservedImage(found, without_removed(users, self._removed))
 
     def plan(self, observed: ObservedImage | None) -> Plan:
         if self._offers is None:

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .._core import checks, labels
 from .._core.checks import IPAddress, IPNetwork
 from .._core.diagnosis import failure
-from .._core.drift import differing, in_use, label_drift, refuse_foreign
+from .._core.drift import differing, in_use, label_drift, refuse_foreign, without_removed
 from .._core.plan import Action, Drift, Plan, Resource, known
 from .._core.subnet import first_free, overlapping, unique_local
 from .._engine.base import Engine
@@ -231,14 +231,18 @@ def describe(network: Network) -> dict[str, Any]:
 
 
 class NetworkResource(Resource[ObservedNetwork]):
-    """The network of a :class:`NetworkSpec` on an engine."""
+    """The network of a :class:`NetworkSpec` on an engine.
+
+    :param removed: in check mode, nodes that earlier tasks of the run remove.
+    """
 
     kind = "network"
 
-    def __init__(self, spec: NetworkSpec, engine: Engine) -> None:
+    def __init__(self, spec: NetworkSpec, engine: Engine, removed: Collection[str] = ()) -> None:
         self.name = spec.name
         self._spec = spec
         self._engine = engine
+        self._removed = removed
         self._networks: list[Network] = []
         self._found: Network | None = None
 
@@ -247,7 +251,7 @@ class NetworkResource(Resource[ObservedNetwork]):
         self._found = network_named(self._networks, self.name, self._engine.name)
         if self._found is None:
             return None
-        return ObservedNetwork(self._found, tuple(self._engine.attached_to_network(self.name)))
+        return ObservedNetwork(self._found, without_removed(self._engine.attached_to_network(self.name), self._removed))
 
     def plan(self, observed: ObservedNetwork | None) -> Plan:
         spec = self._spec

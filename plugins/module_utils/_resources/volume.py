@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .._core import checks, labels
 from .._core.diagnosis import failure
-from .._core.drift import in_use, label_drift, refuse_foreign
+from .._core.drift import in_use, label_drift, refuse_foreign, without_removed
 from .._core.plan import Action, Drift, Plan, Resource
 from .._engine.base import Engine
 from .._engine.model import Attached, Volume
@@ -104,14 +104,18 @@ def describe(volume: Volume) -> dict[str, Any]:
 
 
 class VolumeResource(Resource[ObservedVolume]):
-    """The volume of a :class:`VolumeSpec` on an engine."""
+    """The volume of a :class:`VolumeSpec` on an engine.
+
+    :param removed: in check mode, nodes that earlier tasks of the run remove.
+    """
 
     kind = "volume"
 
-    def __init__(self, spec: VolumeSpec, engine: Engine) -> None:
+    def __init__(self, spec: VolumeSpec, engine: Engine, removed: Collection[str] = ()) -> None:
         self.name = spec.name
         self._spec = spec
         self._engine = engine
+        self._removed = removed
 
     def observe(self) -> ObservedVolume | None:
         found = self._engine.volume(self.name)
@@ -120,7 +124,7 @@ class VolumeResource(Resource[ObservedVolume]):
         # Who uses it matters only to one that may go.
         may_go = not self._spec.present or (self._spec.replace and bool(find_drift(self._spec, found)))
         users = self._engine.attached_to_volume(self.name) if may_go else []
-        return ObservedVolume(found, tuple(users))
+        return ObservedVolume(found, without_removed(users, self._removed))
 
     def plan(self, observed: ObservedVolume | None) -> Plan:
         return plan_volume(self._spec, observed, self._engine.name)
