@@ -123,7 +123,7 @@ def run(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedPr
     return done
 
 
-def _mirror() -> list[str]:
+def mirror() -> list[str]:
     """The Debian mirror that this machine is set up for; none on another distribution (mmdebstrap has its own)."""
     if _program("apt-get") is None:
         return []
@@ -153,7 +153,7 @@ def build_disk(archive: Path | None) -> Path:
         command += [
             "--essential-hook=echo COMPRESS=zstd COMPRESSLEVEL=1 | tr ' ' '\\n' >$1/etc/initramfs-tools/conf.d/kic"
         ]
-        run([*command, f"--include={packages},zstd", SUITE, root, *_mirror()])
+        run([*command, f"--include={packages},zstd", SUITE, root, *mirror()])
         shutil.copytree(RECIPE / "files", root, dirs_exist_ok=True)
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", work / "key"])
         shutil.copy(work / "key.pub", root / "tmp/key.pub")
