@@ -21,10 +21,10 @@ T ?= --numprocesses=2 --no-loadscope-reorder --durations=30 --durations-min=15 t
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
 .DEFAULT_GOAL := help
-.PHONY: help site teardown test lint format docs bench host clusters record venv lock release
+.PHONY: help site teardown test test-full lint format docs bench host clusters record venv lock release
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 site: ## Prepare this machine, make the node image and bring up the cluster (ENGINE=, ARGS=)
 	@$(PLAYBOOK) playbooks/site.yml $(ARGS)
@@ -34,6 +34,9 @@ teardown: ## Remove the clusters of this collection (ENGINE=, ARGS='-e kic_purge
 
 test: ## Run all tests, or some: T=tests/unit
 	@$(TEST) pytest $(T)
+
+test-full: ## Run those tests too that take long and that make test proves in a shorter way
+	@$(TEST) pytest -m 'not emulated_cluster' $(T)
 
 lint: ## Run the linters and ansible-test sanity alone
 	@$(TEST) pytest tests/lint

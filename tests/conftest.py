@@ -22,10 +22,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # Cheap and precise first: who breaks a plan function wants to hear it before a cluster is made.
-ORDER = ("unit", "lint", "integration")
+ORDER = ("unit", "lint", "cleanroom", "integration")
 
 BESIDE = (
     "tests/lint/",
+    "tests/cleanroom/",
     "tests/integration/test_delegation.py",
     "tests/integration/test_host_nodes.py",
     "tests/integration/test_role_host.py",
