@@ -35,7 +35,7 @@ DRIFT: dict[str, tuple[str, str, str]] = {
 }
 # It is found by its name; the subnet that was chosen is kept, however it would be chosen now; another cluster's is
 # refused; the others say what is to be done.
-NO_DRIFT = {"name", "state", "pools", "prefix", "avoid", "cluster", "recreate"}
+NO_DRIFT = {"name", "state", "pools", "prefix", "avoid", "cluster", "recreate", "removed_nodes"}
 
 
 def inspect(podman: Client, name: str) -> dict[str, Any]:

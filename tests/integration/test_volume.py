@@ -34,7 +34,7 @@ DRIFT: dict[str, tuple[Any, Any, str, Any, Any]] = {
     ),
 }
 # It is found by its name, another cluster's is refused, and the others say what is to be done.
-NO_DRIFT = {"name", "state", "cluster", "recreate"}
+NO_DRIFT = {"name", "state", "cluster", "recreate", "removed_nodes"}
 
 
 def created(podman: Client, name: str) -> str:
