@@ -252,12 +252,12 @@ from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import refuse_without_packet_filter
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts, packet_filters
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import user_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.probe import refuse_without_packet_filter
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit
 
 
@@ -265,7 +265,7 @@ def look(task: Task) -> dict[str, Any]:
     """The engines and the facts of the chosen one."""
     if task.params["nodes"]:
         refuse_unfit(task.engine.info, task.runner)
-        refuse_without_packet_filter(task.engine.name, task.engine.info.network_backend, packet_filters())
+        refuse_without_packet_filter(task.engine.info, packet_filters())
     cluster = task.params["cluster"]
     nodes = task.seen if task.seen is not None else task.engine.containers(f"{CLUSTER}={cluster}") if cluster else []
     return {

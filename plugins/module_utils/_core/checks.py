@@ -172,7 +172,7 @@ def image(option: str, value: str) -> str:
 
 
 def image_reference(option: str, value: str) -> str:
-    """``value`` as an engine is asked for it: with a digest the tag says nothing more, and engines differ in taking both."""
+    """``value`` as an engine takes it: with a digest the tag is redundant, and engines differ in accepting both."""
     base, found = split_digest(image(option, value))
     return f"{re.sub(r':[^:/]*$', '', base)}@{found}" if found else base
 

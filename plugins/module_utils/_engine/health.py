@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._core.diagnosis import Diagnosis, failure
@@ -42,6 +43,12 @@ class Surroundings:
     lingers: bool | None
     controllers: tuple[str, ...] = ()
     """Of the user's own systemd (cgroups(7))."""
+
+
+def refuse_without_packet_filter(info: EngineInfo, programs: Sequence[str]) -> None:
+    """Raise ``packet_filter_missing`` where no container can get a network: netavark runs one of ``programs``."""
+    if info.network_backend == "netavark" and not programs:
+        raise failure("packet_filter_missing", engine=info.name, program="iptables or nft")
 
 
 def look(info: EngineInfo) -> Surroundings:

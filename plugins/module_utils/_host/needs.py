@@ -45,9 +45,9 @@ def lacks(look: Mapping[str, Any], docker: bool, absent: bool) -> tuple[str, ...
     # crun makes no node on control groups of version 1.
     if host["cgroup_version"] == 1 and "runc" not in host["runtimes"]:
         found.append("runc")
-    # Which of them netavark runs depends on its release and configuration; each is small.
-    if not docker:
-        found += [name for name in PACKET_FILTERS if name not in host["packet_filters"]]
+    # Which of them netavark runs depends on its release and configuration: only without any it is certain to fail.
+    if not docker and not host["packet_filters"]:
+        found += PACKET_FILTERS
     if user is not None:
         found += _lacks_of(user, _major(look))
     return tuple(dict.fromkeys(found))
@@ -95,7 +95,9 @@ def needs(look: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         "modules": any(not host["modules"].get(plain(name)) for name in asked["modules"]) and bool(host["modules"]),
     }
     if asked["packages"]:
-        found["packages"] = package_names(tuple(found["lacks"]), host["distribution"]["family"])
+        # Both are installed, as each is small.
+        filters = () if docker else tuple(name for name in PACKET_FILTERS if name not in host["packet_filters"])
+        found["packages"] = package_names((*found["lacks"], *filters), host["distribution"]["family"])
     if asked["service"] and host["systemd"] and not asked["user"]:
         unit = "docker.service" if docker else "podman-restart.service"
         if absent or unit in host["disabled_units"] or reason == "engine_not_running":

@@ -112,7 +112,7 @@ def _processes(uid: int) -> list[tuple[str, str]]:
 
 
 def podman(uid: int) -> str:
-    """How podman of a user holds his ids, by its processes: conmon of each container, and one that only waits."""
+    """How a user's podman holds the user's ids, by its processes: conmon of each container, and one that only waits."""
     programs = {program for _name, program in _processes(uid)}
     return "running" if "conmon" in programs else "idle" if programs else ""
 

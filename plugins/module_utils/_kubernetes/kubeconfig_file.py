@@ -236,7 +236,7 @@ _MARK = b"nodeforge.kic "
 
 @contextmanager
 def _locked(path: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """client-go's lock: a file made with O_EXCL beside the kubeconfig, removed by its holder.
+    """client-go's lock: a file created with O_EXCL next to the kubeconfig, removed by its holder.
 
     Ours has a mark in it and is held by flock(2), which ends with its holder: what a killed run left is recognised.
     """
@@ -346,7 +346,7 @@ def _make_directory(path: str) -> bool:
 def write(item: Mapping[str, Any], owner: pwd.struct_passwd, cluster: str, context: str) -> bool:
     """Write one merged file as its owner; False when it is not any more what the merge was made from.
 
-    ``item`` has ``path``, ``sum`` (of the text it was made from) and ``text``. What was there stays beside it; with
+    ``item`` has ``path``, ``sum`` (of the text it was made from) and ``text``. The previous content stays next to it; with
     ``lossy``, when the merge could not keep all of it, under a name that no later change overwrites.
     """
     path = item["path"]
@@ -372,7 +372,7 @@ def _write(item: Mapping[str, Any]) -> dict[str, bool] | None:
 
 
 def _keep(item: Mapping[str, Any], before: str | None) -> None:
-    """Keep beside the file what is about to be replaced."""
+    """Keep what is about to be replaced next to the file."""
     path = item["path"]
     if before is None or before == item["text"]:
         return

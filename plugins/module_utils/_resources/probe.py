@@ -91,12 +91,6 @@ class Result:
         return {"started": not self.skipped, "skipped": self.skipped, "seconds": round(self.seconds, 1)}
 
 
-def refuse_without_packet_filter(engine: str, backend: str, programs: tuple[str, ...]) -> None:
-    """Raise ``packet_filter_missing`` where no container can get a network: netavark runs one of these programs."""
-    if backend == "netavark" and not programs:
-        raise failure("packet_filter_missing", engine=engine, program="iptables or nft")
-
-
 def probe(engine: Engine, *, check_mode: bool) -> Result:
     """Start and remove a container as a node would be started. Raises what keeps it from starting; nothing of it stays."""
     if check_mode:

@@ -162,6 +162,12 @@ def test_packet_filters(there: list[str], family: str, packages: list[str]) -> N
     assert needs(machine, asked())["packages"] == packages
 
 
+@pytest.mark.parametrize(("there", "lacks"), [([], ["iptables", "nft"]), (["iptables"], []), (["nft"], [])])
+def test_one_packet_filter_is_enough_to_go_on(there: list[str], lacks: list[str]) -> None:
+    """Where the role may install nothing, a machine is refused only when its containers cannot get a network."""
+    assert needs(look(packet_filters=there), asked(packages=False))["lacks"] == lacks
+
+
 def test_docker_brings_its_own_packet_filter() -> None:
     """docker's packages depend on it."""
     assert needs({**look(packet_filters=[]), "engine": "docker"}, asked())["packages"] == []

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import refuse_without_packet_filter
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import machine
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import engine_info
 
 
 @pytest.mark.parametrize(
@@ -171,3 +174,19 @@ def test_disabled_units(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.disabled_units() == ["podman-restart.service"]
     monkeypatch.setattr(glob, "glob", lambda _pattern: ["/etc/systemd/system/b.wants/podman-restart.service"])
     assert machine.disabled_units() == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "programs", "refused"),
+    [("netavark", (), True), ("netavark", ("nft",), False), ("netavark", ("iptables",), False), ("docker", (), False)],
+)
+def test_no_packet_filter(backend: str, programs: tuple[str, ...], refused: bool) -> None:
+    """netavark without a program to run gives no container a network: it is refused before anything is started."""
+    info = engine_info(network_backend=backend)
+    if not refused:
+        refuse_without_packet_filter(info, programs)
+        return
+    with pytest.raises(KicError) as caught:
+        refuse_without_packet_filter(info, programs)
+    assert caught.value.diagnosis.id == "packet_filter_missing"
+    assert "apt-get install iptables nftables" in caught.value.diagnosis.fix

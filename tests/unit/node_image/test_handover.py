@@ -25,7 +25,7 @@ PROGRAM = ROOT / "roles/kic_image/files/node_image"
 def steps(items: list[Any], inherited: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The tasks of a file, each with what its blocks say of all of them."""
     for item in items:
-        kept = {key: item[key] for key in ("delegate_to", "become", "become_user") if key in item}
+        kept = {key: item[key] for key in ("delegate_to", "become", "become_user", "vars") if key in item}
         task = {**inherited, **item}
         parts = [part for key in ("block", "rescue", "always") for part in item.get(key, [])]
         if "block" in item:
@@ -67,6 +67,14 @@ def test_no_fixed_name_in_a_shared_directory(path: Path, task: dict[str, Any]) -
     del path
     if "ansible.builtin.tempfile" not in task:
         assert "/tmp/" not in words(task)
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("roles/*/vars/*.yml"), *ROOT.glob("roles/*/defaults/*.yml")]), ids=str
+)
+def test_no_variable_is_a_fixed_name_in_a_shared_directory(path: Path) -> None:
+    """A role's variables name no such file either."""
+    assert "/tmp/" not in str(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def build(
