@@ -69,6 +69,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "kic_node": {"name": "kictest-none", "image": "localhost/kictest/none:1"},
     "kic_node_info": {},
     "oci_engine_info": {},
+    "oci_engine_probe": {},
     "oci_image": {"name": "localhost/kictest/none:1"},
     "oci_network": {"name": "kictest-none"},
     "oci_volume": {"name": "kictest-none"},
