@@ -165,7 +165,9 @@ def test_platforms_that_can_not_be(infrastructure: Project) -> None:
         said = molecule(infrastructure, "create", ok=False)
     finally:
         scenario.write_text(kept)
-    assert f"platform {PLATFORMS[0]}: comand: is not an option of a platform. Fix: write command" in " ".join(said.split())
+    assert f"platform {PLATFORMS[0]}: comand: is not an option of a platform. Fix: write command" in " ".join(
+        said.split()
+    )
 
 
 # Each role's scenario: what it leaves behind if it goes wrong, and its actions on the machine beside the common ones.

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import architecture
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.podman_networks import DIRECTORY
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.probe import LABEL, PREFIX, PROGRAMS
 
 from .conftest import Client
@@ -47,6 +48,7 @@ def test_a_probe_leaves_nothing(engine: str, run_module: Module, request: pytest
     """It starts a container, changes nothing, is quick, and everything in the store is as before."""
     client: Client = request.getfixturevalue(engine)
     before = client.holdings()
+    existed = Path(DIRECTORY).exists()
     found = run_module("oci_engine_probe", engine=engine, process_env=client.environment)
     assert found.get("failed") is not True, found
     assert found["changed"] is False
@@ -56,6 +58,8 @@ def test_a_probe_leaves_nothing(engine: str, run_module: Module, request: pytest
     assert found["probe"]["started"] is True
     assert 0 < found["probe"]["seconds"] <= LIMIT
     assert client.holdings() == before
+    # podman creates it with its first network, below /etc.
+    assert Path(DIRECTORY).exists() is existed
 
 
 def test_check_mode_starts_nothing(run_module: Module, podman: Client) -> None:

@@ -30,6 +30,7 @@ from .._engine.base import Engine
 from .._engine.model import Limits, NewContainer, Publication
 from .._engine.registry import driver
 from .._host.machine import architecture, host_limits
+from .._host.podman_networks import DIRECTORY
 from .._host.ports import HostPorts
 from .network import NetworkResource, NetworkSpec, network_named
 from .node_choice import NOTHING_REFUSED, Around, choose
@@ -214,13 +215,21 @@ def _remove(engine: Engine, name: str) -> None:
     engine.remove_image(_reference(name))
 
 
+def _remove_own_directory(existed: bool) -> None:
+    """Remove the directory below /etc that podman creates with its first network; not where another one is in it by now."""
+    if not existed:
+        with suppress(OSError):
+            os.rmdir(DIRECTORY)
+
+
 @contextmanager
 def _removed_at_the_end(engine: Engine, name: str) -> Iterator[None]:
     """Remove the probe after the block, also where this process is killed in it: a pipe's other end sees its end."""
+    existed = os.path.isdir(DIRECTORY)
     reading, writing = os.pipe()
     guard = os.fork()
     if guard == 0:
-        _wait_and_remove(engine, name, reading, writing)
+        _wait_and_remove(engine, name, reading, writing, existed)
     os.close(reading)
     failed = False
     try:
@@ -231,6 +240,7 @@ def _removed_at_the_end(engine: Engine, name: str) -> Iterator[None]:
     finally:
         try:
             _remove(engine, name)
+            _remove_own_directory(existed)
             os.write(writing, b"1")
         except KicError:
             # The first error is the one reported; the guard tries again.
@@ -241,7 +251,7 @@ def _removed_at_the_end(engine: Engine, name: str) -> Iterator[None]:
             os.waitpid(guard, 0)
 
 
-def _wait_and_remove(engine: Engine, name: str, reading: int, writing: int) -> None:
+def _wait_and_remove(engine: Engine, name: str, reading: int, writing: int, existed: bool) -> None:
     """The guard: a process that outlives the module, with none of its streams, for which Ansible would wait."""
     try:
         os.setsid()
@@ -256,5 +266,6 @@ def _wait_and_remove(engine: Engine, name: str, reading: int, writing: int) -> N
                 with suppress(KicError):
                     _remove(own, name)
                 time.sleep(1)
+            _remove_own_directory(existed)
     finally:
         os._exit(0)
