@@ -79,7 +79,9 @@ class Field:
         return {item["name"] for item in yaml.safe_load(path.read_text())["contexts"]}
 
 
-@pytest.fixture(scope="module", params=CORES)
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.full] if name == "2.19" else []) for name in CORES]
+)
 def field(
     request: pytest.FixtureRequest,
     environment: dict[str, str],

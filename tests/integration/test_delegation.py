@@ -82,6 +82,7 @@ def go_through(play: Play, host: Host, cases: list[dict[str, Any]], **variables:
     return found
 
 
+@pytest.mark.full
 def test_each_controller_at_each_level(play: Play, testhost: Host) -> None:
     """Each controller withheld at each level, five at a time at different ones, is named with level, unit and file."""
     count = len(CONTROLLERS)
@@ -170,6 +171,7 @@ def test_repair_beside_a_running_container(play: Play, testhost: Host) -> None:
     assert testhost.ssh(about, user="dev") == process
 
 
+@pytest.mark.full
 def test_what_stands_in_the_way(play: Play, testhost: Host) -> None:
     """A manager that does not run, lingering, a later drop-in, a masked unit and a read-only /etc: an answer each."""
     before = testhost.ssh(SNAPSHOT)
@@ -229,6 +231,7 @@ done
 gives a new one all that the kernel has, whatever the slice forbids."""
 
 
+@pytest.mark.full
 def test_a_host_that_is_a_container(play: Play, testhost: Host) -> None:
     """What is not given to it is no matter of its kernel; and without systemd nobody in it could delegate."""
     testhost.ssh(OUTER)
@@ -244,6 +247,7 @@ def test_a_host_that_is_a_container(play: Play, testhost: Host) -> None:
     assert bare["diagnosis"]["id"] == "no_systemd" and "is sleep" in bare["diagnosis"]["cause"]
 
 
+@pytest.mark.full
 def test_a_controller_that_the_kernel_is_told_to_leave_out(play: Play, tmp_path: Path) -> None:
     """Switched off on the kernel's command line it is nobody's to give: that is said, and what helps, and nothing is made."""
     problem = obstacle()

@@ -182,6 +182,7 @@ def refused_for_a_controller(host: Host, project: Project, playbook: str, **aske
 
 
 # With half of the processors the API, started, has not made its own roles in the time it gives itself, and begins anew.
+@pytest.mark.full
 @pytest.mark.alone
 @pytest.mark.parametrize(
     ("program", "user"),
@@ -232,6 +233,7 @@ def test_cluster(testhost: Host, project: Project, node_image: str, program: str
     )
 
 
+@pytest.mark.full
 def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, node_image: str) -> None:
     """The seed's story, the hard way. The node dies and its volume stays; who withholds the controller is named; it is
     repaired, and the same play goes on with that volume. The repair outlives a boot."""
@@ -270,6 +272,7 @@ def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, n
     assert len(on(testhost, project, "node.yml", kic_node_state="absent", **asked).changed) == 3
 
 
+@pytest.mark.full
 def test_platforms_of_an_ordinary_user(testhost: Host, project: Project, node_image: str) -> None:
     """Molecule's platforms without root: both with systemd and their limits, as if the user ran Molecule on that host."""
     testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")

@@ -97,7 +97,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield daemon.client
 
 
-@pytest.mark.parametrize("engine", ["podman", "docker"])
+@pytest.mark.parametrize("engine", ["podman", pytest.param("docker", marks=pytest.mark.full)])
 def test_platforms_for_a_role_of_somebody_else(
     engine: str, infrastructure: Project, common_image: str, request: pytest.FixtureRequest
 ) -> None:
