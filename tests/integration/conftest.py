@@ -119,8 +119,18 @@ class Client:
             "containers": set(self.out("ps", "--all", "--format", "{{.Names}}").split()),
             "networks": set(self.out("network", "ls", "--format", "{{.Name}}").split()),
             "volumes": set(self.out("volume", "ls", "--format", "{{.Name}}").split()),
-            "images": set(self.out("images", "--no-trunc", "--format", "{{.ID}}").split()),
+            "images": set(self._images()),
         }
+
+    def _images(self) -> list[str]:
+        """Ids of all images; podman's list fails where another process removes an image while it is made."""
+        listing = ("images", "--no-trunc", "--format", "{{.ID}}")
+        for _attempt in range(5):
+            done = self.run(*listing, check=False)
+            if "image not known" not in done.stderr:
+                break
+            time.sleep(0.3)
+        return self.out(*listing).split() if done.returncode else done.stdout.split()
 
     def empty(self) -> None:
         """Remove all containers and networks of a docker of the tests' own, whose bridges outlive its daemon."""

@@ -71,15 +71,21 @@ def machine(podman: Client, plain_image: str, project: Project) -> Iterator[str]
     """The machine that the README's play makes."""
     del plain_image
     name = "kic-doc-machine"
-    assert podman.held(name) == []
     (project.folder / "machine.yml").write_text("---\n" + block(PLAYS[0]))
+
+    def remove() -> None:
+        podman.run("rm", "--force", "--ignore", "--time", "1", name)
+        for kind in ("network", "volume"):
+            if name in podman.holdings()[f"{kind}s"]:
+                podman.run(kind, "rm", name)
+
+    # The README gives it its name, so a run that was ended leaves what this one would find.
+    remove()
     try:
         assert project.play("machine.yml").changed
         yield name
     finally:
-        podman.run("rm", "--force", "--time", "1", name)
-        podman.run("network", "rm", name)
-        podman.run("volume", "rm", name)
+        remove()
 
 
 def shell(text: str, cwd: Path, env: dict[str, str]) -> str:
