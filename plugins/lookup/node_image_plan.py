@@ -41,23 +41,40 @@ _raw:
 """
 
 import json
-import subprocess
+import shlex
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, Runner, SubprocessRunner
+
+SECONDS = 120.0
+"""It reads some files and asks Go for its version: less than a second."""
+
 
 class LookupModule(LookupBase):
     """Runs ``PROGRAM … plan``."""
+
+    runner: Runner = SubprocessRunner()
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         """The plan. Raises AnsibleError with the program's words."""
         command = [str(term) for term in terms] + ["plan"]
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            done = self.runner.run(command, timeout=SECONDS)
+        except CommandNotFound as error:
+            raise AnsibleError(f"The builder of node images cannot be run: {error} was not found.") from error
         except OSError as error:
-            raise AnsibleError(f"The builder of node images can not be run: {error}") from error
-        if done.returncode != 0:
-            raise AnsibleError(f"The builder of node images failed: {done.stderr.strip() or done.stdout.strip()}")
-        return [json.loads(done.stdout)]
+            raise AnsibleError(f"The builder of node images cannot be run: {error}.") from error
+        if done.timed_out:
+            raise AnsibleError(
+                f"The builder of node images did not answer within {SECONDS:g} seconds. Fix: see whether the disk of its"
+                f" cache answers, and what this takes: {shlex.join(command)}\n{done.words}"
+            )
+        if done.rc != 0:
+            raise AnsibleError(f"The builder of node images failed: {done.words}")
+        try:
+            return [json.loads(done.out)]
+        except ValueError as error:
+            raise AnsibleError(f"The builder of node images gave no plan: {done.words or error}") from error

@@ -9,14 +9,24 @@ never involved, so no value of a user is ever parsed a second time.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 TIMED_OUT = 124
 """The exit code of coreutils' timeout(1) when the limit was reached; both runners report it."""
+
+KILL_AFTER = 5.0
+"""Seconds between the request to end (SIGTERM) and the end (SIGKILL) of a program that has reached its limit."""
+
+KILLED = (128 + signal.SIGKILL, -signal.SIGKILL)
+"""Exit codes of a killed process: of a shell (and of timeout(1) where the program ignored SIGTERM), and of Python."""
 
 _C_LOCALE = {"LANGUAGE": "C", "LANG": "C", "LC_ALL": "C"}
 
@@ -29,6 +39,14 @@ class CommandResult:
     rc: int
     stdout: bytes
     stderr: bytes
+    late: bool | None = field(default=None, compare=False)
+    """Whether it was ended at its limit; None where only ``rc`` tells. A program may end with 124 by itself, as one
+    does that runs timeout(1) inside a container."""
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was ended at its limit."""
+        return self.rc == TIMED_OUT if self.late is None else self.late
 
     @property
     def out(self) -> str:
@@ -57,40 +75,69 @@ class Runner(Protocol):
         self,
         argv: Sequence[str],
         *,
+        timeout: float,
         stdin: bytes | None = None,
-        timeout: float | None = None,
         env: Mapping[str, str] | None = None,
     ) -> CommandResult:
-        """Run ``argv``; ``timeout`` in seconds. Raises :class:`CommandNotFound`; any exit code is an answer."""
+        """Run ``argv`` for at most ``timeout`` seconds, which no call goes without. Raises :class:`CommandNotFound`; any exit code is an answer."""
 
 
 class SubprocessRunner:
-    """A :class:`Runner` on the standard library, for inventory plugins and tests."""
+    """A :class:`Runner` on the standard library, for plugins of the controller and tests.
+
+    The program is the leader of a process group of its own, so that its limit ends what it has started as well.
+    """
 
     def run(
         self,
         argv: Sequence[str],
         *,
+        timeout: float,
         stdin: bytes | None = None,
-        timeout: float | None = None,
         env: Mapping[str, str] | None = None,
     ) -> CommandResult:
-        environment = {**os.environ, **_C_LOCALE, **(env or {})}
-        feed: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 list(argv),
-                capture_output=True,
-                timeout=timeout,
-                env=environment,
-                check=False,
-                **feed,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **_C_LOCALE, **(env or {})},
+                start_new_session=True,
             )
         except FileNotFoundError as error:
             raise CommandNotFound(argv[0]) from error
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return CommandResult(tuple(argv), TIMED_OUT, *_end(process), late=True)
+        except BaseException:
+            # The user's Ctrl-C reaches this process only: the other one is in a session of its own.
+            _end(process)
+            raise
+        return CommandResult(tuple(argv), process.returncode, stdout, stderr, late=False)
+
+
+def _end(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """End the process group as timeout(1) does: ask, and after some seconds kill. Returns what it wrote until then."""
+    for number, seconds in ((signal.SIGTERM, KILL_AFTER), (signal.SIGKILL, KILL_AFTER)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        try:
+            return process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as error:
-            return CommandResult(tuple(argv), TIMED_OUT, error.stdout or b"", error.stderr or b"")
-        return CommandResult(tuple(argv), done.returncode, done.stdout, done.stderr)
+            said = (error.stdout or b"", error.stderr or b"")
+    # Something that left the group still holds the pipes. It is not waited for.
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+    return said
+
+
+def _timeout_program() -> str:
+    """timeout(1), also where the task's PATH is short: every distribution has it at one of two places."""
+    return shutil.which("timeout", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/bin", "/bin"))) or "timeout"
 
 
 class ModuleRunner:
@@ -106,19 +153,17 @@ class ModuleRunner:
         self,
         argv: Sequence[str],
         *,
+        timeout: float,
         stdin: bytes | None = None,
-        timeout: float | None = None,
         env: Mapping[str, str] | None = None,
     ) -> CommandResult:
         program = self._module.get_bin_path(argv[0])
         if program is None:
             raise CommandNotFound(argv[0])
-        command = [program, *argv[1:]]
-        if timeout is not None:
-            # run_command knows no time limit; timeout(1) of coreutils does, and ends the whole process group.
-            command = ["timeout", "--kill-after=5", f"{timeout:.3f}", *command]
+        began = time.monotonic()
         rc, stdout, stderr = self._module.run_command(
-            command,
+            # run_command knows no time limit; timeout(1) of coreutils does, and ends the whole process group.
+            [_timeout_program(), f"--kill-after={KILL_AFTER:g}", f"{timeout:.3f}", program, *argv[1:]],
             data=stdin,
             binary_data=True,
             encoding=None,
@@ -126,4 +171,6 @@ class ModuleRunner:
             handle_exceptions=False,
             environ_update=dict(_C_LOCALE, **(env or {})),
         )
-        return CommandResult(tuple(argv), rc, stdout, stderr)
+        # A client that ignores SIGTERM: timeout(1) kills its whole group, and with it itself.
+        late = rc in (TIMED_OUT, *KILLED) and time.monotonic() - began >= timeout
+        return CommandResult(tuple(argv), TIMED_OUT if late else rc, stdout, stderr, late)

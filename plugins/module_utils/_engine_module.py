@@ -94,7 +94,7 @@ def _engine(module: AnsibleModule, held: str) -> tuple[Engine, Any]:
         return bool(seen[candidate.name])
 
     try:
-        engine = select(module.params["engine"], ModuleRunner(module), facts, holds if name else None)
+        engine = select(module.params["engine"], ModuleRunner(module), facts, holds if name else None, module.warn)
     except KicError as error:
         asked = module.params["engine"]
         return _absent(module, "podman" if asked == "auto" else asked, error), None

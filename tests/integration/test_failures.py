@@ -169,6 +169,24 @@ def test_daemon_stopped(on_docker: Module, daemon: Daemon) -> None:
     assert {"kictest-a", "kictest-b"} <= daemon.client.holdings()["volumes"]
 
 
+def test_daemon_hung(on_docker: Module, run_module: Module, daemon: Daemon) -> None:
+    """A daemon that is there and does not answer ends the task at its limit; the other engine is not held up by it."""
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        fix = told(on_docker("oci_volume", name="kictest-h"), "timed_out", "docker info", "within 20 seconds", "hangs")
+        assert "restart docker" in fix and time.monotonic() - begin < 60
+        environment = {"DOCKER_HOST": daemon.endpoint}
+        found = fine(run_module("oci_engine_info", engine="auto", process_env=environment))
+        assert found["engine"] == "podman"
+        (docker,) = [item for item in found["engines"] if item["name"] == "docker"]
+        assert (docker["usable"], docker["reason"]) == (False, "timed_out")
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    fine(on_docker("oci_volume", name="kictest-h"))
+
+
 def test_socket_refused(on_docker: Module, daemon: Daemon, tmp_path: Path) -> None:
     """A user who may not open the socket is told so; as a member of its group, as the fix says, he may."""
     client, socket = shutil.which("docker"), daemon.run / "socket"

@@ -166,7 +166,11 @@ CATALOGUE: dict[str, Entry] = {
         "read the engine's words below",
         known="whatever no other entry describes; the engine's whole answer is shown",
     ),
-    "timed_out": Entry("{action} did not end within {seconds:g} seconds.", "{fix}"),
+    "timed_out": Entry(
+        "{action} did not end within {seconds:g} seconds: {why}.",
+        "{fix}",
+        known="the limit that each kind of call has; dockerd and podman stopped by SIGSTOP",
+    ),
     # What is there already.
     "name_taken": Entry(
         "a {kind} named {name} exists and was not made by nodeforge.kic, so it is left alone.",

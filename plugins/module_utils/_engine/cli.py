@@ -11,9 +11,10 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._command import TIMED_OUT, CommandNotFound, CommandResult, Runner
+from .._command import CommandNotFound, CommandResult, Runner
 from .._core.diagnosis import KicError, failure
 from .base import Engine
+from .limits import is_question, limit_of, verb
 from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Offered, Publication
 
 Texts = tuple[tuple["re.Pattern[str]", str], ...]
@@ -113,6 +114,12 @@ class CommandLineEngine(Engine):
     priority: int
     """Of two engines that are as good as each other, ``auto`` takes the one with the higher number."""
 
+    question_seconds: float
+    """How long a call may take that only asks."""
+
+    stuck: str
+    """What a user types when it does not answer."""
+
     answer: EngineInfo | None = None
     """What it said of itself, also where that is a reason to refuse it."""
 
@@ -165,21 +172,27 @@ class CommandLineEngine(Engine):
         check: bool = True,
     ) -> CommandResult:
         env = {**self._environment(), **(environment or {})}
+        limit = limit_of(arguments, self.question_seconds) if timeout is None else timeout
         try:
-            result = self._runner.run([self.name, *arguments], stdin=stdin, timeout=timeout, env=env)
+            result = self._runner.run([self.name, *arguments], stdin=stdin, timeout=limit, env=env)
         except CommandNotFound:
             raise failure("engine_not_installed", engine=self.name, package=self.package) from None
-        if timeout is not None and result.rc == TIMED_OUT:
-            raise failure(
-                "timed_out",
-                output=result.words,
-                action=action,
-                seconds=timeout,
-                fix=f"look what it waits for: {self.name} ps --all; ps faux",
-            )
+        if result.timed_out:
+            raise self._timed_out(arguments, action, limit, result)
         if check and result.rc != 0:
             raise self._explain(result, action)
         return result
+
+    def _timed_out(self, arguments: Sequence[str], action: str, seconds: float, result: CommandResult) -> KicError:
+        """The failure of a call that was ended at its limit."""
+        # Only what is done is named: the rest of a command may hold what is not for everyone.
+        command = f"{self.name} {verb(arguments)}"
+        if is_question(arguments):
+            why = f"{self.name} hangs, or this machine is too busy to answer"
+        else:
+            why = f"{self.name} hangs, or what it was told to do takes longer than that on this machine"
+        fields = {"action": f"{action} ({command})", "seconds": seconds, "why": why, "fix": self.stuck}
+        return failure("timed_out", output=result.words, **fields)
 
     def _json(self, arguments: Sequence[str], action: str) -> Any:
         return self._decode(self.call(arguments, action=action), action)

@@ -75,6 +75,11 @@ class Docker(CommandLineEngine):
     name = "docker"
     package = "docker.io"
     priority = 10
+    question_seconds = 20.0
+    stuck = (
+        "see whether its daemon answers: timeout 5 docker version; if not, restart it: systemctl restart docker (without"
+        " systemd: service docker restart), or name another engine"
+    )
 
     def _explain(self, result: CommandResult, action: str) -> KicError:
         return explain(result, action)

@@ -81,6 +81,12 @@ class Podman(CommandLineEngine):
     package = "podman"
     # It needs no daemon, and takes no group of users who are as good as root.
     priority = 20
+    # It answers in a second, but waits for the lock of its store while another podman unpacks a layer of an image.
+    question_seconds = 60.0
+    stuck = (
+        "see whether it answers: timeout 5 podman ps --all; if not, see what holds its store: ps -ef | grep podman; wait for"
+        " that to end, or end it; where one is in state D, see whether the disk below its store answers"
+    )
 
     def _explain(self, result: CommandResult, action: str) -> KicError:
         return explain(result, action)

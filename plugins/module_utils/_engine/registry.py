@@ -35,12 +35,17 @@ def driver(name: str) -> type[CommandLineEngine]:
 
 
 def select(
-    engine: str, runner: Runner, facts: EngineInfo | None = None, holds: Callable[[Engine], bool] | None = None
+    engine: str,
+    runner: Runner,
+    facts: EngineInfo | None = None,
+    holds: Callable[[Engine], bool] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Engine:
     """The engine to use. What was asked for by name is used or refused, never replaced silently.
 
     ``auto`` is the engine that ``holds`` what the task is about, else of those that can be used one that needs no
     improvement, else the preferred one. Raises why the best one that is installed can not be used, when none can.
+    One that does not answer in time is one that can not be used; ``warn`` is told, as it may hold what is asked for.
     """
     if facts is not None and engine not in ("auto", facts.name):
         raise failure(
@@ -63,13 +68,24 @@ def select(
     for name in BY_PRIORITY:
         candidate = driver(name)(runner)
         found = status(candidate)
-        if found.problem is not None:
-            refused.append(found.problem)
-        elif holds is not None and holds(candidate):
-            return candidate
-        else:
+        problem = found.problem
+        if problem is None and holds is not None:
+            try:
+                if holds(candidate):
+                    return candidate
+            except KicError as error:
+                if error.diagnosis.id != "timed_out":
+                    raise
+                problem = error.diagnosis
+        if problem is None:
             usable.append((found, candidate))
+        else:
+            refused.append(problem)
     if usable:
-        return min(usable, key=lambda item: item[0].rank)[1]
+        best = min(usable, key=lambda item: item[0].rank)[1]
+        for problem in refused:
+            if problem.id == "timed_out" and warn is not None:
+                warn(f"The other engine does not answer, so {best.name} is used: {problem.cause} Fix: {problem.fix}")
+        return best
     # What is there and does not work tells more than what is not there.
     raise KicError(min(refused, key=lambda problem: problem.id == "engine_not_installed"))

@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from .._command import TIMED_OUT
+from .._command import KILLED, TIMED_OUT
 from .._core import labels
 from .._core.diagnosis import KicError, failure
 from .._core.plan import Action, Plan, Resource, converge, known
@@ -372,7 +372,7 @@ exit $status
         if result.rc == 0:
             return
         said, reason = result.words, f"kubeadm {verb} ended with exit code {result.rc}"
-        if result.rc == TIMED_OUT:
+        if result.rc in (TIMED_OUT, *KILLED):
             reason = f"it did not end within {limit:.0f} seconds"
         if secret:
             said = said.replace(secret, "(token)")

@@ -475,15 +475,15 @@ class TableRunner:
         self._table = table
         self.commands: list[str] = []
         self.stdin: list[bytes | None] = []
-        self.timeouts: list[float | None] = []
+        self.timeouts: list[float] = []
         self.environments: list[dict[str, str]] = []
 
     def run(
         self,
         argv: Sequence[str],
         *,
+        timeout: float,
         stdin: bytes | None = None,
-        timeout: float | None = None,
         env: Mapping[str, str] | None = None,
     ) -> CommandResult:
         """Look it up."""

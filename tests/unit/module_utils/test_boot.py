@@ -100,7 +100,7 @@ def test_wait(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, state: str)
             "its systemd is starting, it waits for a.service, b.service",
         ),
         (said("maintenance\n"), "its systemd is maintenance"),
-        (failure("timed_out", action="x", seconds=1.0, fix="x"), "its systemd is starting"),
+        (failure("timed_out", action="x", seconds=1.0, why="x", fix="x"), "its systemd is starting"),
     ],
     ids=["waits", "maintenance", "no answer"],
 )

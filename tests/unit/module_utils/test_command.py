@@ -6,24 +6,46 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils import _command
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import (
     TIMED_OUT,
     CommandNotFound,
     CommandResult,
     ModuleRunner,
+    Runner,
     SubprocessRunner,
 )
 
-RUN = SubprocessRunner().run
+
+class Run(Protocol):
+    """A runner's ``run`` with a limit that is never reached."""
+
+    def __call__(self, argv: Sequence[str], *, timeout: float = 60, **more: Any) -> CommandResult:
+        """Run it."""
+
+
+def by(runner: Runner) -> Run:
+    """``runner.run`` for a test that is not about time."""
+
+    def run(argv: Sequence[str], *, timeout: float = 60, **more: Any) -> CommandResult:
+        return runner.run(argv, timeout=timeout, **more)
+
+    return run
+
+
+RUN = by(SubprocessRunner())
 
 
 def test_answer() -> None:
@@ -56,7 +78,7 @@ def test_environment_of_another_language(name: str) -> None:
     """Who asks for another language gets it, by either runner."""
     command = ["sh", "-c", f'echo "${name}"']
     assert RUN(command, env={name: "de_DE.UTF-8"}).out == "de_DE.UTF-8\n"
-    assert ModuleRunner(Module()).run(command, env={name: "de_DE.UTF-8"}).out == "de_DE.UTF-8\n"
+    assert by(ModuleRunner(Module()))(command, env={name: "de_DE.UTF-8"}).out == "de_DE.UTF-8\n"
 
 
 def test_time_limit() -> None:
@@ -115,16 +137,16 @@ def test_module_runner() -> None:
     """By a module the same answers come back as by the standard library."""
     module = Module()
     command = ["sh", "-c", 'cat; echo "$LC_ALL $ADDED" >&2; exit 3']
-    found = ModuleRunner(module).run(command, stdin=b"a\0\xff", env={"ADDED": "1"})
+    found = by(ModuleRunner(module))(command, stdin=b"a\0\xff", env={"ADDED": "1"})
     assert found == CommandResult(tuple(command), 3, b"a\0\xff", b"C 1\n")
-    assert module.argv[0].endswith("/sh")
+    assert module.argv[3].endswith("/sh")
 
 
 def test_module_runner_keeps_bytes_and_values() -> None:
     """The module is told to hand bytes through, expand nothing and raise what it can not start."""
     module = Module()
-    ModuleRunner(module).run(["true", "$HOME", "~"])
-    assert module.argv[1:] == ["$HOME", "~"]
+    by(ModuleRunner(module))(["true", "$HOME", "~"])
+    assert module.argv[4:] == ["$HOME", "~"]
     assert module.given["binary_data"] is True
     assert module.given["encoding"] is None
     assert module.given["expand_user_and_vars"] is False
@@ -139,17 +161,61 @@ def test_module_runner_time_limit() -> None:
     assert found.rc == TIMED_OUT
     assert found.argv == ("sleep", "30")
     assert time.monotonic() - begin < 10
-    assert module.argv[:3] == ["timeout", "--kill-after=5", "0.200"]
+    assert module.argv[0].endswith("/timeout") and module.argv[1:3] == ["--kill-after=5", "0.200"]
 
 
 def test_module_runner_not_found(tmp_path: Path) -> None:
     """A program that is not there is told by its name, and nothing is started."""
     module = Module(str(tmp_path))
     with pytest.raises(CommandNotFound, match="podman"):
-        ModuleRunner(module).run(["podman", "ps"])
+        by(ModuleRunner(module))(["podman", "ps"])
     assert module.argv == []
 
 
 def test_python_is_found() -> None:
     """A path in place of a name is taken as it is."""
     assert RUN([sys.executable, "-S", "-c", "print(1)"]).out == "1\n"
+
+
+STUBBORN = "trap '' TERM; (trap '' TERM; sleep 30) & echo $! >%s; wait; sleep 30"
+"""A client that ignores the request to end, and has started another program that does too."""
+
+
+@pytest.mark.parametrize("runner", [SubprocessRunner(), ModuleRunner(Module())], ids=["standard library", "module"])
+@pytest.mark.parametrize("ignores", [True, False])
+def test_end_of_a_stubborn_program(
+    runner: Runner, ignores: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever ignores SIGTERM has timed out as well, and what the program started has ended with it."""
+    monkeypatch.setattr(_command, "KILL_AFTER", 0.5)
+    note = tmp_path / "pid"
+    script = STUBBORN % note if ignores else f"sleep 30 & echo $! >{note}; wait"
+    found = runner.run(["sh", "-c", script], timeout=0.5)
+    assert (found.rc, found.timed_out) == (TIMED_OUT, True)
+    child = Path("/proc") / note.read_text().strip() / "stat"
+    deadline = time.monotonic() + 5
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline, "what the program started is still there"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("runner", [SubprocessRunner(), ModuleRunner(Module())], ids=["standard library", "module"])
+@pytest.mark.parametrize("script", ["exit 124", "kill -9 $$"])
+def test_own_exit_code(runner: Runner, script: str) -> None:
+    """A program that ends with such an exit code by itself, long before its limit, has not timed out."""
+    assert runner.run(["sh", "-c", script], timeout=60).timed_out is False
+
+
+def test_every_call_has_a_limit() -> None:
+    """The limit is no option: a runner can not be called without, and nothing but a runner starts a program."""
+    for kind in (Runner, SubprocessRunner, ModuleRunner):
+        limit = inspect.signature(kind.run).parameters["timeout"]
+        assert limit.default is inspect.Parameter.empty and "None" not in str(limit.annotation), kind
+    plugins = Path(_command.__file__).parents[1]
+    starters = {"run_command", "Popen", "check_call", "check_output", "getoutput", "system", "popen", "execv", "spawnv"}
+    for path in sorted(plugins.rglob("*.py")):
+        if path.name != "_command.py":
+            tree = ast.parse(path.read_text())
+            names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+            assert not names & starters and "subprocess" not in modules, path

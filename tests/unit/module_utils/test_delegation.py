@@ -65,8 +65,8 @@ class FakeHost:
         self,
         argv: Iterable[str],
         *,
+        timeout: float,
         stdin: bytes | None = None,
-        timeout: float | None = None,
         env: Mapping[str, str] | None = None,
     ) -> CommandResult:
         """Answer systemctl show, in its form."""
@@ -399,8 +399,8 @@ class ScopeRunner:
         self,
         argv: Iterable[str],
         *,
+        timeout: float,
         stdin: bytes | None = None,
-        timeout: float | None = None,
         env: Mapping[str, str] | None = None,
     ) -> CommandResult:
         """Give the one answer."""

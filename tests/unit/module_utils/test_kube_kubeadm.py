@@ -1073,6 +1073,11 @@ def test_failed_join_hides_the_token() -> None:
             id="time",
         ),
         pytest.param(
+            {"init": said("", rc=137)},
+            "step init failed on lab-control-plane-1: it did not end within 240 seconds.",
+            id="time, and it ignored the request to end",
+        ),
+        pytest.param(
             {"hosts": said("", rc=1, err="read-only")},
             "step hosts failed on lab-control-plane-1: bash ended with exit code 1.",
             id="hosts",

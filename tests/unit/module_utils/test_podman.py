@@ -834,10 +834,13 @@ def test_inspection_of_many_that_is_no_json() -> None:
 
 
 def test_call_and_its_time() -> None:
-    """The exit code 124 is the end of time only where a time was set."""
+    """A call that was ended at its limit is told by what it did, its seconds and the way out; 124 of its own is not."""
     found, _runner = engine(exec=said(rc=124, err="slow"))
-    with fails("timed_out", "waiting did not end within 3 seconds", "podman ps --all"):
+    with fails("timed_out", "waiting (podman exec) did not end within 3 seconds", "podman ps --all"):
         found.call(["exec", "x"], action="waiting", timeout=3)
+    with fails("timed_out", "within 60 seconds"):
+        found.call(["exec", "x"], action="waiting", check=False)
+    found, _runner = engine(exec=replace(said(rc=124), late=False))
     assert found.call(["exec", "x"], action="waiting", check=False).rc == 124
 
 

@@ -14,14 +14,20 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import (
+    TIMED_OUT,
+    CommandNotFound,
+    CommandResult,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import status as status_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.cli import CommandLineEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import Surroundings, look, weaknesses
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.limits import limit_of
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     EngineInfo,
     Limits,
@@ -173,6 +179,110 @@ def test_auto_looks_no_further_than_it_must() -> None:
     runner = machine(PODMAN_ANSWERS, DOCKER_ANSWERS)
     select("auto", runner, None, lambda _engine: True)
     assert runner.commands == ["podman info --format json"]
+
+
+HUNG = said(rc=TIMED_OUT)
+
+
+@pytest.mark.parametrize(
+    ("podman", "docker", "chosen", "seconds"),
+    [(PODMAN_ANSWERS, HUNG, "podman", 20), (HUNG, DOCKER_ANSWERS, "docker", 60)],
+    ids=["docker", "podman"],
+)
+def test_auto_beside_a_hung_engine(podman: CommandResult, docker: CommandResult, chosen: str, seconds: float) -> None:
+    """An engine that does not answer in time does not stop the other; the user hears of it, and what to do."""
+    warned: list[str] = []
+    runner = machine(podman, docker)
+    assert select("auto", runner, None, None, warned.append).name == chosen
+    (words,) = warned
+    other = "docker" if chosen == "podman" else "podman"
+    assert f"({other} info) did not end within {seconds} seconds: {other} hangs" in words and "timeout 5" in words
+    assert all(limit is not None and limit <= 60 for limit in runner.timeouts)
+    told = {item.name: item.as_dict() for item in statuses(runner, select("auto", runner))}
+    assert (told[other]["usable"], told[other]["reason"], told[chosen]["usable"]) == (False, "timed_out", True)
+
+
+def test_auto_beside_an_engine_that_hangs_later() -> None:
+    """The same where it hangs at the question whether it holds what is asked for; another failure there is one."""
+
+    def holds(engine: Engine) -> bool:
+        if engine.name == "docker":
+            engine.containers("x")
+        return False
+
+    silent = TableRunner({"podman": PODMAN_ANSWERS, "docker info": DOCKER_ANSWERS, "docker ps": HUNG})
+    assert select("auto", silent, None, holds).name == "podman"
+    broken = TableRunner({"podman": PODMAN_ANSWERS, "docker info": DOCKER_ANSWERS, "docker ps": said(rc=1, err="boom")})
+    with fails("engine_failed", "boom"):
+        select("auto", broken, None, holds)
+
+
+def test_only_engine_hangs() -> None:
+    """Where no other can be used the failure is that it does not answer."""
+    with fails("timed_out", "asking docker for its facts (docker info)", "20 seconds", "systemctl restart docker"):
+        select("auto", machine(None, HUNG))
+
+
+@pytest.mark.parametrize(
+    ("command", "seconds"),
+    [
+        (["info", "--format", "json"], 7),
+        (["ps", "--all", "--filter", "label=start"], 7),
+        (["network", "ls"], 7),
+        (["volume", "inspect", "--", "pull"], 7),
+        (["container", "exists", "--", "x"], 7),
+        (["--debug", "manifest", "inspect", "x"], 7),
+        (["--runtime", "runc", "create", "--name", "x", "image"], 300),
+        (["start", "x"], 300),
+        (["stop", "--time", "30", "x"], 150),
+        (["rm", "--force", "--volumes", "--time", "30", "x"], 150),
+        (["container", "rm", "--", "x"], 120),
+        (["network", "create", "x"], 300),
+        (["image", "rm", "x"], 300),
+        (["cp", "-", "x:/"], 300),
+        (["exec", "x", "sleep", "1"], 60),
+        (["load", "--quiet", "--input", "x"], 1800),
+        (["what", "is", "new"], 120),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else f"{value}",
+)
+def test_limits(command: list[str], seconds: float) -> None:
+    """Each kind of call has its limit; a grace that a container is given for its end comes on top."""
+    assert limit_of(command, 7) == seconds
+
+
+@pytest.mark.parametrize("kind", [Podman, Docker])
+def test_every_call_of_an_engine_has_a_limit(kind: type[CommandLineEngine]) -> None:
+    """Whatever is asked of an engine, its client is given a limit, and one that is reached is told."""
+    calls: list[Callable[[CommandLineEngine], Any]] = [
+        lambda engine: engine.info,
+        lambda engine: engine.networks(),
+        lambda engine: engine.create_network(Network("", "x", "bridge", (), None, {})),
+        lambda engine: engine.remove_network("x"),
+        lambda engine: engine.attached_to_network("x"),
+        lambda engine: engine.volume("x"),
+        lambda engine: engine.volumes("x"),
+        lambda engine: engine.create_volume(Volume("x", "local", "", {}, {})),
+        lambda engine: engine.remove_volume("x"),
+        lambda engine: engine.image("x"),
+        lambda engine: engine.images("x"),
+        lambda engine: engine.load_image("/x"),
+        lambda engine: engine.tag_image("x", "y"),
+        lambda engine: engine.container("x"),
+        lambda engine: engine.containers("x"),
+        lambda engine: engine.put_files("x", b""),
+        lambda engine: engine.start_container("x"),
+        lambda engine: engine.stop_container("x", 1),
+        lambda engine: engine.resume_container("x"),
+        lambda engine: engine.remove_container("x", 1),
+        lambda engine: engine.update_limits("x", Limits(memory=1)),
+        lambda engine: engine.exec("x", ["true"]),
+    ]
+    for call in calls:
+        runner = TableRunner({"": HUNG})
+        with fails("timed_out", kind.name, "seconds"):
+            call(kind(runner))
+        assert all(isinstance(limit, float) and 0 < limit <= 1800 for limit in runner.timeouts)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_engine_that_holds(run: Run, monkeypatch: pytest.MonkeyPatch, kind: str,
     engine.add(container("node-1", labels={**OURS, CLUSTER: "lab"}))
     asked: list[bool] = []
 
-    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool]) -> Engine:
+    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool], *_more: Any) -> Engine:
         asked.append(holds(engine))
         return engine
 
@@ -177,7 +177,7 @@ def test_engine_that_holds_what_has_no_name(run: Run, monkeypatch: pytest.Monkey
     """Where the parameter was left out, or the module is about nothing of one engine, none is looked for."""
     asked: list[object] = []
 
-    def select(_engine: str, _runner: object, _facts: object, holds: object) -> Engine:
+    def select(_engine: str, _runner: object, _facts: object, holds: object, *_more: Any) -> Engine:
         asked.append(holds)
         return MemoryEngine()
 
