@@ -88,9 +88,34 @@ def run_host_module(
 
 def finish(module: AnsibleModule, work: Callable[[], dict[str, Any]], facts: Callable[[], dict[str, Any]]) -> None:
     """End ``module`` with the result of ``work``; a :class:`KicError` becomes its failure, with ``facts`` beside it."""
+    shown = _shown(module)
     try:
         result = work()
         result.setdefault("actions", [])
     except KicError as error:
-        module.fail_json(msg=str(error), diagnosis=error.diagnosis.as_dict(), actions=[], **facts())
-    module.exit_json(**result)
+        module.fail_json(msg=str(error), diagnosis=error.diagnosis.as_dict(), actions=[], invocation=shown, **facts())
+    module.exit_json(invocation=shown, **result)
+
+
+_HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"  # Ansible's own word for it
+
+
+def _shown(module: AnsibleModule) -> dict[str, Any]:
+    """The parameters as ``-vvv`` shows them, without the values of options that must not be logged.
+
+    Ansible would look for those values in all that is returned and put stars for them, also for a path or a ``1`` that
+    is there for another reason. What we return holds none of them, so it is left as it is.
+    """
+    hidden = [key for key, option in module.argument_spec.items() if option.get("no_log")]
+    for key in hidden:
+        module.no_log_values.difference_update(_texts(module.params.get(key)))
+    return {"module_args": {key: _HIDDEN if key in hidden and value else value for key, value in module.params.items()}}
+
+
+def _texts(value: Any) -> set[str]:
+    """Every text in a value, as Ansible collects them."""
+    if isinstance(value, Mapping):
+        return {text for item in value.values() for text in _texts(item)}
+    if isinstance(value, (list, tuple)):
+        return {text for item in value for text in _texts(item)}
+    return {str(value)}

@@ -411,10 +411,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ulimits": {"type": "dict", "default": {}},
     "sysctls": {"type": "dict", "default": {}},
     "security_opts": {"type": "list", "elements": "str", "default": []},
-    "env": {"type": "dict", "default": {}},
+    # Not logged: their values may be secrets, whose number and names the results show.
+    "env": {"type": "dict", "default": {}, "no_log": True},
     "labels": {"type": "dict", "default": {}},
     "files": {
         "type": "list",
+        "no_log": True,
         "elements": "dict",
         "default": [],
         "options": {

@@ -32,7 +32,11 @@ options:
     description: The cluster it belongs to, kept in a label. A volume of another cluster is refused.
     type: str
   options:
-    description: Options of the engine's local volume driver, such as C(type), C(device) and C(o).
+    description:
+      - Options of the engine's local volume driver, such as C(type), C(device) and C(o).
+      - They are neither logged nor arguments of the engine's client where they may hold a secret, and a result shows
+        C(********) for its value. podman itself gives them to mount(8) as an argument at each start of a container, so
+        a file is better there, for example C(credentials=/root/share.cred) in C(o).
     type: dict
   recreate:
     description:
@@ -126,7 +130,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "labels": {"type": "dict", "default": {}},
             "cluster": {"type": "str"},
-            "options": {"type": "dict"},
+            "options": {"type": "dict", "no_log": True},
             "recreate": {"type": "str", "choices": ["never", "on_drift"], "default": "never"},
             "removed_nodes": {"type": "list", "elements": "str", "default": []},
         },

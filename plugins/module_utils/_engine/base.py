@@ -21,6 +21,9 @@ class Engine(ABC):
 
     name: str
 
+    mounts_by_program = False
+    """Whether it mounts a volume by mount(8), in whose arguments its options can be read."""
+
     @property
     @abstractmethod
     def info(self) -> EngineInfo:

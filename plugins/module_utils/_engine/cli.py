@@ -16,6 +16,7 @@ from .._core.diagnosis import KicError, failure
 from .base import Engine
 from .limits import is_question, limit_of, verb
 from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Offered, Publication
+from .secrecy import hand_over
 
 Texts = tuple[tuple["re.Pattern[str]", str], ...]
 """Texts of failures that an engine has no code for, and their conditions. The first match wins."""
@@ -313,6 +314,12 @@ class CommandLineEngine(Engine):
         listed = self.call(command, action="listing containers").out.split()
         return [self._decode_container(item) for item in self._inspect_all("container", listed)]
 
+    def _create(self, arguments: Sequence[str], new: NewContainer) -> CommandResult:
+        """``create``; the values of the node's environment go another way than its arguments."""
+        env = hand_over(new.env)
+        action = f"creating the container {new.name}"
+        return self.call(arguments, action=action, stdin=env.stdin, environment=env.environment, check=False)
+
     def put_files(self, identity: str, archive: bytes) -> None:
         self._put_files(identity, archive)
 
@@ -382,7 +389,7 @@ def limit_arguments(limits: Limits) -> list[str]:
 
 def common_arguments(new: NewContainer) -> list[str]:
     """The part of ``create`` that is the same for every engine, up to the image."""
-    found = [part for key, value in sorted(new.env.items()) for part in ("--env", f"{key}={value}")]
+    found = [*hand_over(new.env).arguments]
     found += [part for path, options in sorted(new.tmpfs.items()) for part in ("--tmpfs", f"{path}:{options}")]
     found += [part for mount in new.mounts for part in ("--volume", bind_argument(mount))]
     for option, value in (("--network", new.network), ("--ip", new.ip), ("--ip6", new.ip6)):

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._command import CommandResult
+from .._core.checks import invalid
 from .._core.diagnosis import KicError, failure
 from .._host.machine import runtimes
 from .cli import (
@@ -29,6 +30,7 @@ from .cli import (
     release,
 )
 from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Offered, Range, Volume
+from .secrecy import may_be_shown
 
 MINIMUM = (4, 3)
 
@@ -87,6 +89,7 @@ class Podman(CommandLineEngine):
         "see whether it answers: timeout 5 podman ps --all; if not, see what holds its store: ps -ef | grep podman; wait for"
         " that to end, or end it; where one is in state D, see whether the disk below its store answers"
     )
+    mounts_by_program = True
 
     def _explain(self, result: CommandResult, action: str) -> KicError:
         return explain(result, action)
@@ -160,6 +163,11 @@ class Podman(CommandLineEngine):
         return [decode_volume(item) for item in listed or []]
 
     def create_volume(self, volume: Volume) -> None:
+        if not may_be_shown(volume.options):
+            # ``volume create`` takes options only as arguments; a claim of Kubernetes comes on standard input.
+            action = f"creating the volume {volume.name}"
+            self.call(["kube", "play", "-"], action=action, stdin=claim(volume))
+            return
         options = [part for key, value in volume.options.items() for part in ("--opt", f"{key}={value}")]
         self.call(
             [
@@ -196,7 +204,7 @@ class Podman(CommandLineEngine):
     # Containers.
     def create_container(self, new: NewContainer) -> str:
         action = f"creating the container {new.name}"
-        result = self.call([*self._runtime(new.runtime), *create_arguments(new)], action=action, check=False)
+        result = self._create([*self._runtime(new.runtime), *create_arguments(new)], new)
         if result.rc != 0:
             # 4.3.1: 'the container name "x" is already in use by …'
             if "is already in use" in result.err and "container name" in result.err:
@@ -278,6 +286,24 @@ def create_arguments(new: NewContainer) -> list[str]:
         found += ["--image-volume=ignore", *(part for path in new.image_volumes for part in ("--volume", path))]
     found += [part for device in new.devices for part in _device(device, new.privileged)]
     return [*found, *common_arguments(new)]
+
+
+def claim(volume: Volume) -> bytes:
+    """A volume as ``podman kube play`` takes it (podman-kube-play(1)). Raises ``invalid_option`` for what has no word
+    there."""
+    other = sorted(set(volume.options) - {"type", "device", "o"})
+    if other:
+        problem = f"podman takes {', '.join(other)} only as an argument, where a secret must not be"
+        raise invalid("options", problem, "leave it out, or write the secret to a file: o: credentials=FILE")
+    prefix = "volume.podman.io/"
+    names = {"type": "type", "device": "device", "o": "mount-options"}
+    found = {prefix + "driver": volume.driver}
+    found.update({prefix + names[key]: value for key, value in volume.options.items()})
+    # podman takes owners out of o itself, but not here.
+    pieces = [piece.partition("=") for piece in volume.options.get("o", "").split(",")]
+    found.update({prefix + key: value for key, _separator, value in pieces if key in ("uid", "gid")})
+    metadata = {"name": volume.name, "labels": dict(volume.labels), "annotations": found}
+    return json.dumps({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}).encode()
 
 
 def _device(device: str, privileged: bool) -> list[str]:

@@ -19,6 +19,7 @@ def differences(new: NewContainer, container: Container) -> list[str]:
     for option, address in (("ip", new.ip), ("ip6", new.ip6)):
         if address is not None and checks.address(option, address) not in here:
             found.append(f"{option} {address} is on none of its interfaces")
+    found += [f"env {name} has another value" for name in new.env if container.environment.get(name) != new.env[name]]
     mounted = process.mounts(container.pid)
     wanted = [*new.mounts] + ([Mount(str(new.volume), VAR)] if new.volume else [])
     for mount in wanted:

@@ -16,6 +16,7 @@ from .._core.drift import in_use, label_drift, refuse_foreign, without_removed
 from .._core.plan import Action, Drift, Plan, Resource
 from .._engine.base import Engine
 from .._engine.model import Attached, Volume
+from .._engine.secrecy import masked_options
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def find_drift(spec: VolumeSpec, found: Volume) -> tuple[Drift, ...]:
     """What was asked for and is otherwise."""
     drift = label_drift(spec.labels, found.labels)
     if spec.options is not None and dict(spec.options) != dict(found.options):
-        drift += (Drift("options", dict(spec.options), dict(found.options)),)
+        asked, there = masked_options(spec.options), masked_options(found.options)
+        drift += (Drift("options", asked, there if there != asked else "other secrets"),)
     return drift
 
 
@@ -99,7 +101,7 @@ def describe(volume: Volume) -> dict[str, Any]:
     return {
         "name": volume.name,
         "labels": dict(sorted(volume.labels.items())),
-        "options": dict(sorted(volume.options.items())),
+        "options": masked_options(dict(sorted(volume.options.items()))),
     }
 
 
@@ -127,7 +129,16 @@ class VolumeResource(Resource[ObservedVolume]):
         return ObservedVolume(found, without_removed(users, self._removed))
 
     def plan(self, observed: ObservedVolume | None) -> Plan:
-        return plan_volume(self._spec, observed, self._engine.name)
+        plan = plan_volume(self._spec, observed, self._engine.name)
+        options = self._spec.options or {}
+        if plan.does("create") and self._engine.mounts_by_program and masked_options(options) != dict(options):
+            warning = (
+                f"At each start of a container {self._engine.name} gives the options of the volume {self.name} to"
+                " mount(8) as an argument, which every user of the machine can read. Write a secret to a file that only"
+                " root can read, for example: o: credentials=/root/share.cred"
+            )
+            plan = replace(plan, warnings=(*plan.warnings, warning))
+        return plan
 
     def reserve(self, plan: Plan) -> None:
         if plan.does("remove") and plan.does("create"):

@@ -7,7 +7,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import socket
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -495,7 +499,7 @@ def test_create_arguments_of_plain_node() -> None:
     ("given", "expected"),
     [
         ({"restart_policy": "always"}, ["--restart=always"]),
-        ({"env": {"B": "2 3", "A": "x=y"}}, ["--env", "A=x=y", "--env", "B=2 3"]),
+        ({"env": {"B": "2 3", "A": "x=y"}}, ["--env", "A", "--env", "B"]),
         ({"tmpfs": {"/run": "rw,exec"}}, ["--tmpfs", "/run:rw,exec"]),
         ({"volume": "data"}, ["--volume", "data:/var"]),
         ({"runtime": "crun"}, ["--runtime", "crun"]),
@@ -518,6 +522,15 @@ def test_create_arguments(given: dict[str, Any], expected: list[str]) -> None:
     at = next(index for index in range(len(arguments)) if arguments[index : index + len(expected)] == expected)
     if "command" not in given:
         assert at + len(expected) <= arguments.index("img:1")
+
+
+def test_values_of_the_environment_are_no_arguments() -> None:
+    """They are in the client's own environment, and on its standard input where the client would obey them."""
+    found, runner = engine(create=said("id\n"))
+    found.create_container(replace(NEW, env={"A": "S3CRET", "DOCKER_HOST": "S3CRET"}))
+    assert "S3CRET" not in runner.commands[0]
+    assert runner.environments[0] == {"A": "S3CRET"}
+    assert runner.stdin[0] == b"DOCKER_HOST=S3CRET\n"
 
 
 def test_create_arguments_with_capabilities() -> None:
@@ -633,6 +646,67 @@ def test_create_volume() -> None:
         "docker volume create --driver local --opt type=tmpfs --opt device=tmpfs --label a=1 -- data",
         "docker volume inspect -- data",
     ]
+
+
+@dataclass
+class Daemon:
+    """Answers one request on a socket, and keeps it."""
+
+    path: Path
+    answer: bytes
+    request: bytes = b""
+
+    def __enter__(self) -> Daemon:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(self.path))
+        self._socket.listen()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        return self
+
+    def _serve(self) -> None:
+        connection, _address = self._socket.accept()
+        while b"}}" not in self.request:
+            self.request += connection.recv(65536)
+        connection.sendall(self.answer)
+        connection.close()
+
+    def __exit__(self, *_error: object) -> None:
+        self._thread.join(10)
+        self._socket.close()
+
+
+SECRET = Volume("data", "local", "", OURS, {"type": "cifs", "device": "//nas/x", "o": "password=S3CRET"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "condition"),
+    [
+        (b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}", None),
+        (b'HTTP/1.1 500 No\r\nContent-Length: 36\r\n\r\n{"message":"no space left on device"}', "disk_full"),
+        (b"HTTP/1.1 400 No\r\nContent-Length: 5\r\n\r\nnever", "engine_failed"),
+        (b"", "engine_not_running"),
+    ],
+)
+def test_create_volume_with_a_secret(
+    answer: bytes, condition: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon is told by its socket, as the client knows arguments only."""
+    path = tmp_path / "socket"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    found, runner = engine(volume_inspect=held_volume(OURS))
+    with Daemon(path, answer) as daemon, fails(condition) if condition else nullcontext():
+        found.create_volume(SECRET)
+    assert json.loads(daemon.request.partition(b"\r\n\r\n")[2])["DriverOpts"]["o"] == "password=S3CRET"
+    assert not [command for command in runner.commands if "S3CRET" in command]
+
+
+def test_create_volume_with_a_secret_without_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens there."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+    found, _runner = engine()
+    with fails("engine_not_running"):
+        found.create_volume(SECRET)
 
 
 @pytest.mark.parametrize("labels", [None, {"team": "a"}], ids=["none", "others"])

@@ -399,7 +399,7 @@ def test_create_arguments_of_plain_node() -> None:
     ("given", "expected"),
     [
         ({"restart_policy": "always"}, ["--restart=always"]),
-        ({"env": {"B": "2 3", "A": "x=y"}}, ["--env", "A=x=y", "--env", "B=2 3"]),
+        ({"env": {"B": "2 3", "A": "x=y"}}, ["--env", "A", "--env", "B"]),
         ({"tmpfs": {"/run": "rw,exec"}}, ["--tmpfs", "/run:rw,exec"]),
         ({"volume": "data"}, ["--volume", "data:/var:suid,exec,dev"]),
         ({"mounts": (Mount("/a", "/b"),)}, ["--volume", "/a:/b:rw,rprivate"]),
@@ -432,6 +432,15 @@ def test_create_arguments(given: dict[str, Any], expected: list[str]) -> None:
     at = next(index for index in range(len(arguments)) if arguments[index : index + len(expected)] == expected)
     if "command" not in given:
         assert at + len(expected) <= arguments.index("img:1")
+
+
+def test_values_of_the_environment_are_no_arguments() -> None:
+    """They are in the client's own environment, and on its standard input where the client would obey them."""
+    found, runner = engine(create=said("id\n"))
+    found.create_container(replace(NEW, env={"A": "S3CRET", "PATH": "/S3CRET"}))
+    assert "S3CRET" not in runner.commands[0]
+    assert runner.environments[0]["A"] == "S3CRET" and "PATH" not in runner.environments[0]
+    assert runner.stdin[0] == b"PATH=/S3CRET\n"
 
 
 def test_create_arguments_without_privileges() -> None:
@@ -495,6 +504,25 @@ def test_create_network_where_another_was_faster() -> None:
     found, _runner = engine(network_create=ERRORS["subnet taken"])
     with fails("subnet_overlap", "192.168.231.0/24"):
         found.create_network(Network("", "kic", "bridge", (), None, {}))
+
+
+def test_create_volume_with_a_secret() -> None:
+    """It comes on standard input, with the owners that podman would take out of the options."""
+    found, runner = engine(kube_play=said("data\n"))
+    options = {"type": "cifs", "device": "//nas/x", "o": "uid=5,password=S3CRET"}
+    found.create_volume(Volume("data", "local", "", {"a": "1"}, options))
+    assert runner.commands == ["podman kube play -"]
+    given = json.loads(runner.stdin[0] or b"")
+    assert given["metadata"]["labels"] == {"a": "1"}
+    assert given["metadata"]["annotations"] == {
+        "volume.podman.io/driver": "local",
+        "volume.podman.io/type": "cifs",
+        "volume.podman.io/device": "//nas/x",
+        "volume.podman.io/mount-options": "uid=5,password=S3CRET",
+        "volume.podman.io/uid": "5",
+    }
+    with fails("invalid_option", "podman takes special only as an argument"):
+        found.create_volume(Volume("data", "local", "", {}, {"special": "1"}))
 
 
 def test_create_volume() -> None:
