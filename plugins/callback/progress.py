@@ -14,6 +14,9 @@ description:
   - A task that takes longer than O(after) is named, with the time it took so far, and again each O(every) seconds. What is
     over sooner, or skipped, says nothing.
   - It goes well with C(display_skipped_hosts=false) of the default callback, which names a task only when it has ended.
+  - It writes to the standard error output, so that the standard output holds what the stdout callback writes and no more,
+    and a program can read the document of one such as C(ansible.posix.json). Where both outputs are one file or
+    pipe and the stdout callback writes JSON, it writes nothing.
 options:
   after:
     description: Seconds after which a task is named.
@@ -39,12 +42,32 @@ author:
   - nodeforge.kic contributors (@nodeforge)
 """
 
+import os
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible import constants
 from ansible.plugins.callback import CallbackBase
+
+STRUCTURED = ("json", "jsonl")
+"""Last parts of the names of stdout callbacks whose output is a document."""
+
+
+def one_output() -> bool:
+    """Whether both standard outputs are one file or pipe, as with ``2>&1``. One that is closed is not the other."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno()))
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+def document_mixed() -> bool:
+    """Whether a line on the standard error output would stand inside a document that a program reads."""
+    stdout_callback = str(constants.DEFAULT_STDOUT_CALLBACK)  # type: ignore[attr-defined]
+    return stdout_callback.rpartition(".")[2] in STRUCTURED and one_output()
 
 
 @dataclass
@@ -79,7 +102,8 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Start the thread. Ansible forks under the lock of its display, so no worker inherits a line half written."""
-        threading.Thread(target=self._watch, daemon=True).start()
+        if not document_mixed():
+            threading.Thread(target=self._watch, daemon=True).start()
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """End the thread."""
@@ -129,7 +153,7 @@ class CallbackModule(CallbackBase):
                 now = time.monotonic()
                 for wait in self._waits.values():
                     if wait.due <= now:
-                        self._display.display(wait.line(now))
+                        self._display.display(wait.line(now), stderr=True)
                         wait.due = now + self._seconds("every")
                 due = min((wait.due for wait in self._waits.values()), default=None)
                 self._changed.wait(None if due is None else max(0.0, due - now))
