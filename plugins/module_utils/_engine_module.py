@@ -17,7 +17,7 @@ from ._core.diagnosis import KicError
 from ._core.labels import CLUSTER
 from ._engine.base import Engine
 from ._engine.model import EngineInfo
-from ._engine.registry import ENGINES, select
+from ._engine.registry import ENGINES, holders, select
 from ._module import HostTask, finish
 
 ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -33,6 +33,10 @@ class Task(HostTask):
     engine: Engine
     seen: Any = None
     """What the engine that ``auto`` took holds of what the task is about, as it was found; else None."""
+
+    def elsewhere(self, cluster: str) -> bool:
+        """Whether another engine of this machine holds the cluster, or does not say that it holds none."""
+        return holders(self.runner, cluster, besides=self.engine.name) != ()
 
 
 def run_module(

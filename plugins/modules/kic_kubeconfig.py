@@ -135,6 +135,7 @@ from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig import context_name
@@ -146,17 +147,17 @@ def body(task: Task) -> dict[str, Any]:
     cluster = checks.host_name("cluster", params["cluster"])
     context = params["context"] or context_name(cluster)
     if params["write"] is not None:
-        return _write(params, cluster, context)
+        return _write(params, Subject(task.engine.store, cluster), context)
     return _present(task, cluster, context) if params["state"] == "present" else _absent(task, cluster)
 
 
-def _write(params: dict[str, Any], cluster: str, context: str) -> dict[str, Any]:
+def _write(params: dict[str, Any], subject: Subject, context: str) -> dict[str, Any]:
     fits = []
     for item in params["write"]:
         if params["state"] == "present":
-            fits.append(files.write(item, files.owner_entry(params["owner"]), cluster, context))
+            fits.append(files.write(item, files.owner_entry(params["owner"]), subject, context))
         else:
-            fits.append(files.clear(item, cluster, _owner(params, cluster, item["path"])))
+            fits.append(files.clear(item, subject, _owner(params, subject, item["path"])))
     return {"changed": True, "written": all(fits)}
 
 
@@ -173,25 +174,30 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
         return result
     result["admin"] = files.admin_configuration(task.engine, container)
     result["server"] = files.server_of(container)
-    if not task.check_mode and found["text"] is not None and path not in files.known_files(cluster):
+    if (
+        not task.check_mode
+        and found["text"] is not None
+        and path not in files.known_files(Subject(task.engine.store, cluster))
+    ):
         # The record was lost: what it is for must work all the same.
         result["unrecorded"] = True
     return result
 
 
 def _absent(task: Task, cluster: str) -> dict[str, Any]:
-    known = files.known_files(cluster)
+    subject = Subject(task.engine.store, cluster)
+    known = files.known_files(subject)
     if task.params["path"] is not None:
         paths = [files.target(task.params["path"], files.owner_entry(task.params["owner"]))]
     else:
         paths = list(known) or [files.target(None, files.owner_entry(task.params["owner"]))]
-    found = [{**files.read(path, _owner(task.params, cluster, path)), "known": path in known} for path in paths]
+    found = [{**files.read(path, _owner(task.params, subject, path)), "known": path in known} for path in paths]
     return {"changed": False, "context": "", "path": paths[0], "files": found, "unrecorded": bool(known)}
 
 
-def _owner(params: dict[str, Any], cluster: str, path: str) -> pwd.struct_passwd:
+def _owner(params: dict[str, Any], subject: Subject, path: str) -> pwd.struct_passwd:
     """Who is to change the file: the one for whom it was written, as far as that user is still there."""
-    recorded = files.known_files(cluster).get(path, {}).get("owner")
+    recorded = files.known_files(subject).get(path, {}).get("owner")
     if recorded:
         try:
             return pwd.getpwnam(recorded)

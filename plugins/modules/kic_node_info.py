@@ -140,7 +140,7 @@ def look(task: Task) -> dict[str, Any]:
     if cluster is not None:
         checks.name("cluster", cluster)
     nodes = find_nodes(task.engine, name, cluster)
-    clusters = find_clusters(task.engine, nodes, cluster) if name is None else []
+    clusters = find_clusters(task.engine, nodes, cluster, task.elsewhere) if name is None else []
     images = find_images(task.engine) if name is None and cluster is None else []
     return {"changed": False, "nodes": nodes, "clusters": clusters, "images": images}
 

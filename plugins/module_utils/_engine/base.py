@@ -29,6 +29,11 @@ class Engine(ABC):
     def info(self) -> EngineInfo:
         """Facts of the engine and its host, asked once."""
 
+    @property
+    def store(self) -> str:
+        """What tells what it holds from what the other engines hold that this user may ask: records are kept by it."""
+        return self.name
+
     # Networks.
     @abstractmethod
     def networks(self) -> list[Network]:

@@ -151,6 +151,11 @@ class Docker(CommandLineEngine):
             self._info = self.answer
         return self._info
 
+    @property
+    def store(self) -> str:
+        # A user may have a daemon of their own next to the machine's.
+        return f"{self.name}-rootless" if self.info.rootless else self.name
+
     def _refuse_remote(self, context: str) -> None:
         """Raise for a daemon of another machine, whose kernel can not be read from here."""
         if context == "default" and not os.environ.get("DOCKER_HOST"):

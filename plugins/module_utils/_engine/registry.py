@@ -12,6 +12,7 @@ from typing import Callable
 
 from .._command import Runner
 from .._core.diagnosis import KicError, failure
+from .._core.labels import CLUSTER
 from .base import Engine
 from .cli import CommandLineEngine
 from .model import EngineInfo
@@ -89,3 +90,19 @@ def select(
         return best
     # What is there and does not work tells more than what is not there.
     raise KicError(min(refused, key=lambda problem: problem.id == "engine_not_installed"))
+
+
+def holders(runner: Runner, cluster: str, besides: str) -> tuple[str, ...]:
+    """The other engines of this machine that hold containers of ``cluster``, or do not say whether they do."""
+    found = []
+    for name in BY_PRIORITY:
+        if name == besides:
+            continue
+        try:
+            holds = bool(driver(name)(runner).containers(f"{CLUSTER}={cluster}"))
+        except KicError as error:
+            # podman under docker's name is the same engine again.
+            holds = error.diagnosis.id not in ("engine_not_installed", "engine_is_another")
+        if holds:
+            found.append(name)
+    return tuple(found)

@@ -22,7 +22,7 @@ from typing import Any
 from .._core import checks, labels
 from .._core.diagnosis import KicError, failure
 from .._core.lock import host_lock
-from .._core.state import ClusterState, recorded_clusters
+from .._core.state import ClusterState, Subject, recorded_clusters
 from .._engine.base import Engine
 from .._engine.model import Container
 from .access import ADMIN, API_PORT
@@ -343,7 +343,7 @@ def _make_directory(path: str) -> bool:
     return True
 
 
-def write(item: Mapping[str, Any], owner: pwd.struct_passwd, cluster: str, context: str) -> bool:
+def write(item: Mapping[str, Any], owner: pwd.struct_passwd, subject: Subject, context: str) -> bool:
     """Write one merged file as its owner; False when it is not any more what the merge was made from.
 
     ``item`` has ``path``, ``sum`` (of the text it was made from) and ``text``. The previous content stays next to it; with
@@ -354,7 +354,7 @@ def write(item: Mapping[str, Any], owner: pwd.struct_passwd, cluster: str, conte
     done = as_owner(owner, path, lambda: _write(item))
     if done is None:
         return False
-    record(cluster, path, context=context, owner=owner.pw_name, **done)
+    record(subject, path, context=context, owner=owner.pw_name, **done)
     return True
 
 
@@ -388,7 +388,7 @@ def _keep(item: Mapping[str, Any], before: str | None) -> None:
     _replace(path + BACKUP, content)
 
 
-def clear(item: Mapping[str, Any], cluster: str, owner: pwd.struct_passwd | None = None) -> bool:
+def clear(item: Mapping[str, Any], subject: Subject, owner: pwd.struct_passwd | None = None) -> bool:
     """Write one file without the cluster's entries, or remove it when it is empty now and was made for the cluster.
 
     ``item`` as for :func:`write`, and ``empty``. False when it changed meanwhile. The lock of the machine comes first:
@@ -397,12 +397,12 @@ def clear(item: Mapping[str, Any], cluster: str, owner: pwd.struct_passwd | None
     path, user = item["path"], owner or owner_entry(None)
     _refuse_others(path, user)
     with host_lock():
-        known = known_files(cluster).get(path, {})
+        known = known_files(subject).get(path, {})
         done: bool = as_owner(
             user, path, lambda: _clear(item, made=known.get("made"), directory=known.get("directory"))
         )
         if done:
-            _forget(cluster, path)
+            _forget(subject, path)
     return done
 
 
@@ -429,33 +429,33 @@ def _clear(item: Mapping[str, Any], *, made: bool | None, directory: bool | None
     return True
 
 
-def known_files(cluster: str) -> dict[str, dict[str, Any]]:
+def known_files(subject: Subject) -> dict[str, dict[str, Any]]:
     """What was recorded of the files with entries of the cluster, by path."""
-    return {item["path"]: item for item in ClusterState.load(cluster).files if item.get("kind") == KIND}
+    return {item["path"]: item for item in ClusterState.load(subject).files if item.get("kind") == KIND}
 
 
-def record(cluster: str, path: str, *, context: str, owner: str, made: bool, directory: bool) -> None:
+def record(subject: Subject, path: str, *, context: str, owner: str, made: bool, directory: bool) -> None:
     """Remember the file, so that it is found when the variables have changed."""
     with host_lock():
-        state = ClusterState.load(cluster)
+        state = ClusterState.load(subject)
         known = {item["path"]: item for item in state.files if item.get("kind") == KIND}.get(path, {})
         made, directory = bool(known.get("made", made)), bool(known.get("directory", directory))
         state.record_file(KIND, path, context=context, owner=owner, made=made, directory=directory)
         state.save()
 
 
-def forget(cluster: str, path: str) -> None:
+def forget(subject: Subject, path: str) -> None:
     """The file has no entries of the cluster any more. Whether it was made is known of the next cluster in it then."""
-    if path in known_files(cluster):
+    if path in known_files(subject):
         with host_lock():
-            _forget(cluster, path)
+            _forget(subject, path)
 
 
-def _forget(cluster: str, path: str) -> None:
-    known = known_files(cluster).get(path)
+def _forget(subject: Subject, path: str) -> None:
+    known = known_files(subject).get(path)
     if known is None:
         return
-    state = ClusterState.load(cluster)
+    state = ClusterState.load(subject)
     state.forget_file(KIND, path)
     state.save()
     heirs = [other for other in recorded_clusters() if path in known_files(other)]

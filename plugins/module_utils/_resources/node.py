@@ -18,7 +18,7 @@ from .._core.checks import IPAddress
 from .._core.diagnosis import KicError, failure
 from .._core.lock import host_lock
 from .._core.plan import Plan, Resource, known
-from .._core.state import ClusterState
+from .._core.state import ClusterState, Subject
 from .._engine import boot
 from .._engine.base import Engine
 from .._engine.boot import Boot
@@ -174,23 +174,23 @@ class NodeResource(Resource[ObservedNode]):
             return frozenset()
         return self._engine.updatable
 
-    def _state_name(self) -> str:
+    def _subject(self) -> Subject:
         cluster = self._spec.cluster
         if cluster is None and self._found is not None:
             cluster = self._found.container.labels.get(labels.CLUSTER)
-        return cluster or self.name
+        return record_of(self._engine, cluster, self.name)
 
     def _recorded(self) -> Limits:
-        return recorded_limits(self._state_name(), self.name)
+        return recorded_limits(self._subject(), self.name)
 
-    def _record(self, wanted: Mapping[str, Any], made_with: Limits) -> None:
-        """Keep the limits that are not those the container was made with; call it outside the lock."""
-        kept = {key: value for key, value in wanted.items() if not same_limit(value, getattr(made_with, key))}
-        name = self._state_name()
-        if kept == ClusterState.load(name).limits.get(self.name, {}):
+    def _record(self, wanted: Mapping[str, Any], kept_by_engine: Limits) -> None:
+        """Keep the limits that the engine would not set at the next start; call it outside the lock."""
+        kept = {key: value for key, value in wanted.items() if not same_limit(value, getattr(kept_by_engine, key))}
+        subject = self._subject()
+        if kept == ClusterState.load(subject).limits.get(self.name, {}):
             return
         with host_lock():
-            state = ClusterState.load(name)
+            state = ClusterState.load(subject)
             state.limits.pop(self.name, None)
             if kept:
                 state.limits[self.name] = kept
@@ -254,9 +254,13 @@ class NodeResource(Resource[ObservedNode]):
             self._boot = None
             engine.start_container(container.id)
         running = engine.container(container.id)
+        kept = container.limits
         if running is not None and running.running and plan.chosen["limits"]:
             engine.update_limits(container.id, Limits(**plan.chosen["limits"]))
-        self._record(plan.chosen["wanted"], container.limits)
+            updated = engine.container(container.id)
+            # docker keeps the change itself: what is recorded next to it would undo what another user sets meanwhile.
+            kept = updated.limits if updated is not None else kept
+        self._record(plan.chosen["wanted"], kept)
         if plan.does("start") or plan.does("resume"):
             if running is None or not running.running:
                 raise boot.died(engine, self.name)
@@ -341,9 +345,14 @@ def storage_device(info: EngineInfo) -> str:
     return device_below(info.storage_path, mounts(os.getpid()))
 
 
-def recorded_limits(cluster: str, node: str) -> Limits:
-    """Limits of a node that were changed after it was made; a node without a cluster has a record of its own name."""
-    found = ClusterState.load(cluster).limits.get(node, {})
+def record_of(engine: Engine, cluster: str | None, node: str) -> Subject:
+    """The record that a node is in: its cluster's, or its own where it belongs to none."""
+    return Subject(engine.store, cluster) if cluster else Subject(engine.store, None, node)
+
+
+def recorded_limits(subject: Subject, node: str) -> Limits:
+    """Limits of a node that were changed after it was made."""
+    found = ClusterState.load(subject).limits.get(node, {})
     return Limits(**{key: found.get(key) for key in LIMIT_OPTIONS})
 
 

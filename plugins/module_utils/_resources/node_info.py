@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Callable
 
 from .._core import labels
 from .._core.state import ClusterState, recorded_clusters
 from .._engine.base import Engine
 from .._engine.boot import peek
 from .._host.cgroup import find_limits
-from .node import recorded_limits
+from .node import record_of, recorded_limits
 from .node_plan import ObservedNode, describe
 
 
@@ -26,13 +26,23 @@ def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[di
             continue
         boot = peek(engine, container) if container.running else None
         limits = find_limits(container.pid, container.id) if container.running else None
-        recorded = recorded_limits(container.labels.get(labels.CLUSTER) or container.name, container.name)
+        subject = record_of(engine, container.labels.get(labels.CLUSTER), container.name)
+        recorded = recorded_limits(subject, container.name)
         found.append(describe(ObservedNode(container, None, limits, boot), recorded))
     return found
 
 
-def find_clusters(engine: Engine, nodes: Sequence[dict[str, Any]], cluster: str | None) -> list[dict[str, Any]]:
-    """What belongs to each cluster: on the engine by label, on this machine by record."""
+def find_clusters(
+    engine: Engine,
+    nodes: Sequence[dict[str, Any]],
+    cluster: str | None,
+    elsewhere: Callable[[str], bool] = lambda _cluster: False,
+) -> list[dict[str, Any]]:
+    """What belongs to each cluster: on the engine by label, on this machine by the records of this engine.
+
+    A record of release 0.1.0 names no engine: it is of this one where this one holds something of the cluster, else where
+    the cluster is not ``elsewhere``, that is on another engine or maybe there.
+    """
     found: dict[str, dict[str, Any]] = {}
 
     def add(owner: str | None, kind: str, name: str) -> None:
@@ -47,7 +57,12 @@ def find_clusters(engine: Engine, nodes: Sequence[dict[str, Any]], cluster: str 
             add(network.labels.get(labels.CLUSTER), "networks", network.name)
     for volume in engine.volumes(labels.SCHEMA):
         add(volume.labels.get(labels.CLUSTER), "volumes", volume.name)
-    for owner in recorded_clusters():
-        for file in ClusterState.load(owner).files:
+    for subject in recorded_clusters():
+        owner = subject.name
+        if cluster not in (None, owner) or subject.engine not in ("", engine.store):
+            continue
+        if subject.engine == "" and owner not in found and elsewhere(owner):
+            continue
+        for file in ClusterState.load(subject).files:
             add(owner, "kubeconfigs", str(file["path"]))
     return sorted(found.values(), key=lambda item: str(item["name"]))

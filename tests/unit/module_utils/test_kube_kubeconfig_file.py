@@ -23,6 +23,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
 
 ME = pwd.getpwuid(os.geteuid())
+LAB, PROD = state.Subject("podman", "lab"), state.Subject("podman", "prod")
 BACKUP = ".nodeforge.kic~"
 
 
@@ -139,7 +140,7 @@ def test_target_follows_a_link(tmp_path: Path) -> None:
     real.write_text("a: 1\n")
     link.symlink_to(real)
     assert files.target(str(link), ME) == str(real)
-    files.write(item(Path(files.target(str(link), ME)), "b: 2\n"), ME, "lab", "kic-lab")
+    files.write(item(Path(files.target(str(link), ME)), "b: 2\n"), ME, LAB, "kic-lab")
     assert link.is_symlink() and real.read_text() == "b: 2\n"
 
 
@@ -180,11 +181,11 @@ def test_read_of_what_can_not_be_read(tmp_path: Path) -> None:
 # Writing.
 def test_write_of_a_new_file(path: Path) -> None:
     """A new file and its directory are private, recorded as made, and nothing else is left beside it."""
-    assert files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab") is True
+    assert files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab") is True
     assert path.read_text() == "a: 1\n"
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
     assert left_in(path.parent) == ["config"]
-    assert files.known_files("lab") == {
+    assert files.known_files(LAB) == {
         str(path): {
             "kind": "kubeconfig",
             "path": str(path),
@@ -198,18 +199,18 @@ def test_write_of_a_new_file(path: Path) -> None:
 
 def test_write_over_the_users_file(there: Path) -> None:
     """What was there stays beside it; both are private from then on, and the record says that it was the user's."""
-    assert files.write(item(there, "a: 1\n"), ME, "lab", "kic-lab") is True
+    assert files.write(item(there, "a: 1\n"), ME, LAB, "kic-lab") is True
     backup = Path(f"{there}{BACKUP}")
     assert there.read_text() == "a: 1\n" and backup.read_text() == "users-own: 1\n"
     assert (mode(there), mode(backup)) == (0o600, 0o600)
     assert left_in(there.parent) == ["config", "config" + BACKUP]
-    known = files.known_files("lab")[str(there)]
+    known = files.known_files(LAB)[str(there)]
     assert (known["made"], known["directory"]) == (False, False)
 
 
 def test_write_of_the_same_text(there: Path) -> None:
     """The same text is made private without a copy beside it."""
-    assert files.write(item(there, "users-own: 1\n"), ME, "lab", "kic-lab") is True
+    assert files.write(item(there, "users-own: 1\n"), ME, LAB, "kic-lab") is True
     assert mode(there) == 0o600 and left_in(there.parent) == ["config"]
 
 
@@ -224,24 +225,24 @@ def test_write_over_a_change(there: Path, change: str) -> None:
     if change == "changed":
         there.write_text("kubectl: 2\n")
     before = there.read_text() if there.exists() else None
-    assert files.write(planned, ME, "lab", "kic-lab") is False
+    assert files.write(planned, ME, LAB, "kic-lab") is False
     assert (there.read_text() if there.exists() else None) == before
     assert left_in(there.parent) == ([] if before is None else ["config"])
-    assert files.known_files("lab") == {}
+    assert files.known_files(LAB) == {}
 
 
 def test_write_remembers_who_made_the_file(path: Path) -> None:
     """A later write does not forget that the file was made for the cluster, and takes over the new context."""
-    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
-    files.write(item(path, "a: 2\n"), ME, "lab", "my-lab")
-    (known,) = files.known_files("lab").values()
+    files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
+    files.write(item(path, "a: 2\n"), ME, LAB, "my-lab")
+    (known,) = files.known_files(LAB).values()
     assert (known["made"], known["directory"], known["context"]) == (True, True, "my-lab")
 
 
 def test_write_where_no_directory_can_be_made(tmp_path: Path) -> None:
     """Only the last directory is made; a path further from what is there is taken for a mistake."""
     with pytest.raises(KicError, match="does not exist"):
-        files.write({"path": str(tmp_path / "a" / "b" / "config"), "sum": "", "text": "x"}, ME, "lab", "kic-lab")
+        files.write({"path": str(tmp_path / "a" / "b" / "config"), "sum": "", "text": "x"}, ME, LAB, "kic-lab")
     assert not (tmp_path / "a").exists()
 
 
@@ -253,7 +254,7 @@ def test_failed_write_leaves_nothing(there: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(KicError, match="its disk or quota is full"):
-        files.write(item(there, "a: 1\n"), ME, "lab", "kic-lab")
+        files.write(item(there, "a: 1\n"), ME, LAB, "kic-lab")
     assert there.read_text() == "users-own: 1\n" and left_in(there.parent) == ["config"]
 
 
@@ -286,7 +287,7 @@ def test_lock_of_another_is_waited_for(there: Path, monkeypatch: pytest.MonkeyPa
         held.unlink()
 
     monkeypatch.setattr(files, "time", Clock(3.0, let_go))
-    assert files.write(item(there, "a: 1\n"), ME, "lab", "kic-lab") is True
+    assert files.write(item(there, "a: 1\n"), ME, LAB, "kic-lab") is True
     assert there.read_text() == "a: 1\n" and not held.exists()
 
 
@@ -297,7 +298,7 @@ def test_lock_that_stays(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(float("inf"), lambda: None)
     monkeypatch.setattr(files, "time", clock)
     with pytest.raises(KicError) as caught:
-        files.write(item(there, "a: 1\n"), ME, "lab", "kic-lab")
+        files.write(item(there, "a: 1\n"), ME, LAB, "kic-lab")
     assert caught.value.diagnosis.id == "kubeconfig_locked"
     assert f"rm {held}" in caught.value.diagnosis.fix
     assert held.exists() and there.read_text() == "users-own: 1\n"
@@ -315,105 +316,105 @@ def test_lock_is_held_while_writing(there: Path, monkeypatch: pytest.MonkeyPatch
 
     planned = item(there, "a: 1\n")
     monkeypatch.setattr(files, "os", SimpleNamespace(**{**vars(os), "replace": watched}))
-    files.write(planned, ME, "lab", "kic-lab")
+    files.write(planned, ME, LAB, "kic-lab")
     assert seen[:2] == [True, True] and not Path(f"{there}.lock").exists()
 
 
 # Clearing.
 def test_clear_removes_what_was_made(path: Path) -> None:
     """A file that was made for the cluster and is empty now goes, with its copy, its directory and its record."""
-    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
-    files.write(item(path, "a: 2\n"), ME, "lab", "kic-lab")
-    assert files.clear(item(path, "", empty=True), "lab") is True
+    files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
+    files.write(item(path, "a: 2\n"), ME, LAB, "kic-lab")
+    assert files.clear(item(path, "", empty=True), LAB) is True
     assert not path.parent.exists()
-    assert files.known_files("lab") == {}
+    assert files.known_files(LAB) == {}
 
 
 def test_clear_keeps_a_directory_with_more_in_it(path: Path) -> None:
     """A directory that was made for the file stays when something else is in it."""
-    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
+    files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
     (path.parent / "cache").mkdir()
-    files.clear(item(path, "", empty=True), "lab")
+    files.clear(item(path, "", empty=True), LAB)
     assert left_in(path.parent) == ["cache"]
 
 
 @pytest.mark.parametrize("empty", [True, False], ids=["empty", "with-more"])
 def test_clear_keeps_the_users_file(there: Path, empty: bool) -> None:
     """A file that was the user's stays, also when it is empty now, and what was in it is kept beside it."""
-    files.write(item(there, "a: 1\n"), ME, "lab", "kic-lab")
-    assert files.clear(item(there, "left: 1\n", empty=empty), "lab") is True
+    files.write(item(there, "a: 1\n"), ME, LAB, "kic-lab")
+    assert files.clear(item(there, "left: 1\n", empty=empty), LAB) is True
     assert there.read_text() == "left: 1\n" and Path(f"{there}{BACKUP}").read_text() == "a: 1\n"
-    assert files.known_files("lab") == {}
+    assert files.known_files(LAB) == {}
 
 
 def test_clear_keeps_a_made_file_with_more_in_it(path: Path) -> None:
     """A file that was made for the cluster and holds entries of others now stays."""
-    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
-    assert files.clear(item(path, "others: 1\n", empty=False), "lab") is True
+    files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
+    assert files.clear(item(path, "others: 1\n", empty=False), LAB) is True
     assert path.read_text() == "others: 1\n"
 
 
 def test_the_last_cluster_takes_the_file_along(path: Path) -> None:
     """A file of two clusters goes with the second one, also where it was made for the first and that one went before."""
-    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
-    files.write(item(path, "a: 1\nb: 1\n"), ME, "prod", "kic-prod")
-    files.clear(item(path, "b: 1\n", empty=False), "lab")
+    files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
+    files.write(item(path, "a: 1\nb: 1\n"), ME, PROD, "kic-prod")
+    files.clear(item(path, "b: 1\n", empty=False), LAB)
     assert path.read_text() == "b: 1\n"
-    assert files.clear(item(path, "", empty=True), "prod") is True
+    assert files.clear(item(path, "", empty=True), PROD) is True
     assert not path.parent.exists()
 
 
 def test_clear_over_a_change(path: Path) -> None:
     """A file that changed since it was read is left, and so is its record."""
-    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
+    files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
     planned = item(path, "", empty=True)
     path.write_text("kubectl: 2\n")
-    assert files.clear(planned, "lab") is False
-    assert path.read_text() == "kubectl: 2\n" and list(files.known_files("lab")) == [str(path)]
+    assert files.clear(planned, LAB) is False
+    assert path.read_text() == "kubectl: 2\n" and list(files.known_files(LAB)) == [str(path)]
 
 
 def test_clear_of_a_file_that_is_gone(path: Path) -> None:
     """A file that is gone already, with its directory, is only forgotten."""
-    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
+    files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
     path.unlink()
     path.parent.rmdir()
-    assert files.clear({"path": str(path), "sum": "", "text": "", "empty": True}, "lab") is True
-    assert files.known_files("lab") == {} and not path.parent.exists()
+    assert files.clear({"path": str(path), "sum": "", "text": "", "empty": True}, LAB) is True
+    assert files.known_files(LAB) == {} and not path.parent.exists()
 
 
 def test_clear_of_the_same_text(there: Path) -> None:
     """A file whose entries somebody took out already is forgotten and otherwise not touched."""
-    files.write(item(there, "a: 1\n"), ME, "lab", "kic-lab")
+    files.write(item(there, "a: 1\n"), ME, LAB, "kic-lab")
     Path(f"{there}{BACKUP}").unlink()
     there.write_text("left: 1\n")
     before = there.stat()
-    assert files.clear(item(there, "left: 1\n", empty=False), "lab") is True
+    assert files.clear(item(there, "left: 1\n", empty=False), LAB) is True
     assert (there.stat().st_ino, there.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert left_in(there.parent) == ["config"] and files.known_files("lab") == {}
+    assert left_in(there.parent) == ["config"] and files.known_files(LAB) == {}
 
 
 def test_clear_of_no_text(path: Path) -> None:
     """A file that is gone from its directory, which holds more, is only forgotten."""
-    files.write(item(path, "a: 1\n"), ME, "lab", "kic-lab")
+    files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
     path.unlink()
     (path.parent / "cache").mkdir()
-    assert files.clear({"path": str(path), "sum": "", "text": None, "empty": False}, "lab") is True
-    assert left_in(path.parent) == ["cache"] and files.known_files("lab") == {}
+    assert files.clear({"path": str(path), "sum": "", "text": None, "empty": False}, LAB) is True
+    assert left_in(path.parent) == ["cache"] and files.known_files(LAB) == {}
 
 
 # Records.
 def test_records_of_clusters_are_apart(tmp_path: Path) -> None:
     """Each cluster knows its own files, and forgets one without the others."""
     first, second = str(tmp_path / "a"), str(tmp_path / "b")
-    for cluster, path in (("lab", first), ("lab", second), ("prod", first)):
+    for cluster, path in ((LAB, first), (LAB, second), (PROD, first)):
         files.record(cluster, path, context="c", owner="o", made=False, directory=False)
-    files.forget("lab", first)
-    assert list(files.known_files("lab")) == [second] and list(files.known_files("prod")) == [first]
+    files.forget(LAB, first)
+    assert list(files.known_files(LAB)) == [second] and list(files.known_files(PROD)) == [first]
 
 
 def test_forgetting_what_is_not_known_touches_nothing(records: Path) -> None:
     """To forget what was never recorded makes no file and no directory."""
-    files.forget("lab", "/nowhere")
+    files.forget(LAB, "/nowhere")
     assert not records.exists()
 
 

@@ -23,11 +23,13 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.lock import host_lock
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import as_owner as child
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's ids")
 ME = pwd.getpwuid(os.geteuid())
+LAB = Subject("podman", "lab")
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def put(path: str | None, owner: pwd.struct_passwd, text: str = "ours: 1\n", **m
     """Find, read and write as the module does; the file's path."""
     found = files.target(path, owner)
     before = files.read(found, owner)
-    assert files.write({"path": found, "sum": before["sum"], "text": text, **more}, owner, "lab", "kic-lab")
+    assert files.write({"path": found, "sum": before["sum"], "text": text, **more}, owner, LAB, "kic-lab")
     return found
 
 
@@ -70,11 +72,11 @@ def test_all_of_it_is_the_users(home: Path) -> None:
     assert found == f"{home}/.kube/config"
     for path in (found, f"{home}/.kube", found + files.BACKUP):
         assert (Path(path).stat().st_uid, Path(path).stat().st_gid) == (65534, 65534)
-    (known,) = files.known_files("lab").values()
+    (known,) = files.known_files(LAB).values()
     assert known["made"] and known["directory"]
     before = files.read(found, user(home))
     item = {"path": found, "sum": before["sum"], "text": "", "empty": True}
-    assert files.clear(item, "lab", user(home)) and not (home / ".kube").exists()
+    assert files.clear(item, LAB, user(home)) and not (home / ".kube").exists()
 
 
 @root_only
@@ -202,7 +204,7 @@ def test_whatever_the_system_says(
     with monkeypatch.context() as patched:
         patched.setattr(tempfile if call == "mkstemp" else os, call, refused)
         with pytest.raises(KicError) as caught:
-            files.write({"path": str(path), "sum": "", "text": "a: 1\n"}, ME, "lab", "kic-lab")
+            files.write({"path": str(path), "sum": "", "text": "a: 1\n"}, ME, LAB, "kic-lab")
     found = caught.value.diagnosis
     assert found.id == "kubeconfig_unusable" and reason in found.cause and fix in found.fix and str(path) in found.cause
     assert names(tmp_path) == []
@@ -267,7 +269,7 @@ def test_nobody_waits_for_us_under_kubectls_lock(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(files, "host_lock", watched)
     before = files.read(str(path))
-    files.clear({"path": str(path), "sum": before["sum"], "text": "", "empty": True}, "lab", ME)
+    files.clear({"path": str(path), "sum": before["sum"], "text": "", "empty": True}, LAB, ME)
     assert seen == [False]
 
 

@@ -23,7 +23,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, converge
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
@@ -1155,12 +1155,12 @@ def test_check_mode_of_recreate(engine: MemoryEngine) -> None:
 def test_run_removes(engine: MemoryEngine) -> None:
     """A node is removed, and so is the record of its limits."""
     run(engine, cluster="one")
-    state = ClusterState("one", limits={"node-1": {"memory": GIB}, "node-2": {"memory": GIB}})
+    state = ClusterState(Subject("podman", "one"), limits={"node-1": {"memory": GIB}, "node-2": {"memory": GIB}})
     state.save()
     plan, value = run(engine, state="absent", image=None)
     assert engine.done[-1] == "remove container id-node-1"
     assert (verbs(plan), value) == (["remove"], {})
-    assert ClusterState.load("one").limits == {"node-2": {"memory": GIB}}
+    assert ClusterState.load(Subject("podman", "one")).limits == {"node-2": {"memory": GIB}}
 
 
 @pytest.mark.parametrize(
@@ -1388,19 +1388,52 @@ def test_limits_change_in_place(engine: MemoryEngine, monkeypatch: pytest.Monkey
     _plan, value = run(engine, memory="2g")
     assert engine.done[-1] == "update id-node-1"
     assert value["memory"] == 2 * GIB
-    assert ClusterState.load("node-1").limits == {"node-1": {"memory": 2 * GIB}}
+    assert ClusterState.load(Subject("podman", None, "node-1")).limits == {"node-1": {"memory": 2 * GIB}}
     run(engine, memory="1g")
-    assert ClusterState.load("node-1").limits == {}
+    assert ClusterState.load(Subject("podman", None, "node-1")).limits == {}
 
 
 def test_recorded_limits_return_after_stop(engine: MemoryEngine) -> None:
     """The limits of the record are set again after a start, as the engine has forgotten them."""
     run(engine, cluster="one", memory="1g", state="present")
-    ClusterState("one", limits={"node-1": {"memory": 2 * GIB}}).save()
+    ClusterState(Subject("podman", "one"), limits={"node-1": {"memory": 2 * GIB}}).save()
     with fails("not_as_asked"):  # there is no process whose group could show it
         run(engine, image=None)
     assert engine.done[-2:] == ["start id-node-1", f"update id-node-1 {{'memory': {2 * GIB}}}"]
-    assert ClusterState.load("one").limits == {"node-1": {"memory": 2 * GIB}}
+    assert ClusterState.load(Subject("podman", "one")).limits == {"node-1": {"memory": 2 * GIB}}
+
+
+def test_limits_of_one_engine_stay_there(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that was changed on one engine is not set on the other's node of the same name, whatever state it goes to."""
+    now: dict[str, Any] = {"memory": None, "cpus": None, "pids": None}
+    kernel_shows(monkeypatch, lambda: dict(now))
+    other = MemoryEngine(engine_info(name="docker"))
+    other.name, other.image_table = "docker", engine.image_table
+    run(engine)
+    run(other)
+    monkeypatch.setattr(other, "update_limits", lambda _identity, limits: now.update(memory=limits.memory))
+    run(other, memory="256m")
+    assert ClusterState.load(Subject("docker", None, "node-1")).limits == {"node-1": {"memory": 256 << 20}}
+    now["memory"] = None
+    for state in ("stopped", "started", "restarted"):
+        run(engine, image=None, state=state)
+    assert not [item for item in engine.done if item.startswith("update")]
+    assert ClusterState.load(Subject("podman", None, "node-1")).limits == {}
+
+
+def test_engine_that_keeps_limits(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the engine sets at the next start anyway is not recorded: it would undo what another user sets meanwhile."""
+    now: dict[str, Any] = {"memory": None, "cpus": None, "pids": None}
+    kernel_shows(monkeypatch, lambda: dict(now))
+
+    def update(_identity: str, limits: Limits) -> None:
+        now["memory"] = limits.memory
+        engine.add(replace(engine.container_table["node-1"], limits=limits))
+
+    monkeypatch.setattr(engine, "update_limits", update)
+    run(engine)
+    assert run(engine, memory="256m")[1]["memory"] == 256 << 20
+    assert ClusterState.load(Subject("podman", None, "node-1")).limits == {}
 
 
 def test_limits_of_the_kernel_are_told(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1422,9 +1455,9 @@ def test_limit_that_does_not_hold(engine: MemoryEngine, monkeypatch: pytest.Monk
 
 def test_create_forgets_old_record(engine: MemoryEngine) -> None:
     """A new node does not take over the limits that were recorded for one of its name."""
-    ClusterState("one", limits={"node-1": {"memory": GIB}}).save()
+    ClusterState(Subject("podman", "one"), limits={"node-1": {"memory": GIB}}).save()
     run(engine, cluster="one")
-    assert ClusterState.load("one").limits == {}
+    assert ClusterState.load(Subject("podman", "one")).limits == {}
 
 
 def test_foreign_users_of_network(engine: MemoryEngine) -> None:

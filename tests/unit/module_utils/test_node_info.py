@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Limits, Volume
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import (
@@ -56,7 +59,7 @@ def test_find_nodes(engine: MemoryEngine, name: str | None, cluster: str | None,
 
 def test_state_of_nodes(engine: MemoryEngine) -> None:
     """A node that runs is asked for its system, one that does not has the limits of its next start."""
-    ClusterState("one", limits={"a": {"cpus": 2.0}}).save()
+    ClusterState(Subject("podman", "one"), limits={"a": {"cpus": 2.0}}).save()
     first, second, _third = find_nodes(engine, None, None)
     assert (first["state"], first["systemd_state"], first["memory"], first["cpus"]) == ("exited", None, 5, 2.0)
     assert (second["state"], second["systemd_state"], second["ready"]) == ("running", "initializing", False)
@@ -82,7 +85,7 @@ def test_find_clusters(engine: MemoryEngine) -> None:
         "foreign": network("foreign", labels={labels.CLUSTER: "one"}),
     }
     engine.volume_table = {"v": Volume("v", "local", "", ONE, {})}
-    gone = ClusterState("gone")
+    gone = ClusterState(Subject("podman", "gone"))
     gone.record_file("kubeconfig", "/home/x/config")
     gone.save()
     nodes = find_nodes(engine, None, None)
@@ -93,3 +96,43 @@ def test_find_clusters(engine: MemoryEngine) -> None:
     assert find_clusters(engine, nodes, None) == everything
     assert find_clusters(engine, nodes, "gone") == everything[:1]
     assert find_clusters(engine, nodes, "none") == []
+
+
+@pytest.mark.parametrize(
+    ("recorded", "held", "elsewhere", "listed"),
+    [
+        ("podman", False, True, True),
+        ("docker", False, False, False),
+        ("docker-rootless", False, False, False),
+        ("", False, False, True),
+        ("", False, True, False),
+        ("", True, True, True),
+    ],
+    ids=["its-own", "docker", "docker-rootless", "0.1.0", "0.1.0-and-elsewhere", "0.1.0-here-and-elsewhere"],
+)
+def test_find_clusters_by_record(
+    engine: MemoryEngine, state_directory: Path, recorded: str, held: bool, elsewhere: bool, listed: bool
+) -> None:
+    """A record is of its engine: another's is not listed, so no teardown takes that cluster's kubeconfig entry."""
+    folder = state_directory / "clusters" / recorded
+    folder.mkdir(parents=True, mode=0o700)
+    content = {"version": 1, "files": [{"kind": "kubeconfig", "path": "/home/x/config"}]}
+    (folder / "lab.json").write_text(json.dumps(content))
+    if held:
+        engine.add(container("lab-control-plane-1", labels={**OURS, labels.CLUSTER: "lab"}))
+    nodes = find_nodes(engine, None, "lab")
+    for cluster in ("lab", None):
+        found = find_clusters(engine, nodes, cluster, lambda name: elsewhere and name == "lab")
+        assert ["/home/x/config"] in [item["kubeconfigs"] for item in found] or not listed
+        assert (listed or held) == ("lab" in [item["name"] for item in found])
+
+
+def test_limits_of_two_engines(engine: MemoryEngine) -> None:
+    """Limits that are recorded of docker's node are not those of podman's of the same name."""
+    ClusterState(Subject("docker", "one"), limits={"a": {"cpus": 2.0}}).save()
+    ClusterState(Subject("docker", None, "c"), limits={"c": {"memory": 7}}).save()
+    assert [(item["cpus"], item["memory"]) for item in find_nodes(engine, None, None)] == [
+        (None, 5),
+        (None, None),
+        (None, None),
+    ]

@@ -13,22 +13,24 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, recorded_clusters
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject, recorded_clusters
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
+
+ONE = Subject("podman", "one")
 
 
 def record(directory: Path) -> Path:
     """The file of the cluster one."""
-    return directory / "clusters" / "one.json"
+    return directory / "clusters" / "podman" / "one.json"
 
 
 def test_comes_back(tmp_path: Path) -> None:
     """What was saved is loaded, and nobody else can read it."""
-    saved = ClusterState("one")
+    saved = ClusterState(ONE)
     saved.record_file("kubeconfig", "/home/x/.kube/config", context="one")
     saved.limits["node-1"] = {"memory": 5}
     saved.save(str(tmp_path / "state"))
-    found = ClusterState.load("one", str(tmp_path / "state"))
+    found = ClusterState.load(ONE, str(tmp_path / "state"))
     assert found == saved
     assert found.files == [{"kind": "kubeconfig", "path": "/home/x/.kube/config", "context": "one"}]
     path = record(tmp_path / "state")
@@ -39,10 +41,10 @@ def test_comes_back(tmp_path: Path) -> None:
 
 def test_default_directory(state_directory: Path) -> None:
     """Without a directory it is the user's own."""
-    ClusterState("one", limits={"n": {"cpus": 1.0}}).save()
+    ClusterState(ONE, limits={"n": {"cpus": 1.0}}).save()
     assert record(state_directory).exists()
-    assert ClusterState.load("one").limits == {"n": {"cpus": 1.0}}
-    assert recorded_clusters() == ["one"]
+    assert ClusterState.load(ONE).limits == {"n": {"cpus": 1.0}}
+    assert recorded_clusters() == [ONE]
 
 
 @pytest.mark.parametrize(
@@ -62,15 +64,15 @@ def test_default_directory(state_directory: Path) -> None:
 def test_unreadable_is_empty(tmp_path: Path, content: str | bytes | None) -> None:
     """A record that is lost, damaged or of another layout is an empty one."""
     if content is not None:
-        record(tmp_path).parent.mkdir(mode=0o700)
+        record(tmp_path).parent.mkdir(mode=0o700, parents=True)
         record(tmp_path).write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert ClusterState.load("one", str(tmp_path)) == ClusterState("one")
+    assert ClusterState.load(ONE, str(tmp_path)) == ClusterState(ONE)
 
 
 def test_empty_record_has_no_file(tmp_path: Path) -> None:
     """A record in which nothing is left removes its file; removing it again is fine."""
     tmp_path.chmod(0o700)
-    kept = ClusterState("one", limits={"n": {"pids": 1}})
+    kept = ClusterState(ONE, limits={"n": {"pids": 1}})
     kept.save(str(tmp_path))
     kept.limits.clear()
     kept.save(str(tmp_path))
@@ -82,7 +84,7 @@ def test_empty_record_has_no_file(tmp_path: Path) -> None:
 def test_failed_save_keeps_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk is full the old record is whole, and nothing else is left there."""
     tmp_path.chmod(0o700)
-    kept = ClusterState("one", limits={"n": {"pids": 1}})
+    kept = ClusterState(ONE, limits={"n": {"pids": 1}})
     kept.save(str(tmp_path))
 
     def full(_handle: int) -> None:
@@ -92,14 +94,14 @@ def test_failed_save_keeps_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     kept.limits["n"] = {"pids": 2}
     with pytest.raises(OSError, match="No space left"):
         kept.save(str(tmp_path))
-    assert ClusterState.load("one", str(tmp_path)).limits == {"n": {"pids": 1}}
+    assert ClusterState.load(ONE, str(tmp_path)).limits == {"n": {"pids": 1}}
     assert [path.name for path in record(tmp_path).parent.iterdir()] == ["one.json"]
 
 
 def test_save_replaces(tmp_path: Path) -> None:
     """A reader that has the old record open goes on reading the old one: it is replaced, not rewritten."""
     tmp_path.chmod(0o700)
-    kept = ClusterState("one", limits={"n": {"pids": 1}})
+    kept = ClusterState(ONE, limits={"n": {"pids": 1}})
     kept.save(str(tmp_path))
     with record(tmp_path).open() as old:
         kept.limits["n"] = {"pids": 2}
@@ -110,21 +112,21 @@ def test_save_replaces(tmp_path: Path) -> None:
 def test_value_that_can_not_be_kept(tmp_path: Path) -> None:
     """A value that JSON does not know breaks the save, not the record."""
     tmp_path.chmod(0o700)
-    kept = ClusterState("one", limits={"n": {"pids": 1}})
+    kept = ClusterState(ONE, limits={"n": {"pids": 1}})
     kept.save(str(tmp_path))
     kept.limits["n"] = {"pids": object()}
     with pytest.raises(TypeError):
         kept.save(str(tmp_path))
-    assert ClusterState.load("one", str(tmp_path)).limits == {"n": {"pids": 1}}
+    assert ClusterState.load(ONE, str(tmp_path)).limits == {"n": {"pids": 1}}
 
 
 @pytest.mark.parametrize("name", ["../one", "a/b", ".", "", "one\0"])
 def test_name_stays_in_its_folder(tmp_path: Path, name: str) -> None:
     """A name that would lead out of the folder is refused, for reading and writing."""
     with fails("invalid_option", "cluster: "):
-        ClusterState.load(name, str(tmp_path))
+        ClusterState.load(Subject("podman", name), str(tmp_path))
     with fails("invalid_option", "cluster: "):
-        ClusterState(name, limits={"n": {}}).save(str(tmp_path))
+        ClusterState(Subject("podman", name), limits={"n": {}}).save(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -132,13 +134,13 @@ def test_unsafe_directory(tmp_path: Path) -> None:
     """A directory that others may write to is not written to."""
     tmp_path.chmod(0o777)
     with fails("unsafe_directory", f"the directory {tmp_path} can be written by others"):
-        ClusterState("one", limits={"n": {"pids": 1}}).save(str(tmp_path))
+        ClusterState(ONE, limits={"n": {"pids": 1}}).save(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_files() -> None:
     """A file is known once by kind and path, with the newest details, until it is forgotten."""
-    found = ClusterState("one")
+    found = ClusterState(ONE)
     found.record_file("kubeconfig", "/a", context="x")
     found.record_file("kubeconfig", "/b", context="x")
     found.record_file("kubeconfig", "/a", context="y")
@@ -158,14 +160,84 @@ def test_recorded_clusters(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     limits: dict[str, dict[str, Any]] = {"n": {"pids": 1}}
     for name in ("two", "one"):
-        ClusterState(name, limits=limits).save(str(tmp_path))
+        ClusterState(Subject("podman", name), limits=limits).save(str(tmp_path))
+    ClusterState(Subject("docker", "two"), limits=limits).save(str(tmp_path))
     (tmp_path / "clusters" / "tmpabc").write_text("")
-    assert recorded_clusters(str(tmp_path)) == ["one", "two"]
+    (tmp_path / "clusters" / "old.json").write_text("{}")
+    ClusterState(Subject("podman", None, "alone"), limits=limits).save(str(tmp_path))
+    found = [("", "old"), ("docker", "two"), ("podman", "one"), ("podman", "two")]
+    assert recorded_clusters(str(tmp_path)) == [Subject(engine, name) for engine, name in found]
 
 
 def test_version_is_written(tmp_path: Path) -> None:
     """The layout's version is in the file, so that a later release can tell."""
     tmp_path.chmod(0o700)
-    ClusterState("one", limits={"n": {"pids": 1}}).save(str(tmp_path))
+    ClusterState(ONE, limits={"n": {"pids": 1}}).save(str(tmp_path))
     content = json.loads(record(tmp_path).read_text())
-    assert (content["version"], content["cluster"]) == (1, "one")
+    assert {key: content[key] for key in ("version", "engine", "uid", "cluster", "node")} == {
+        "version": 1,
+        "engine": "podman",
+        "uid": os.geteuid(),
+        "cluster": "one",
+        "node": None,
+    }
+
+
+LIMITS = {"one": {"pids": 1}}
+SUBJECTS = [ONE, Subject("docker", "one"), Subject("podman", None, "one"), Subject("docker-rootless", "one")]
+
+
+@pytest.mark.parametrize("other", SUBJECTS[1:], ids=["other-engine", "node-of-no-cluster", "daemon-of-a-user"])
+def test_one_name_on_two_engines(tmp_path: Path, other: Subject) -> None:
+    """What has the same name elsewhere, or is a node without a cluster, has a record of its own."""
+    tmp_path.chmod(0o700)
+    ClusterState(ONE, limits=LIMITS).save(str(tmp_path))
+    assert ClusterState.load(other, str(tmp_path)).limits == {}
+    ClusterState(other, limits={"one": {"pids": 2}}).save(str(tmp_path))
+    assert ClusterState.load(ONE, str(tmp_path)).limits == LIMITS
+    ClusterState(other).save(str(tmp_path))
+    assert ClusterState.load(ONE, str(tmp_path)).limits == LIMITS
+
+
+@pytest.mark.parametrize("other", [{"uid": os.geteuid() + 1}, {"engine": "docker"}], ids=["user", "engine"])
+def test_record_of_another(tmp_path: Path, other: dict[str, Any]) -> None:
+    """A record that says it is about another user's cluster, or another engine's, is not this one's."""
+    record(tmp_path).parent.mkdir(mode=0o700, parents=True)
+    record(tmp_path).write_text(json.dumps({"version": 1, "limits": LIMITS, **other}))
+    assert ClusterState.load(ONE, str(tmp_path)) == ClusterState(ONE)
+
+
+def old(directory: Path) -> Path:
+    """A record as release 0.1.0 wrote it: of the cluster one, and of a node of that name without a cluster."""
+    path = directory / "clusters" / "one.json"
+    path.parent.mkdir(mode=0o700, parents=True)
+    files = [{"kind": "kubeconfig", "path": "/c"}]
+    content = {"version": 1, "cluster": "one", "files": files, "limits": {**LIMITS, "one-worker-1": {"pids": 3}}}
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_old_record_is_understood(tmp_path: Path, subject: Subject) -> None:
+    """A record that names no engine counts as that of the engine that asks; a node without a cluster has its part."""
+    old(tmp_path)
+    found = ClusterState.load(subject, str(tmp_path))
+    assert found.limits == ({**LIMITS, "one-worker-1": {"pids": 3}} if subject.cluster else LIMITS)
+    assert [item["path"] for item in found.files] == (["/c"] if subject.cluster else [])
+    assert recorded_clusters(str(tmp_path)) == [Subject("", "one")]
+
+
+def test_old_record_is_taken_over(tmp_path: Path) -> None:
+    """The first that saves takes its part over; for the others it is not there any more."""
+    tmp_path.chmod(0o700)
+    path = old(tmp_path)
+    alone = ClusterState.load(Subject("podman", None, "one"), str(tmp_path))
+    alone.save(str(tmp_path))
+    assert json.loads(path.read_text())["limits"] == {"one-worker-1": {"pids": 3}}
+    cluster = ClusterState.load(ONE, str(tmp_path))
+    assert [item["path"] for item in cluster.files] == ["/c"]
+    cluster.limits["one-worker-1"]["pids"] = 4
+    cluster.save(str(tmp_path))
+    assert not path.exists()
+    assert ClusterState.load(Subject("docker", "one"), str(tmp_path)) == ClusterState(Subject("docker", "one"))
+    assert ClusterState.load(ONE, str(tmp_path)).limits == {"one-worker-1": {"pids": 4}}

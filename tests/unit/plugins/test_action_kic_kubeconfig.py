@@ -344,7 +344,7 @@ def test_run_and_undo(path: Path) -> None:
 
 def known_files() -> list[str]:
     """The recorded files of the cluster lab."""
-    return list(kubeconfig_file.known_files("lab"))
+    return list(kubeconfig_file.known_files(state.Subject(Plugin.engine.store, "lab")))
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "by-the-record"])
