@@ -9,6 +9,8 @@ TEST := tools/env test
 # What runs here is ended by its own signal handling; make's "Error 2" is the last line all the same.
 MAKEFLAGS += --no-print-directory
 
+# An area of the tests, which tests/areas.py names: make test-full AREA=modules
+AREA ?=
 # More arguments for ansible-playbook: make site ARGS='-e kic_cluster_name=demo --check --diff'
 ARGS ?=
 # The container engine: auto, docker or podman.
@@ -32,11 +34,11 @@ site: ## Prepare this machine, make the node image and bring up the cluster (ENG
 teardown: ## Remove the clusters of this collection (ENGINE=, ARGS='-e kic_purge=true')
 	@$(PLAYBOOK) playbooks/teardown.yml $(ARGS)
 
-test: ## Run all tests, or some: T=tests/unit
+test: ## Run the quick set of the tests, or some: T=tests/unit
 	@$(TEST) pytest $(T)
 
-test-full: ## Run those tests too that take long and that make test proves in a shorter way
-	@$(TEST) pytest -m 'not emulated_cluster' $(T)
+test-full: ## Run the full set, of each area what has not passed in this state of the checkout (AREA=stories: of one alone)
+	@$(TEST) pytest -m 'not emulated_cluster' $(if $(AREA),--area='$(AREA)',--affected) $(T)
 
 lint: ## Run the linters and ansible-test sanity alone
 	@$(TEST) pytest tests/lint

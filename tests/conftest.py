@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Order and streams of the tests, and what becomes of a test that this machine cannot run.
+"""Which tests run, in which order and process, and what becomes of a test that this machine cannot run.
+
+`make test` runs the quick set: all tests without the marker ``full``. `make test-full` runs those of some areas
+(tests/areas.py), and no test again that has passed in this state of the checkout (tests/passes.py).
 
 A test that needs what the machine has not got calls `cannot_run` (or pytest.skip, which is the same). It is named
 with its reason at the end of the run. With CI=true it is a failure: a machine that is there to prove something must
@@ -12,6 +15,7 @@ be able to. Works without ansible-core, because the unit tests of module_utils a
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator
 from fcntl import LOCK_EX, LOCK_SH, flock
 from pathlib import Path
@@ -19,21 +23,25 @@ from typing import Any, NoReturn
 
 import pytest
 
+from .areas import AREAS, area_of
+from .passes import Passes
+
 ROOT = Path(__file__).resolve().parent.parent
 
-# Cheap and precise first: who breaks a plan function wants to hear it before a cluster is made.
-ORDER = ("unit", "lint", "cleanroom", "integration")
+REASONED = ("full", "alone", "outermost", "emulated_cluster")
+"""Markers that say why they are there: ``@pytest.mark.full("ten minutes; its parts are in the quick set")``."""
 
-BESIDE = (
-    "tests/lint/",
-    "tests/cleanroom/",
-    "tests/integration/test_delegation.py",
-    "tests/integration/test_host_nodes.py",
-    "tests/integration/test_role_host.py",
-)
-"""What can run beside the tests of this machine's engines."""
+SAVE_SECONDS = 5.0
+"""How often the passes of a run are written."""
 
-STORIES = "tests/integration/test_story.py"
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What make test-full gives."""
+    group = parser.getgroup("nodeforge.kic")
+    names = ", ".join(area.name for area in AREAS)
+    group.addoption("--area", default="", help=f"run the tests of these areas, separated by commas: {names}")
+    group.addoption("--record-passes", action="store_true", help="keep a record of what passed, for the options above")
+    group.addoption("--affected", action="store_true", help="leave out what has passed in this state of the checkout")
 
 
 def cannot_run(reason: str) -> NoReturn:
@@ -46,27 +54,24 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() == "true"
 
 
-def _kind(item: pytest.Item) -> str:
-    try:
-        return item.path.relative_to(ROOT / "tests").parts[0]
-    except ValueError:
-        return ""
-
-
 def stream(nodeid: str) -> str:
-    """In which stream of `make test` a test runs; a unit test is in one of its file's own, which runs anywhere.
+    """In which process of `make test` a test runs: those of one stream run one after the other.
 
-    Tests on this machine's podman look at a whole store and at free ports and subnets, so they run one at a time, and with
-    them most of those on docker. Beside them goes what leaves podman alone: the linters, the virtual host, one at a time too
-    for its memory, and then the stories on docker, whose daemon, store and subnets are their own. What does not bear company
-    there is marked with ``alone``.
+    ``engines``
+        This machine's podman and docker. These tests look at a whole store and at free ports and subnets.
+    ``docker``
+        The stories on docker, whose daemon, store and subnets are their own.
+    ``beside``
+        What leaves this machine's engines alone: the linters, the clean room, the virtual machine.
+
+    A unit test is in a stream of its file's own. Two processes take the streams in this order: unit tests, ``beside`` and
+    ``engines``, and ``docker`` where one has ended. What does not bear company is marked with ``alone``.
     """
     path, _colons, test = nodeid.partition("::")
-    if path.startswith("tests/unit/"):
-        return path
-    if path == STORIES and "docker" in test:
+    area = area_of(nodeid)
+    if area.name == "stories" and "docker" in test:
         return "docker"
-    return "beside" if path.startswith(BESIDE) else "engines"
+    return area.stream or path
 
 
 def _lock(path: Path, kind: int) -> int:
@@ -104,9 +109,101 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Streams(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by kind; within a kind the order of collection stays (sort is stable)."""
-    items.sort(key=lambda item: ORDER.index(kind) if (kind := _kind(item)) in ORDER else len(ORDER))
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the record of passes; a process of xdist is given the states, so that all leave out the same."""
+    # Outside the checkout's own settings, as under Python 3.9 in tests/lint, nothing is recorded and no state is needed.
+    states = getattr(config, "workerinput", {}).get("states", None if config.getoption("--record-passes") else {})
+    config.stash[PASSES] = Passes(states=states)
+    unknown = set(_areas(config)) - {area.name for area in AREAS}
+    if unknown:
+        raise pytest.UsageError(f"no area {', '.join(sorted(unknown))}; there are {', '.join(a.name for a in AREAS)}")
+    if config.getoption("--record-passes") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(config.stash[PASSES]), "nodeforge.kic-passes")
+
+
+PASSES = pytest.StashKey[Passes]()
+
+
+def _areas(config: pytest.Config) -> list[str]:
+    return [name.strip() for name in config.getoption("--area").split(",") if name.strip()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the states to a process of xdist."""
+    node.workerinput["states"] = node.config.stash[PASSES].states
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what each area has before it, where not simply all is run."""
+    asked = _areas(config)
+    if not asked and not config.getoption("--affected"):
+        return []
+    lines = []
+    for area in AREAS:
+        passed, open_, seconds = config.stash[PASSES].of(area)
+        if asked and area.name not in asked:
+            continue
+        told = f"{passed} passed in this state" if passed else "nothing passed in this state"
+        if open_:
+            told += f", {open_} passed in another and took {seconds / 60:.0f} min"
+        lines.append(f"area {area.name} ({area.proves}): {told}")
+    return lines
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take what was asked for, cheap and precise first: who breaks a function wants to hear it before a cluster is made."""
+    for item in items:
+        for name in REASONED:
+            for mark in item.iter_markers(name):
+                if not mark.args:
+                    raise pytest.UsageError(f"{item.nodeid}: the marker {name} has to say why")
+    items.sort(key=lambda item: AREAS.index(area_of(item.nodeid)))
+    asked, passes = _areas(config), config.stash[PASSES]
+    resume = bool(asked) or config.getoption("--affected")
+    chosen = [
+        item
+        for item in items
+        if (not asked or area_of(item.nodeid).name in asked) and not (resume and passes.passed(item.nodeid))
+    ]
+    if len(chosen) < len(items):
+        kept = set(chosen)
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = chosen
+
+
+class Recorder:
+    """Keeps the record of passes: in the process that the user started, which hears of every test."""
+
+    def __init__(self, passes: Passes) -> None:
+        self._passes = passes
+        self._parts: dict[str, list[pytest.TestReport]] = {}
+        self._saved = time.monotonic()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A pass is a test whose set-up, call and tear-down passed."""
+        parts = self._parts.setdefault(report.nodeid, [])
+        parts.append(report)
+        if report.when != "teardown":
+            return
+        del self._parts[report.nodeid]
+        if len(parts) == 3 and all(part.passed for part in parts):
+            self._passes.add(report.nodeid, sum(part.duration for part in parts))
+        else:
+            self._passes.remove(report.nodeid)
+        if time.monotonic() - self._saved > SAVE_SECONDS:
+            self._passes.save()
+            self._saved = time.monotonic()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """What had all passed before is no error."""
+        if self._passes.drop_changed():
+            print("Files were changed during this run, so its passes are not recorded for the areas that they affect.")
+        self._passes.save()
+        asked = session.config.getoption("--area") or session.config.getoption("--affected")
+        if asked and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

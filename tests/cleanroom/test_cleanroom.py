@@ -4,7 +4,7 @@
 
 """What the README says, typed word for word on a bare Debian.
 
-Shared with this machine is the built image alone, by content, so that it need not be built again.
+Shared with this machine is the built image alone, by content, so that it need not be built again; one test does without.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..hosts.disk import node_archive
 from .room import Room, Typed, obstacle, room
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.outermost("a clean room in a clean room proves nothing more")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nodeforge.kic"
 
 
@@ -32,26 +33,40 @@ def readme(line: str) -> str:
 
 
 @pytest.fixture
-def bare() -> Iterator[Room]:
-    """A bare Debian with the checkout's files below /srv/nodeforge.kic."""
+def empty() -> Iterator[Room]:
+    """A bare Debian."""
     problem = obstacle()
     if problem is not None:
         pytest.skip(problem)
     with room(CACHE / "cleanroom") as found:
-        checkout = found.root / "srv" / "nodeforge.kic"
-        checkout.mkdir()
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            check=True,
-        )
-        for name in filter(None, listed.stdout.decode().split("\0")):
-            source, target = ROOT / name, checkout / name
-            if source.is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, target, follow_symlinks=False)
         yield found
+
+
+@pytest.fixture
+def bare(empty: Room) -> Room:
+    """A bare Debian with the checkout's files below /srv/nodeforge.kic."""
+    checkout = empty.root / "srv" / "nodeforge.kic"
+    checkout.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source, target = ROOT / name, checkout / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+    return empty
+
+
+def readme_block(beginning: str) -> str:
+    """The block of the README that begins so."""
+    (found,) = re.findall(
+        rf"^```console\n({re.escape(beginning)}.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    return str(found)
 
 
 def share_image(bare: Room, home: str, owner: int) -> None:
@@ -116,7 +131,7 @@ def test_readme_as_root(bare: Room) -> None:
     print(story(bare, "root", "/root"))
 
 
-@pytest.mark.full
+@pytest.mark.full("three minutes; as root it is in the quick set")
 def test_readme_as_a_user_with_sudo(bare: Room) -> None:
     """The same as a user who may use sudo."""
     bare.type("apt-get update -q && apt-get install -y -q sudo").ok()
@@ -124,3 +139,67 @@ def test_readme_as_a_user_with_sudo(bare: Room) -> None:
     (bare.root / "etc/sudoers.d/dev").write_text("dev ALL=(ALL) NOPASSWD: ALL\n")
     share_image(bare, "/home/dev", 1000)
     print(story(bare, "dev", "/home/dev"))
+
+
+@pytest.mark.full("twenty minutes; with the image handed in it is in the quick set")
+def test_readme_without_caches(bare: Room) -> None:
+    """The same, and nothing is shared: the image is built in the room, from packages that it downloads."""
+    print(story(bare, "root", "/root"))
+
+
+@pytest.mark.full("four minutes each; the checkout is in the quick set")
+@pytest.mark.parametrize("core", ["ansible-core==2.18.*", "ansible-core"])
+def test_installed_collection(empty: Room, core: str) -> None:
+    """The tarball and pip's ansible-core, the oldest that is supported and the newest that the room's Python takes."""
+    share_image(empty, "/root", 0)
+    empty.type("apt-get update -q && apt-get install -y -q python3-venv").ok()
+    project = empty.root / "root" / "project"
+    project.mkdir()
+    subprocess.run(
+        ["ansible-galaxy", "collection", "build", "--output-path", str(project), str(ROOT)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    empty.type(f"python3 -m venv /root/venv && /root/venv/bin/pip install -q '{core}'").ok()
+    took: dict[str, float] = {}
+
+    def typed(line: str, key: str) -> Typed:
+        found = empty.type(f"export PATH=/root/venv/bin:$PATH; {line}", folder="/root/project").ok()
+        took[key] = found.seconds
+        return found
+
+    print(typed("ansible --version | head -n 1", "version").text)
+    (tarball,) = project.glob("*.tar.gz")
+    install, foretell, foretell_teardown = readme_block("ansible-galaxy collection install").splitlines()
+    assert tarball.name in install
+    typed(install, "install")
+    assert recap(typed(foretell, "site --check"))["changed"] > 0
+    site = foretell.removesuffix(" --check --diff")
+    made = typed(site, "site")
+    assert recap(made)["changed"] > 0
+    for line in next_lines(made):
+        assert "kic-control-plane-1" in typed(line, line).text
+    again = typed(site, "site, again")
+    assert recap(again)["changed"] == 0, again.text
+    foretold = recap(typed(foretell_teardown, "teardown --check"))
+    done = recap(typed(f"{foretell_teardown.removesuffix(' --check')} -e kic_purge=true", "teardown"))
+    assert done["changed"] >= foretold["changed"] > 0
+    left = typed("podman ps --all --quiet; podman volume ls --quiet; podman images --quiet", "left")
+    assert left.text.split() == []
+    print(took)
+
+
+@pytest.mark.full("all tests of the quick set once more, cold: more than half an hour")
+def test_ci_run(bare: Room) -> None:
+    """`.ci/run`, without what needs this machine itself, installs what it needs and passes."""
+    # CI has a clean checkout; linters ask git for its files.
+    commit = "git -c user.name=a -c user.email=a@example.com commit --quiet --message checkout"
+    bare.type("apt-get update -q && apt-get install -y -q --no-install-recommends git python3").ok()
+    folder = "/srv/nodeforge.kic"
+    bare.type(f"git init --quiet . && git add --all && {commit}", folder=folder).ok()
+    chosen = "not full and not emulated_cluster and not outermost"
+    done = bare.type(f"CI=true PYTEST_ADDOPTS=\"-m '{chosen}'\" bash .ci/run", folder=folder, seconds=5400)
+    print(f"{done.seconds / 60:.1f} min\n{done.text[-6000:]}")
+    done.ok()
+    assert re.search(r"^=+ \d+ passed.* =+$", done.text.splitlines()[-1]), done.text[-3000:]

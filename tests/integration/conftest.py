@@ -280,6 +280,9 @@ def docker(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
             shutil.rmtree(run, ignore_errors=True)
 
 
+OUTERMOST = pytest.mark.outermost("the virtual machine proves nothing more where it is started in a clean room")
+
+
 def have_image(play: Play, *, process_env: dict[str, str] | None = None, **variables: Any) -> str:
     """Have an image by our own role, which builds what is missing; its reference."""
     return reference_of(play("image.yml", process_env=process_env, **variables))

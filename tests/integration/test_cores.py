@@ -79,8 +79,12 @@ class Field:
         return {item["name"] for item in yaml.safe_load(path.read_text())["contexts"]}
 
 
+BETWEEN = "the oldest and the newest are in the quick set"
+
+
 @pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=[pytest.mark.full] if name == "2.19" else []) for name in CORES]
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.full(BETWEEN)] if name == "2.19" else []) for name in CORES],
 )
 def field(
     request: pytest.FixtureRequest,

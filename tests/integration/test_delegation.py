@@ -19,7 +19,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegatio
 
 from ..hosts.disk import node_archive, obstacle
 from ..hosts.machine import Host, booted
-from .conftest import Play, Played
+from .conftest import OUTERMOST, Play, Played
 from .samples import differences
 
 
@@ -82,7 +82,8 @@ def go_through(play: Play, host: Host, cases: list[dict[str, Any]], **variables:
     return found
 
 
-@pytest.mark.full
+@OUTERMOST
+@pytest.mark.full("some two minutes in the virtual machine; one withheld controller is in the quick set")
 def test_each_controller_at_each_level(play: Play, testhost: Host) -> None:
     """Each controller withheld at each level, five at a time at different ones, is named with level, unit and file."""
     count = len(CONTROLLERS)
@@ -114,6 +115,7 @@ AS_DEV = "export XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:pa
 SNAPSHOT = "cd /etc && find . -printf '%p %M %U %G %l ' -type f -exec sha256sum {} + -o -printf '\\n' | sort; ls -A /var/lib/systemd/linger"
 
 
+@OUTERMOST
 def test_repair_beside_a_running_container(play: Play, testhost: Host) -> None:
     """The seed's story: cpu is withheld, named, and repaired without ending the user's container; absent restores."""
     testhost.ssh(
@@ -171,7 +173,8 @@ def test_repair_beside_a_running_container(play: Play, testhost: Host) -> None:
     assert testhost.ssh(about, user="dev") == process
 
 
-@pytest.mark.full
+@OUTERMOST
+@pytest.mark.full("some minutes in the virtual machine; what is refused has unit tests")
 def test_what_stands_in_the_way(play: Play, testhost: Host) -> None:
     """A manager that does not run, lingering, a later drop-in, a masked unit and a read-only /etc: an answer each."""
     before = testhost.ssh(SNAPSHOT)
@@ -231,7 +234,8 @@ done
 gives a new one all that the kernel has, whatever the slice forbids."""
 
 
-@pytest.mark.full
+@OUTERMOST
+@pytest.mark.full("some minutes in the virtual machine; what it finds has unit tests")
 def test_a_host_that_is_a_container(play: Play, testhost: Host) -> None:
     """What is not given to it is no matter of its kernel; and without systemd nobody in it could delegate."""
     testhost.ssh(OUTER)
@@ -247,7 +251,8 @@ def test_a_host_that_is_a_container(play: Play, testhost: Host) -> None:
     assert bare["diagnosis"]["id"] == "no_systemd" and "is sleep" in bare["diagnosis"]["cause"]
 
 
-@pytest.mark.full
+@OUTERMOST
+@pytest.mark.full("boots a virtual machine of its own; what it finds has unit tests")
 def test_a_controller_that_the_kernel_is_told_to_leave_out(play: Play, tmp_path: Path) -> None:
     """Switched off on the kernel's command line it is nobody's to give: that is said, and what helps, and nothing is made."""
     problem = obstacle()

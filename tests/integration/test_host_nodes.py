@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from ..hosts.machine import BOOT_SECONDS, Host
-from .conftest import Played
+from .conftest import OUTERMOST, Played
 from .stranger import Project, make_project
+
+pytestmark = OUTERMOST
 
 CLUSTER = "kictest-host"
 NODE = f"{CLUSTER}-control-plane-1"
@@ -181,16 +183,20 @@ def refused_for_a_controller(host: Host, project: Project, playbook: str, **aske
     return diagnosis
 
 
-# With half of the processors the API, started, has not made its own roles in the time it gives itself, and begins anew.
-@pytest.mark.full
-@pytest.mark.alone
+FURTHER = pytest.mark.emulated_cluster(
+    "each takes four to thirteen minutes; the hardest of the four is in the full set"
+)
+
+
+@pytest.mark.full("a cluster in the virtual machine takes four to thirteen minutes")
+@pytest.mark.alone("with half of the processors the API does not make its own roles in its time, and starts again")
 @pytest.mark.parametrize(
     ("program", "user"),
     [
         ("podman", "dev"),
-        pytest.param("podman", "root", marks=pytest.mark.emulated_cluster),
-        pytest.param("docker", "root", marks=pytest.mark.emulated_cluster),
-        pytest.param("docker", "dev", marks=pytest.mark.emulated_cluster),
+        pytest.param("podman", "root", marks=FURTHER),
+        pytest.param("docker", "root", marks=FURTHER),
+        pytest.param("docker", "dev", marks=FURTHER),
     ],
 )
 def test_cluster(testhost: Host, project: Project, node_image: str, program: str, user: str) -> None:
@@ -233,7 +239,7 @@ def test_cluster(testhost: Host, project: Project, node_image: str, program: str
     )
 
 
-@pytest.mark.full
+@pytest.mark.full("some minutes in the virtual machine; one withheld controller is in the quick set")
 def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, node_image: str) -> None:
     """The seed's story, the hard way. The node dies and its volume stays; who withholds the controller is named; it is
     repaired, and the same play goes on with that volume. The repair outlives a boot."""
@@ -272,7 +278,7 @@ def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, n
     assert len(on(testhost, project, "node.yml", kic_node_state="absent", **asked).changed) == 3
 
 
-@pytest.mark.full
+@pytest.mark.full("some minutes in the virtual machine; platforms on this machine have tests of their own")
 def test_platforms_of_an_ordinary_user(testhost: Host, project: Project, node_image: str) -> None:
     """Molecule's platforms without root: both with systemd and their limits, as if the user ran Molecule on that host."""
     testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")

@@ -97,7 +97,9 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield daemon.client
 
 
-@pytest.mark.parametrize("engine", ["podman", pytest.param("docker", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "engine", ["podman", pytest.param("docker", marks=pytest.mark.full("the same on podman is shorter"))]
+)
 def test_platforms_for_a_role_of_somebody_else(
     engine: str, infrastructure: Project, common_image: str, request: pytest.FixtureRequest
 ) -> None:
@@ -186,8 +188,7 @@ def test_each_role_has_a_scenario() -> None:
     assert roles == scenarios == set(SCENARIOS)
 
 
-# kic_host lowers a limit of this machine for a moment.
-NEEDS = {"kic_host": pytest.mark.alone}
+NEEDS = {"kic_host": pytest.mark.alone("lowers a limit of this machine for a moment")}
 
 
 @pytest.mark.parametrize("role", [pytest.param(role, marks=NEEDS.get(role, ())) for role in SCENARIOS])

@@ -15,7 +15,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation imp
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import MODULE_FILE, SYSCTL_FILE
 
 from ..hosts.machine import Host
-from .conftest import Play, Played
+from .conftest import OUTERMOST, Play, Played
 from .test_delegation import AS_DEV, SNAPSHOT
 from .test_documentation import block
 
@@ -67,6 +67,8 @@ def test_refused_here(play: Play, user: str, condition: str) -> None:
     assert played.changed == []
 
 
+@OUTERMOST
+@pytest.mark.full("eight minutes in the virtual machine; a withheld controller is repaired there in the quick set")
 def test_a_user_from_nothing(play: Play, testhost: Host) -> None:
     """The seed's story: refused with its reason, prepared as foretold, then accepted; a second run does nothing; absent."""
     inventory = ("-i", str(testhost.folder / "inventory.yml"))

@@ -57,7 +57,7 @@ def kubelet_complains(client: Client, node: str) -> str:
     return client.out("exec", node, "sh", "-c", journal)
 
 
-@pytest.mark.full
+@pytest.mark.full("a whole cluster; a node on this file system is in the quick set")
 def test_cluster_on_podman(environment: dict[str, str], play: Play, btrfs: Btrfs, tmp_path: Path) -> None:
     """From an empty store to Ready: a privileged node sees the device."""
     run = Path(tempfile.mkdtemp(prefix="kictest-", dir="/run"))

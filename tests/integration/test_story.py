@@ -166,10 +166,10 @@ def telling(name: str, engine: Client, recipe: dict[str, Any], play: Play, folde
         engine.run("network", "rm", f"{name}-mine")
 
 
-IN_FULL = {"contract"}
-"""Stories of the full set alone: the other two prove the same on each engine."""
+IN_FULL = {"contract": "the image of kind's contract alone; the other stories prove the same on each engine"}
+"""Stories of the full set alone, and why."""
 
-TOLD = [pytest.param(name, marks=[pytest.mark.full] if name in IN_FULL else []) for name in STORIES]
+TOLD = [pytest.param(name, marks=[pytest.mark.full(IN_FULL[name])] if name in IN_FULL else []) for name in STORIES]
 
 
 @pytest.fixture(scope="module", params=TOLD)
@@ -483,7 +483,7 @@ def test_teardown_leaves_nothing(story: Story) -> None:
     assert leftovers == [] or os.geteuid() != 0
 
 
-@pytest.mark.full
+@pytest.mark.full("a whole cluster; each engine and each image has one in the quick set")
 def test_contract_on_docker(docker: Client, play: Play, tmp_path: Path) -> None:
     """From nothing to a node that is Ready, also after a stop, once more without a change, and back to nothing."""
     with telling("both", docker, CONTRACT, play, tmp_path) as story:
