@@ -17,9 +17,11 @@ import time
 from typing import Any
 
 import yaml
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig
 
 PATIENCE = 60.0
@@ -42,8 +44,19 @@ class ActionModule(ActionBase):
     _requires_connection = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The module's result, without what only the two halves need."""
+        """The module's result, without what only the two halves need; whatever fails here is a diagnosis too."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        try:
+            return self._converge(result, task_vars)
+        except AnsibleError:
+            # Ansible's own: of the connection, or of what the user wrote.
+            raise
+        except Exception as error:
+            found = as_failure(error)
+            failed = {"failed": True, "msg": str(found), "diagnosis": found.diagnosis.as_dict()}
+            return {**result, **failed, "actions": [*found.done], "changed": bool(found.done)}
+
+    def _converge(self, result: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
         if not arguments.get("owner"):
             asker = self._asker()

@@ -147,13 +147,22 @@ class CallbackModule(CallbackBase):
         """A host is gone."""
         self._over(result)
 
+    def _said(self, line: str) -> bool:
+        """Say it, or give up for good where nobody reads any more: a thread's exception would be shown as a traceback."""
+        try:
+            self._display.display(line, stderr=True)
+        except Exception:
+            return False
+        return True
+
     def _watch(self) -> None:
         with self._changed:
             while not self._ended:
                 now = time.monotonic()
                 for wait in self._waits.values():
                     if wait.due <= now:
-                        self._display.display(wait.line(now), stderr=True)
+                        if not self._said(wait.line(now)):
+                            return
                         wait.due = now + self._seconds("every")
                 due = min((wait.due for wait in self._waits.values()), default=None)
                 self._changed.wait(None if due is None else max(0.0, due - now))

@@ -42,7 +42,7 @@ import json
 import os
 from typing import Any, Callable
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.layout import layout
 
 
@@ -55,13 +55,15 @@ def cluster_layout(variables: dict[str, Any], files: str | None = None) -> dict[
         "control_plane": "",
         "workers": [],
         "avoid": [],
+        "files": [],
     }
     try:
+        found["files"] = files_below(files) if files else []
         # Through JSON, as the strings of ansible-core know where they are from and are not plain ones.
         found.update(layout(json.loads(json.dumps(variables))))
-    except KicError as error:
-        found.update(problem=str(error), diagnosis=error.diagnosis.as_dict())
-    found["files"] = files_below(files) if files else []
+    except Exception as error:
+        failed = as_failure(error)
+        found.update(problem=str(failed), diagnosis=failed.diagnosis.as_dict())
     return found
 
 

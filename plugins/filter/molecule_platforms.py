@@ -46,8 +46,8 @@ from typing import Any, Callable
 
 from ansible.utils.display import Display
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.platforms import platforms
+from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 
 
 def molecule_platforms(given: list[dict[str, Any]], suite: str = "trixie") -> dict[str, Any]:
@@ -55,8 +55,9 @@ def molecule_platforms(given: list[dict[str, Any]], suite: str = "trixie") -> di
     try:
         # Through JSON, as the strings of ansible-core know where they are from and are not plain ones.
         found, warnings = platforms(json.loads(json.dumps(given)), str(suite))
-    except KicError as error:
-        return {"problem": str(error), "diagnosis": error.diagnosis.as_dict(), "platforms": [], "warnings": []}
+    except Exception as error:
+        failed = as_failure(error)
+        return {"problem": str(failed), "diagnosis": failed.diagnosis.as_dict(), "platforms": [], "warnings": []}
     for warning in warnings:
         Display().warning(warning)
     return {"problem": "", "diagnosis": {}, "platforms": found, "warnings": warnings}

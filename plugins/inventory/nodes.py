@@ -95,6 +95,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis impo
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver
+from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 
 CONNECTIONS: dict[str, dict[str, str]] = {
     "cli": {"podman": "containers.podman.podman", "docker": "community.docker.docker"},
@@ -163,8 +164,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         for name in names:
             try:
                 found = find(driver(name)(self.runner))
-            except KicError as error:
-                errors[name] = error
+            except Exception as error:
+                errors[name] = as_failure(error)
                 continue
             for node in found:
                 first = nodes.setdefault(node["name"], node)

@@ -48,6 +48,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, Runner, SubprocessRunner
+from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 
 SECONDS = 120.0
 """It reads some files and asks Go for its version: less than a second."""
@@ -65,8 +66,8 @@ class LookupModule(LookupBase):
             done = self.runner.run(command, timeout=SECONDS)
         except CommandNotFound as error:
             raise AnsibleError(f"The builder of node images cannot be run: {error} was not found.") from error
-        except OSError as error:
-            raise AnsibleError(f"The builder of node images cannot be run: {error}.") from error
+        except Exception as error:
+            raise AnsibleError(f"The builder of node images cannot be run. {as_failure(error)}") from error
         if done.timed_out:
             raise AnsibleError(
                 f"The builder of node images did not answer within {SECONDS:g} seconds. Fix: see whether the disk of its"

@@ -12,7 +12,6 @@ from typing import Any, Callable
 from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
-from ._core.diagnosis import KicError
 from ._core.lock import host_lock
 from ._core.plan import Outcome, Resource, converge
 
@@ -87,14 +86,35 @@ def run_host_module(
 
 
 def finish(module: AnsibleModule, work: Callable[[], dict[str, Any]], facts: Callable[[], dict[str, Any]]) -> None:
-    """End ``module`` with the result of ``work``; a :class:`KicError` becomes its failure, with ``facts`` beside it."""
+    """End ``module`` with the result of ``work``; whatever it raises becomes a diagnosis, with ``facts`` beside it.
+
+    A failure says what was done before it: ``actions`` and ``changed`` are true of the machine, not of the intention.
+    """
     shown = _shown(module)
     try:
         result = work()
         result.setdefault("actions", [])
-    except KicError as error:
-        module.fail_json(msg=str(error), diagnosis=error.diagnosis.as_dict(), actions=[], invocation=shown, **facts())
+    except Exception as error:
+        # Named also where the facts themselves fail.
+        given = {"engine": module.params["engine"]} if "engine" in module.params else {}
+        module.fail_json(invocation=shown, **{**_failed(error), **given, **_given(facts)})
     module.exit_json(invocation=shown, **result)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    from ._faults import as_failure
+
+    found = as_failure(error)
+    done = [*found.done]
+    return {"msg": str(found), "diagnosis": found.diagnosis.as_dict(), "actions": done, "changed": bool(done)}
+
+
+def _given(facts: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """``facts``, which must not hide the failure that they are to explain."""
+    try:
+        return facts()
+    except Exception:
+        return {}
 
 
 _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"  # Ansible's own word for it

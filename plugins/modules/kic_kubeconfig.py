@@ -134,7 +134,7 @@ import pwd
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure, keep_done
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
@@ -152,12 +152,18 @@ def body(task: Task) -> dict[str, Any]:
 
 
 def _write(params: dict[str, Any], subject: Subject, context: str) -> dict[str, Any]:
-    fits = []
+    fits: list[bool] = []
+    done: list[str] = []
     for item in params["write"]:
-        if params["state"] == "present":
-            fits.append(files.write(item, files.owner_entry(params["owner"]), subject, context))
-        else:
-            fits.append(files.clear(item, subject, _owner(params, subject, item["path"])))
+        try:
+            if params["state"] == "present":
+                fits.append(files.write(item, files.owner_entry(params["owner"]), subject, context))
+            else:
+                fits.append(files.clear(item, subject, _owner(params, subject, item["path"])))
+        except Exception as error:
+            keep_done(error, tuple(done))
+            raise
+        done += [f"write kubeconfig: {item['path']}"] if fits[-1] else []
     return {"changed": True, "written": all(fits)}
 
 

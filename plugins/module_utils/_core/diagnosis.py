@@ -41,11 +41,15 @@ class Diagnosis:
 
 
 class KicError(Exception):
-    """A failure with its cause. ``diagnosis`` holds it; ``str()`` is the message for a person."""
+    """A failure with its cause. ``diagnosis`` holds it; ``str()`` is the message for a person.
+
+    ``done`` is what was changed before it failed, as the result of a task that succeeds says it.
+    """
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__(diagnosis.cause)
         self.diagnosis = diagnosis
+        self.done: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         found = self.diagnosis
@@ -55,6 +59,11 @@ class KicError(Exception):
         if found.output:
             text += f"\n{found.output}"
         return text
+
+
+def keep_done(error: Exception, done: tuple[str, ...]) -> None:
+    """Have ``error`` carry what was done before it; each exception can, as a :class:`KicError` does."""
+    vars(error)["done"] = done + getattr(error, "done", ())
 
 
 def link(condition: str) -> str:
@@ -305,6 +314,55 @@ CATALOGUE: dict[str, Entry] = {
     "unsafe_directory": Entry(
         "the directory {path} can be written by others than its user, so no lock in it can be trusted.",
         "chmod 0700 {path}; chown {user} {path}",
+    ),
+    # What the machine itself refuses, wherever it is asked.
+    "file_system_full": Entry(
+        "{path} cannot be written: its file system has no space or no inodes left ({name}).",
+        "free some: df -h {directory}; df -i {directory}; a quota is shown by: quota -s",
+        known="errno of write(2), mkdir(2) and open(2)",
+    ),
+    "file_system_read_only": Entry(
+        "{path} cannot be written: its file system is read-only ({name}).",
+        "see which it is and why: findmnt --target {directory}; dmesg | tail; then: mount -o remount,rw MOUNTPOINT",
+        known="errno of open(2), mkdir(2) and rename(2)",
+    ),
+    "permission_denied": Entry(
+        "The user {user} may not use {path}: {closed} belongs to {owner} and has the mode {mode}.",
+        "{fix}",
+        known="errno of open(2) and mkdir(2), stat(2); dot directories of root after sudo",
+    ),
+    "access_refused": Entry(
+        "The user {user} may not use {path}, though its mode allows it: {problem}.",
+        "see what else protects it: lsattr -d {path}; findmnt --target {path}; dmesg | grep -i -e denied -e apparmor",
+        known="errno of system calls; immutable files, security modules, mounts of other users",
+    ),
+    "system_refused": Entry(
+        "{path} cannot be used: {problem}.",
+        "see what it is: stat {path}; the machine's own messages: dmesg | tail; the call is at {place}",
+        known="errno of system calls",
+    ),
+    "text_unreadable": Entry(
+        "A file or an answer that was to be text is not: {problem}.",
+        "find it by the calls below, and write it as UTF-8; the read is at {place}",
+        known="Python's decoder",
+    ),
+    "user_unlisted": Entry(
+        "The task runs with the uid {uid}, which has no entry in passwd and so neither a name nor a home directory.",
+        "run the task as a user that getent passwd lists, or add one: useradd --create-home --uid {uid} NAME",
+        known="getpwuid(3); containers that start with a number as their user",
+    ),
+    "memory_exhausted": Entry(
+        "The machine has no memory left for the task, which stopped at {place}.",
+        "see what takes it: free -h; ps axo rss,comm --sort -rss | head",
+    ),
+    "program_missing": Entry(
+        "The program {program} is not on PATH of the user who runs the task.",
+        "install it, or run the role nodeforge.kic.kic_host; where it is: type -a {program}",
+    ),
+    "internal_error": Entry(
+        "The task stopped on an error that the collection does not know: {problem}, at {place}.",
+        "run again; where it stays, it is a defect of the collection: report it with these lines",
+        known="whatever no other entry describes",
     ),
     # Limits of the machine, and what became of a node.
     "limit_beyond": Entry(

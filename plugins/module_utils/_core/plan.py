@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Callable, Generic, TypeVar
 
-from .diagnosis import failure
+from .diagnosis import failure, keep_done
 
 Value = TypeVar("Value")
 
@@ -88,6 +88,24 @@ class Resource(ABC, Generic[Observed]):
     kind: str
     name: str
 
+    _noted: tuple[tuple[str, str], ...] = ()
+
+    def did(self, verb: str = "", name: str = "") -> None:
+        """Note that the plan's actions of this ``verb`` or ``name``, or of both where both are given, are done.
+
+        A failure that comes later then says so. Call it right after the change itself.
+        """
+        self._noted += ((verb, name),)
+
+    def undid(self) -> None:
+        """Note that what was done has been taken back: the machine is as it was before."""
+        self._noted = ()
+
+    def performed(self, plan: Plan | None) -> tuple[Action, ...]:
+        """The actions of ``plan`` that were noted, in its order."""
+        actions = plan.actions if plan is not None else ()
+        return tuple(item for item in actions if any(_fits(item, *noted) for noted in self._noted))
+
     @abstractmethod
     def observe(self) -> Observed | None:
         """What is there now; None when the engine says that nothing is. Failing to look is an error, not None."""
@@ -106,6 +124,10 @@ class Resource(ABC, Generic[Observed]):
     @abstractmethod
     def describe(self, observed: Observed | None, plan: Plan) -> dict[str, Any]:
         """What the task returns under the resource's key; {} when it is absent."""
+
+
+def _fits(action: Action, verb: str, name: str) -> bool:
+    return verb in ("", action.verb) and name in ("", action.name)
 
 
 @dataclass(frozen=True)
@@ -137,14 +159,21 @@ def converge(
         plan = resource.plan(observed)
         if not plan.changed or check_mode:
             return Outcome(plan, resource.describe(observed, plan))
-    with lock():
-        observed = resource.observe()
-        plan = resource.plan(observed)
-        if plan.changed:
-            resource.reserve(plan)
-    if plan.changed:
-        resource.apply(plan)
-        observed = resource.observe()
-        if observed is None and plan.after:
-            raise failure("vanished", kind=resource.kind, name=resource.name)
-    return Outcome(plan, resource.describe(observed, plan))
+    made: Plan | None = None
+    try:
+        with lock():
+            observed = resource.observe()
+            made = resource.plan(observed)
+            if made.changed:
+                resource.reserve(made)
+        if made.changed:
+            resource.apply(made)
+            resource.did()
+            observed = resource.observe()
+            if observed is None and made.after:
+                raise failure("vanished", kind=resource.kind, name=resource.name)
+        return Outcome(made, resource.describe(observed, made))
+    except Exception as error:
+        # What was changed is changed: whoever reads the failure has to know it.
+        keep_done(error, tuple(str(action) for action in resource.performed(made)))
+        raise

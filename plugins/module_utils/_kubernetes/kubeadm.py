@@ -224,15 +224,18 @@ class KubeadmResource(Resource[Observed]):
             return
         if "hosts" in self.steps:
             self._hosts(observed)
+            self.did("run", "hosts")
         if self._spec.state == "joined":
             if "join" in self.steps:
                 self._join(observed)
+                self.did("run", "join")
         else:
             self._init(observed)
         self._record()
         if "pod-network" in self.steps:
             self._run("pod-network", ["systemctl", "restart", POD_NETWORK])
             self._wait("pod-network", _WAIT_POD_NETWORK, self._deadline.limit("pod-network", LIMITS["pod-network"]))
+            self.did("run", "pod-network")
         self._ready()
 
     def _hosts(self, observed: Observed) -> None:
@@ -266,15 +269,24 @@ class KubeadmResource(Resource[Observed]):
             self._write_patches()
             # The configuration stays for those who look into the node; what it holds is no secret, who reads it is root.
             script = 'umask 077; cat >"$0"; exec kubeadm init --config "$0" --skip-token-print 2>&1'
-            self._kubeadm(["bash", "-c", script, CONFIGURATION], conf.render(documents), limit, "init")
+            try:
+                self._kubeadm(["bash", "-c", script, CONFIGURATION], conf.render(documents), limit, "init")
+            except KicError as error:
+                for name in finished_steps(error.diagnosis.output):
+                    self.did("run", name)
+                raise
+            for step in missing:
+                self.did("run", step.name)
         manifests = [item for item in spec.manifests if f"manifest-{item['name']}" in self.steps]
         if manifests:
             self._apply_manifests(manifests)
         if "schedulable" in self.steps:
             taint = f"{TAINT}-" if spec.shape.schedulable else TAINT
             self._run("schedulable", ["kubectl", f"--kubeconfig={ADMIN}", "taint", "node", spec.node, taint])
+            self.did("run", "schedulable")
         if "kubelet-finalize" in self.steps:
             self._run("kubelet-finalize", ["bash", "-c", FINALIZE])
+            self.did("run", "kubelet-finalize")
 
     def _write_patches(self) -> None:
         if not self._spec.patches:
@@ -317,6 +329,11 @@ exit $status
             timeout=limit,
             check=False,
         )
+        failed = set(re.findall(r"^(manifest-[^:\s]+): ", result.out, re.MULTILINE))
+        if result.rc == 0 or failed:
+            # The script goes on after one that the API refuses.
+            for name in sorted({f"manifest-{item['name']}" for item in manifests} - failed):
+                self.did("run", name)
         if result.rc != 0:
             step = result.out.partition(":")[0] if result.out.startswith("manifest-") else "manifests"
             raise self._failed(step, f"kubectl apply ended with exit code {result.rc}", result.words)
@@ -528,6 +545,17 @@ def step_of(said: str) -> str:
     found = re.findall(r"^\[([a-z][a-z-]*)(?:/[a-z-]+)?\] ", said, re.MULTILINE)
     # What it checks there is part of a wait.
     return "wait-control-plane" if found and found[-1].endswith("-check") else found[-1] if found else ""
+
+
+def finished_steps(said: str) -> list[str]:
+    """The steps that kubeadm had done when it ended: a phase is over when the next one says something.
+
+    The addons are one phase of two; each says when it is there ("[addons] Applied essential addon: CoreDNS").
+    """
+    named = list(dict.fromkeys(re.findall(r"^\[([a-z][a-z-]*)(?:/[a-z-]+)?\] ", said, re.MULTILINE)))
+    over = set(named[:-1])
+    over |= {f"addon/{name.lower()}" for name in re.findall(r"Applied essential addon: (\S+)", said)}
+    return [step.name for step in STEPS if step.phases and set(step.phases) <= over]
 
 
 _WAIT_API = r"""

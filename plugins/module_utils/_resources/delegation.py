@@ -296,8 +296,10 @@ class DelegationResource(Resource[ObservedDelegation]):
         if plan.does("write"):
             make_directory(os.path.dirname(DROP_IN))
             write_file(DROP_IN, record.drop_in or "")
+            self.did("write")
         if plan.does("remove"):
             os.unlink(DROP_IN)
+            self.did("remove")
             if both.directory and not os.listdir(os.path.dirname(DROP_IN)):
                 os.rmdir(os.path.dirname(DROP_IN))
         record.save()
@@ -306,14 +308,18 @@ class DelegationResource(Resource[ObservedDelegation]):
         before = self._found
         if plan.does("reload") and before is not None and before.way.systemd:
             self._run("reloading systemd", ["systemctl", "daemon-reload"])
+            self.did("reload")
         if plan.does("enable"):
             self._run("letting the user linger", ["loginctl", "enable-linger", self.name])
+            self.did("enable")
             # It returns at once; this waits for the manager.
             self._run("starting the user's manager", ["systemctl", "start", f"user@{_uid(self.name)}.service"])
         if plan.does("disable"):
             self._run("ending the user's lingering", ["loginctl", "disable-linger", self.name])
+            self.did("disable")
         if plan.does("reexecute"):
             host.take_up(self.name, _uid(self.name) or 0, self._runner)
+            self.did("reexecute")
         if self._spec.present:
             self._read_back()
 

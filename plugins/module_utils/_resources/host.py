@@ -515,22 +515,29 @@ class HostResource(Resource[ObservedHost]):
         if self._spec.present:
             # What is about to be ours is recorded before it is there: an interrupted run leaves nothing that none knows of.
             draft.record.save()
+            self.did("record")
         own = {path: text for path, text in draft.texts.items() if path not in sub_ids.FILES.values()}
         if len(own) < len(draft.texts):
             self._write_ids()
         for path, text in own.items():
             _put(path, text)
+            self.did(name=path)
         for path, mode in draft.modes.items():
             if os.path.exists(path):
                 os.chmod(path, mode)
+                self.did("set", path)
         for name, value in draft.sysctls.items():
             _set(name, value)
+            self.did("set", name)
         for name in draft.load:
             self._load(name)
+            self.did("load", name)
         for arguments in draft.systemctl:
             self._systemctl(arguments)
+            self.did(arguments[0], arguments[-1])
         if draft.migrate:
             self._renew_ids()
+            self.did("renew")
         if not self._spec.present:
             for path in before.created:
                 if path not in draft.record.created and os.path.isdir(path) and not os.listdir(path):
@@ -546,6 +553,7 @@ class HostResource(Resource[ObservedHost]):
             for path in sub_ids.FILES.values():
                 if path in draft.texts:
                     _put(path, draft.texts[path])
+                    self.did(name=path)
 
     def _load(self, name: str) -> None:
         answer = self._run(["modprobe", "--", name])

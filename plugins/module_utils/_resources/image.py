@@ -395,8 +395,10 @@ class ImageResource(Resource[ObservedImage]):
             return
         if plan.does("load"):
             engine.load_image(str(spec.archive))
+            self.did("load")
         if plan.does("pull"):
             engine.pull_image(spec.reference, PULL_SECONDS)
+            self.did("pull")
         identity = plan.chosen.get("id")
         found = engine.image(identity or spec.reference)
         if found is None:
@@ -405,6 +407,7 @@ class ImageResource(Resource[ObservedImage]):
             # podman only warns of it and keeps what can not run here.
             if plan.does("pull"):
                 engine.remove_image(spec.reference)
+                self.undid()
             raise failure("image_platform", name=spec.name, found=found.architecture, machine=engine.info.architecture)
         if spec.digest is not None and plan.does("pull") and spec.digest not in found.digests:
             raise failure(

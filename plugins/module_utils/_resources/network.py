@@ -265,8 +265,10 @@ class NetworkResource(Resource[ObservedNetwork]):
     def reserve(self, plan: Plan) -> None:
         if plan.does("remove"):
             self._engine.remove_network(known(self._found).id)
+            self.did("remove")
         if plan.does("create"):
             self._engine.create_network(plan.chosen["network"])
+            self.did("create")
 
     def apply(self, plan: Plan) -> None:
         """Nothing is left: the create itself reserves."""

@@ -203,8 +203,10 @@ class NodeResource(Resource[ObservedNode]):
             # Stopped first and by itself: a shutdown that takes its time is no reason to lose what it writes.
             self._stop(old)
             self._engine.remove_container(old.id, 0)
+            self.did("remove")
         if plan.does("create"):
             self._create(plan.chosen["container"])
+            self.did("create")
 
     def _stop(self, container: Container) -> None:
         if container.status == "paused":
@@ -245,18 +247,22 @@ class NodeResource(Resource[ObservedNode]):
             return
         if plan.does("stop"):
             self._stop(container)
+            self.did("stop")
         if plan.does("resume"):
             engine.resume_container(container.id)
+            self.did("resume")
         if plan.does("start"):
             if container.status == "created":
                 # An earlier run was interrupted before its first start, maybe before it had its files.
                 self._put_files(container.id)
             self._boot = None
             engine.start_container(container.id)
+            self.did("start")
         running = engine.container(container.id)
         kept = container.limits
         if running is not None and running.running and plan.chosen["limits"]:
             engine.update_limits(container.id, Limits(**plan.chosen["limits"]))
+            self.did("update")
             updated = engine.container(container.id)
             # docker keeps the change itself: what is recorded next to it would undo what another user sets meanwhile.
             kept = updated.limits if updated is not None else kept
@@ -285,6 +291,7 @@ class NodeResource(Resource[ObservedNode]):
                 if not plan.does("start"):
                     return
                 engine.start_container(self.name)
+                self.did("start")
                 break
             except KicError as error:
                 found = engine.container(self.name)
@@ -296,6 +303,7 @@ class NodeResource(Resource[ObservedNode]):
                     raise
                 if found is not None:
                     engine.remove_container(found.id, 0)
+                    self.undid()
                 if attempt == _RETRIES or not self._was_chosen(error, new):
                     raise
                 new = self._choose_again(error, new)
@@ -321,6 +329,7 @@ class NodeResource(Resource[ObservedNode]):
             plan = self.plan(None)
             found: NewContainer = plan.chosen["container"]
             self._create(found)
+            self.did("create")
         return found
 
     def _refuse_otherwise(self, found: list[str]) -> None:

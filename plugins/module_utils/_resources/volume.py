@@ -148,8 +148,10 @@ class VolumeResource(Resource[ObservedVolume]):
             self._engine.remove_volume(probe.name)
         if plan.does("remove"):
             self._engine.remove_volume(self.name)
+            self.did("remove")
         if plan.does("create"):
             self._engine.create_volume(self._spec.volume)
+            self.did("create")
 
     def apply(self, plan: Plan) -> None:
         """Nothing is left: the create itself reserves the name."""

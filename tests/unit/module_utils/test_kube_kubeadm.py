@@ -732,6 +732,27 @@ def test_step_of(said: str, expected: str) -> None:
 Answer = Callable[[str, Sequence[str], bytes], CommandResult]
 
 
+DONE_BEFORE = "[certs] a\n[kubeconfig] b\n[etcd] c\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param(DONE_BEFORE, ["certificates", "kubeconfigs"], id="last-phase-is-the-failing-one"),
+        pytest.param("[kubelet-start] a\n[wait-control-plane] b\n[kubelet-check] c\n", ["kubelet"], id="a-check"),
+        pytest.param(
+            "[bootstrap-token] a\n[addons] Applied essential addon: CoreDNS\n",
+            ["bootstrap-token", "coredns"],
+            id="addon",
+        ),
+        pytest.param("", [], id="nothing"),
+    ],
+)
+def test_finished_steps(said: str, expected: list[str]) -> None:
+    """A phase is over when the next one says something."""
+    assert kubeadm.finished_steps(said) == expected
+
+
 def said(out: str = "", rc: int = 0, err: str = "") -> CommandResult:
     """An answer of a node."""
     return CommandResult((), rc, out.encode(), err.encode())
@@ -1103,6 +1124,29 @@ def test_failed_step(answers: dict[str, CommandResult], cause: str) -> None:
     assert caught.value.diagnosis.cause == cause
     words = next(iter(answers.values())).words
     assert words in caught.value.diagnosis.output
+
+
+OF_KUBEADM = ["hosts", "certificates", "kubeconfigs", "etcd", "control-plane", "kubelet", "upload-config"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "done"),
+    [
+        ({"hosts": said("", rc=1)}, []),
+        ({"init": said(DONE_BEFORE, rc=1)}, ["hosts", "certificates", "kubeconfigs"]),
+        ({"apply": said("manifest-storage: no such kind\n", rc=1)}, [*OF_KUBEADM, "manifest-second"]),
+        ({"ready": said("", rc=1)}, [*OF_KUBEADM, "manifest-storage", "manifest-second"]),
+    ],
+    ids=["first", "phases", "manifest", "all"],
+)
+def test_failure_says_which_steps_are_done(answers: dict[str, CommandResult], done: list[str]) -> None:
+    """Those of kubeadm's phases too, and manifests that the API took beside one that it refused."""
+    engine = Fake(container(), looks=[fresh()], **answers)
+    manifests = [MANIFEST, {**MANIFEST, "name": "second"}]
+    with pytest.raises(KicError) as caught:
+        kubeadm.converge_kubeadm(spec(manifests=manifests), engine, check_mode=False)
+    found = [text.removeprefix("run step ") for text in caught.value.done]
+    assert [name for name in found if name in (*OF_KUBEADM, "manifest-storage", "manifest-second")] == done
 
 
 @pytest.mark.parametrize(

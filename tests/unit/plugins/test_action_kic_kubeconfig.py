@@ -428,6 +428,19 @@ def test_failure_leaves_the_file(path: Path, text: str) -> None:
     assert path.read_text() == text and "TOPSECRET" not in str(result)
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device", "/tmp/x"), KeyError("files")])
+def test_no_traceback(path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """What fails on the controller is a diagnosis as well."""
+
+    def broken(*_arguments: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(action, "_plan", broken)
+    result = plugin(path).run(task_vars={})
+    assert result["failed"] is True and result["actions"] == [] and result["changed"] is False
+    assert result["diagnosis"]["id"] == ("internal_error" if isinstance(error, KeyError) else "file_system_full")
+
+
 def test_without_a_control_plane(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster that is not there is a failure of a run, and a change that is to come in check mode."""
     monkeypatch.setattr(Plugin, "engine", Fake())

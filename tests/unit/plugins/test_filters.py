@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.filter import cluster_layout, cluster_summary, host_needs
+from ansible_collections.nodeforge.kic.plugins.filter import (
+    cluster_layout,
+    cluster_summary,
+    host_needs,
+    molecule_platforms,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.needs import needs
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.test_host_needs import asked, look
 
@@ -70,6 +75,19 @@ def test_layout_with_a_problem(changes: dict[str, Any], cause: str) -> None:
     assert found["diagnosis"]["id"] == "invalid_option" and found["diagnosis"]["cause"].startswith(cause)
     assert found["nodes"] == found["workers"] == found["avoid"] == found["files"] == []
     assert found["control_plane"] == ""
+
+
+def test_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be read, and what nobody thought of, is a problem to be shown as well."""
+    (tmp_path / "x").write_bytes(b"\xff")
+    assert "not" in cluster_layout.cluster_layout(GIVEN, str(tmp_path))["problem"]
+
+    def broken(*_arguments: Any) -> Any:
+        raise KeyError("x")
+
+    monkeypatch.setattr(molecule_platforms, "platforms", broken)
+    found = molecule_platforms.molecule_platforms([])
+    assert found["diagnosis"]["id"] == "internal_error" and found["platforms"] == []
 
 
 def test_layout_changes_nothing_of_what_it_is_given() -> None:

@@ -128,6 +128,8 @@ def test_an_engine_that_can_not_answer(read: Any) -> None:
         read(TableRunner({**NO_PODMAN, **NO_DAEMON}))
     with pytest.raises(AnsibleParserError, match="podman is not installed"):
         read(TableRunner({**NO_PODMAN, **NO_DOCKER}))
+    with pytest.raises(AnsibleParserError, match="docker may not"):
+        read(TableRunner({"docker": PermissionError(13, "docker may not", "/x")}), engine="docker")
     failed = next(item for item in recorded_errors().values() if item.rc != 0)
     with pytest.raises(AnsibleParserError):
         read(TableRunner({"podman": failed}), engine="podman")

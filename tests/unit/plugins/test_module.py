@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.nodeforge.kic.plugins.module_utils import _engine_module
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure, keep_done
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Action, Drift, Outcome, Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
@@ -112,6 +113,26 @@ def test_failure(run: Run) -> None:
         == "the volume lab does not exist. Fix: make it first with nodeforge.kic.oci_volume, or name another\nwords"
     )
     assert found["actions"] == [] and found["engine"] == "auto" and found["node"] == {"name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("error", "condition"),
+    [(OSError(errno.ENOSPC, "full", "/x"), "file_system_full"), (KeyError("State"), "internal_error")],
+)
+def test_failure_without_a_diagnosis(run: Run, error: Exception, condition: str) -> None:
+    """Any other exception gets one; what was done before it is said, and facts that fail too do not hide it."""
+
+    def body(_task: _engine_module.Task) -> dict[str, Any]:
+        keep_done(error, ("create network lab",))
+        raise error
+
+    def facts(_runner: object) -> dict[str, Any]:
+        raise OSError("facts")
+
+    found = run(body, failure_facts=facts, engine_facts=FACTS)
+    assert found["failed"] is True and found["diagnosis"]["id"] == condition
+    assert found["actions"] == ["create network lab"] and found["changed"] is True and found["engine"] == "auto"
+    vars(error).pop("done")
 
 
 def test_engine_by_name_is_not_replaced(run: Run, tmp_path: Path) -> None:
