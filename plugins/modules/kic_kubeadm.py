@@ -43,7 +43,7 @@ options:
     description: The release that is expected, such as V(1.35.4). A node whose image holds another is refused.
     type: str
   pod_subnet:
-    description: Range of the pods' addresses in CIDR notation; for dual stack one of each IP version, with a comma.
+    description: Range of the pods' addresses in CIDR notation; for dual stack IPv4 and IPv6 in this order, with a comma.
     type: str
     default: 10.244.0.0/16
   service_subnet:
@@ -73,6 +73,7 @@ options:
         C(KubeletConfiguration) and C(KubeProxyConfiguration).
       - Mappings are merged field by field, named arguments (C(extraArgs)) by name, C(certSANs) are added to ours, and
         a null removes a field. Other lists and values are replaced.
+      - Arguments (C(extraArgs), C(kubeletExtraArgs)) may be a list as in v1beta4 or a mapping as in v1beta3.
       - It is used when the node is made. A later difference is reported as RV(drift).
     type: raw
   patches:

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Callable, TypeVar, Union, cast
 
 from .diagnosis import Diagnosis, KicError, failure
@@ -37,6 +38,18 @@ def invalid(option: str, problem: str, fix: str) -> KicError:
     return failure("invalid_option", option=option, problem=problem, fix=fix)
 
 
+class InvalidOptions(KicError):
+    """More than one option cannot be used; ``problems`` has each by itself."""
+
+    def __init__(self, problems: tuple[Diagnosis, ...]) -> None:
+        cause, fix = (
+            " ".join(f"({number}) {text}" for number, text in enumerate(texts, 1))
+            for texts in ([item.cause for item in problems], [f"{item.fix}." for item in problems])
+        )
+        super().__init__(Diagnosis("invalid_option", f"{len(problems)} problems: {cause}", fix))
+        self.problems = problems
+
+
 class Problems:
     """Everything that is wrong with what a user wrote, so that one message names all of it.
 
@@ -48,14 +61,17 @@ class Problems:
         self._found: list[Diagnosis] = []
 
     @contextmanager
-    def collect(self) -> Iterator[None]:
-        """Keep the first problem of the block for later."""
+    def collect(self, prefix: str = "") -> Iterator[None]:
+        """Keep the problems of the block for later: the first one, or all that it collected itself. What they name is
+        called ``prefix`` and that name where the user wrote it."""
         try:
             yield
+        except InvalidOptions as error:
+            self._found += [replace(item, cause=prefix + item.cause) for item in error.problems]
         except KicError as error:
             if error.diagnosis.id != "invalid_option":
                 raise
-            self._found.append(error.diagnosis)
+            self._found.append(replace(error.diagnosis, cause=prefix + error.diagnosis.cause))
 
     def take(self, check: Callable[..., T], *arguments: object) -> T:
         """What ``check`` returns; where it finds a problem, nothing that may be used."""
@@ -70,11 +86,7 @@ class Problems:
         if len(found) == 1:
             raise KicError(found[0])
         if found:
-            cause, fix = (
-                " ".join(f"({number}) {text}" for number, text in enumerate(texts, 1))
-                for texts in ([item.cause for item in found], [f"{item.fix}." for item in found])
-            )
-            raise KicError(Diagnosis("invalid_option", f"{len(found)} problems: {cause}", fix))
+            raise InvalidOptions(tuple(found))
 
 
 def name(option: str, value: str, longest: int = NAME_MAX) -> str:

@@ -521,6 +521,11 @@ CATALOGUE: dict[str, Entry] = {
     "node_without_address": Entry(
         "the node {node} has no address on a network of the engine.", "attach it to a network with the option network"
     ),
+    "node_without_ip_version": Entry(
+        "The node {node} has no IPv{version} address, and the pods of its cluster have the range {pods}.",
+        "give its network an IPv{version} subnet (subnet6 of nodeforge.kic.oci_network, on a host that has IPv6), or leave"
+        " that range out of pod_subnet",
+    ),
     "node_unreadable": Entry("a look at the node {node} gave no sense.", "read its words below"),
     "no_kubernetes": Entry(
         "the image of the node {node} holds no Kubernetes: /kind/version is missing.",

@@ -34,6 +34,26 @@ CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 # Lists whose items are told apart by their name (v1beta4: Arg, a list because an argument may be given twice).
 _BY_NAME = ("extraArgs", "kubeletExtraArgs", "extraEnvs")
 
+# What a field of kubeadm's own kinds holds, by its name; in none of them a name means two things. A wrong one would
+# replace all of ours, and kubeadm would refuse it only when the node exists.
+_MAPPINGS = frozenset(
+    (
+        *("nodeRegistration", "localAPIEndpoint", "timeouts", "patches", "apiServer", "controllerManager", "scheduler"),
+        *("etcd", "local", "external", "networking", "dns", "proxy", "discovery", "bootstrapToken", "featureGates"),
+        *("evictionHard", "conntrack", "nftables", "iptables", "ipvs", "controlPlane"),
+    )
+)
+_LISTS = frozenset(("skipPhases", "certSANs", "serverCertSANs", "peerCertSANs", "taints", "ignorePreflightErrors"))
+_LISTS_OF_MAPPINGS = frozenset(("taints", "extraVolumes", "bootstrapTokens"))
+
+# Fields that v1beta3 had and v1beta4 has elsewhere (kubernetes, cmd/kubeadm/app/apis/kubeadm/v1beta4/doc.go).
+_MOVED = {
+    ("ClusterConfiguration", "apiServer.timeoutForControlPlane"): (
+        "InitConfiguration: {timeouts: {controlPlaneComponentHealthCheck: 4m0s}}"
+    ),
+    ("JoinConfiguration", "discovery.timeout"): "JoinConfiguration: {timeouts: {discovery: 5m0s}}",
+}
+
 _PATCH = re.compile(
     r"(etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubeletconfiguration|corednsdeployment)"
     r"[a-z0-9.-]*?(\+(strategic|merge|json))?\.(json|yaml)"
@@ -101,6 +121,67 @@ def merge(ours: Any, theirs: Any, key: str = "") -> Any:
     return theirs
 
 
+def _complete(value: Any, key: str = "") -> Any:
+    """A merged document without the arguments whose null took one of ours away."""
+    if isinstance(value, Mapping):
+        return {field: _complete(item, field) for field, item in value.items()}
+    if key in _BY_NAME and isinstance(value, list):
+        return [item for item in value if "value" not in item or item["value"] is not None]
+    return value
+
+
+def _normal(kind: str, value: Any, path: str, problems: checks.Problems) -> Any:
+    """A user's field in the form of v1beta4, with that of v1beta3 understood: arguments as a mapping."""
+    key = path.rpartition(".")[2]
+    option = f"configuration.{kind}.{path}" if path else f"configuration.{kind}"
+    if value is None:
+        return value
+    with problems.collect():
+        if (kind, path) in _MOVED:
+            problem = "was moved with kubeadm's API v1beta4"
+            raise checks.invalid(option, problem, f"write {_MOVED[kind, path]}")
+        if API_VERSIONS[kind] == KUBEADM and key in _BY_NAME:
+            return _arguments(option, value)
+        if key in _MAPPINGS and not isinstance(value, Mapping):
+            raise checks.invalid(option, f"{value!r} is not a mapping", f"write its fields as {key}: {{field: value}}")
+        if key in _LISTS and not isinstance(value, list):
+            raise checks.invalid(option, f"{value!r} is not a list", f"write it as {key}: [{json.dumps(value)}]")
+        if key in _LISTS_OF_MAPPINGS and not all(isinstance(item, Mapping) for item in value):
+            raise checks.invalid(option, "is not a list of mappings", "see kubeadm's documentation of this field")
+        if isinstance(value, Mapping):
+            return {
+                str(field): _normal(kind, item, f"{path}.{field}" if path else str(field), problems)
+                for field, item in value.items()
+            }
+    return value
+
+
+def _arguments(option: str, value: Any) -> list[Document]:
+    """Named arguments as the list of v1beta4. A value of null removes the argument from ours."""
+    if isinstance(value, Mapping):
+        value = [{"name": name, "value": content} for name, content in value.items()]
+    if not isinstance(value, list):
+        problem = f"{value!r} is neither a list nor a mapping of arguments"
+        raise checks.invalid(option, problem, "write it like [{name: v, value: '4'}]")
+    return [_argument(option, item) for item in value]
+
+
+def _argument(option: str, item: Any) -> Document:
+    name = item.get("name") if isinstance(item, Mapping) else None
+    if not isinstance(name, str) or not name.strip("-"):
+        raise checks.invalid(option, f"{item!r} is not an argument with a name", "write it like {name: v, value: '4'}")
+    if "valueFrom" in item:
+        return dict(item)
+    content = item.get("value")
+    if set(item) - {"name", "value"} or not isinstance(content, (str, int, float, bool, type(None))):
+        problem = f"the value of {name!r} is not a string"
+        raise checks.invalid(option, problem, f"write it like {{name: {name}, value: 'text'}}")
+    # kubeadm takes strings only; YAML makes numbers and booleans of what is written without quotes.
+    if isinstance(content, bool):
+        content = str(content).lower()
+    return {"name": name.lstrip("-"), "value": content if content is None else str(content)}
+
+
 def user_documents(value: Any) -> dict[str, Document]:
     """The option ``configuration`` as fields by kind. It may be a mapping of kinds or a list of documents."""
     if not value:
@@ -116,25 +197,30 @@ def user_documents(value: Any) -> dict[str, Document]:
             "is neither a mapping of kinds nor a list of documents with a kind",
             "write it like configuration: {ClusterConfiguration: {imageRepository: registry.example}}",
         )
+    problems = checks.Problems()
     for kind, fields in items:
-        if kind not in API_VERSIONS:
-            raise checks.invalid(
-                "configuration", f"{kind!r} is no kind that kubeadm reads", f"use {', '.join(API_VERSIONS)}"
-            )
-        if not isinstance(fields, Mapping):
-            raise checks.invalid("configuration", f"{kind} has no fields", "give it a mapping of its fields")
-        version = fields.get("apiVersion", API_VERSIONS[kind])
-        if version != API_VERSIONS[kind]:
-            raise checks.invalid(
-                "configuration",
-                f"{kind} is of {version}",
-                f"write it for {API_VERSIONS[kind]} and leave apiVersion out",
-            )
-        own = {key: value for key, value in fields.items() if key != "apiVersion"}
-        # A null is kept: it is ours that it removes, later.
-        nulls = {key: None for key, value in own.items() if value is None}
-        found[kind] = {**merge(found.get(kind, {}), own), **nulls}
+        with problems.collect():
+            own = _own_fields(kind, fields, problems)
+            # A null is kept: it is ours that it removes, later.
+            nulls = {key: None for key, value in own.items() if value is None}
+            found[kind] = {**merge(found.get(kind, {}), own), **nulls}
+    problems.finish()
     return found
+
+
+def _own_fields(kind: str, fields: Any, problems: checks.Problems) -> Document:
+    if kind not in API_VERSIONS:
+        raise checks.invalid(
+            "configuration", f"{kind!r} is no kind that kubeadm reads", f"use {', '.join(API_VERSIONS)}"
+        )
+    if not isinstance(fields, Mapping):
+        raise checks.invalid("configuration", f"{kind} has no fields", "give it a mapping of its fields")
+    version = fields.get("apiVersion", API_VERSIONS[kind])
+    if version != API_VERSIONS[kind]:
+        problem, fix = f"{kind} is of {version}", f"write it for {API_VERSIONS[kind]} and leave apiVersion out"
+        raise checks.invalid("configuration", problem, fix)
+    own: Document = _normal(kind, {key: value for key, value in fields.items() if key != "apiVersion"}, "", problems)
+    return own
 
 
 def user_patches(value: Mapping[str, Any] | None) -> dict[str, str]:
@@ -153,13 +239,14 @@ def user_patches(value: Mapping[str, Any] | None) -> dict[str, str]:
     return found
 
 
-def _registration(node: str, address: str) -> Document:
+def _registration(node: str, addresses: Sequence[str]) -> Document:
     return {
         "name": node,
         "criSocket": CRI_SOCKET,
         "imagePullPolicy": "IfNotPresent",
         # Without it kubelet takes what the node's name resolves to, and engines write more names than one there.
-        "kubeletExtraArgs": [{"name": "node-ip", "value": address}],
+        # One of each IP version of the pods: an address that kubelet does not report, no other node has a route to.
+        "kubeletExtraArgs": [{"name": "node-ip", "value": ",".join(addresses)}],
     }
 
 
@@ -210,7 +297,7 @@ def init_documents(
     user: Mapping[str, Document],
 ) -> dict[str, Document]:
     """The documents of ``kubeadm init`` on the control plane ``node``, by kind."""
-    registration = _registration(node, addresses[0])
+    registration = _registration(node, addresses)
     if shape.schedulable:
         # An empty list is "no taint"; none at all would be kubeadm's default.
         registration["taints"] = []
@@ -240,7 +327,7 @@ def init_documents(
         "KubeletConfiguration": kubelet(facts),
         "KubeProxyConfiguration": kube_proxy(facts),
     }
-    merged = {kind: merge(fields, user.get(kind, {})) for kind, fields in ours.items()}
+    merged = {kind: _complete(merge(fields, user.get(kind, {}))) for kind, fields in ours.items()}
     # What we leave out to go on where a run was interrupted, is left out whatever the user leaves out too.
     wanted = merged["InitConfiguration"].get("skipPhases") or []
     merged["InitConfiguration"]["skipPhases"] = [*wanted, *(phase for phase in skip_phases if phase not in wanted)]
@@ -250,7 +337,7 @@ def init_documents(
 def join_documents(
     *,
     node: str,
-    address: str,
+    addresses: Sequence[str],
     endpoint: str,
     token: str,
     ca_hash: str,
@@ -267,11 +354,11 @@ def join_documents(
                 "caCertHashes": [ca_hash],
             }
         },
-        "nodeRegistration": _registration(node, address),
+        "nodeRegistration": _registration(node, addresses),
         "timeouts": _timeouts(seconds),
         **({"patches": {"directory": patches}} if patches else {}),
     }
-    merged = merge(ours, user.get("JoinConfiguration", {}))
+    merged: Document = _complete(merge(ours, user.get("JoinConfiguration", {})))
     wanted = merged.get("skipPhases") or []
     # Preflight judges the host and pulls images, whatever else the user leaves out.
     merged["skipPhases"] = wanted if "preflight" in wanted else [*wanted, "preflight"]

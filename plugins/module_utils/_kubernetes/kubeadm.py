@@ -26,7 +26,7 @@ from .._engine import boot
 from .._engine.base import Engine
 from .._engine.model import Container
 from . import configuration as conf
-from . import reasons
+from . import ranges, reasons
 from .access import ADMIN, API_PORT
 from .kubeadm_plan import (
     LOOKED_FOR,
@@ -124,6 +124,8 @@ class KubeadmResource(Resource[Observed]):
         api_addresses = addresses if spec.control_plane in ("", spec.node) else self._control_plane_addresses()
         if not addresses or not api_addresses:
             raise failure("node_without_address", node=spec.node)
+        if spec.state != "reset":
+            self._refuse_other_versions(addresses)
         waits = not self._check_mode and spec.state != "reset"
         seen = self._boot(container) if waits else self._look()
         found = Observed(container, seen, tuple(api_addresses), tuple(addresses))
@@ -131,6 +133,14 @@ class KubeadmResource(Resource[Observed]):
             found = self._settle(found)
         self._observed = self._answered(found)
         return self._observed
+
+    def _refuse_other_versions(self, addresses: Sequence[str]) -> None:
+        """Raise where pods have an IP version that the node has no address of: no other node would reach them."""
+        pods = self._spec.shape.pod_subnet
+        have = {ipaddress.ip_address(item).version for item in addresses}
+        for version in ranges.versions(pods):
+            if version not in have:
+                raise failure("node_without_ip_version", node=self._spec.node, version=version, pods=pods)
 
     def _boot(self, container: Container) -> Seen:
         """The first look at a node, which may have been started a moment ago: it waits until the system is up."""
@@ -157,6 +167,8 @@ class KubeadmResource(Resource[Observed]):
         container = self._engine.container(name)
         if container is None:
             raise failure("node_missing", node=name)
+        # Another cluster's would take the node in without a word.
+        self._refuse_foreign(container)
         return node_addresses(container)
 
     def _look(self, *, seconds: float = 0) -> Seen:
@@ -259,7 +271,7 @@ class KubeadmResource(Resource[Observed]):
                 spec.shape,
                 seen.facts,
                 node=spec.node,
-                addresses=observed.addresses,
+                addresses=ranges.of_node(observed.addresses, spec.shape.pod_subnet),
                 sans=certificate_names(spec, observed),
                 skip_phases=(*NEVER, *skipped),
                 patches=PATCHES if spec.patches else None,
@@ -354,7 +366,7 @@ exit $status
         token, ca_hash = match.groups()
         documents = conf.join_documents(
             node=spec.node,
-            address=observed.addresses[0],
+            addresses=ranges.of_node(observed.addresses, spec.shape.pod_subnet),
             endpoint=spec.shape.endpoint,
             token=token,
             ca_hash=ca_hash,

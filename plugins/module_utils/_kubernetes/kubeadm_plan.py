@@ -15,6 +15,7 @@ from .._core.diagnosis import failure
 from .._core.plan import Action, Drift, Plan, known
 from .._engine.model import Container
 from . import configuration as conf
+from . import ranges
 from .configuration import ClusterShape
 from .look import OBJECTS, ApiNode, Seen, pod_network_fits
 
@@ -107,40 +108,41 @@ class KubeadmSpec:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> KubeadmSpec:
         """From a module's parameters; raises ``invalid_option`` before anything was looked at."""
-        state, node = params["state"], checks.host_name("node", params["node"])
-        cluster = checks.host_name("cluster", params["cluster"])
-        pods = _ranges("pod_subnet", params["pod_subnet"])
-        services = _ranges("service_subnet", params["service_subnet"])
-        for one in pods:
-            for other in services:
-                if one.version == other.version and one.overlaps(other):
-                    raise checks.invalid("pod_subnet", f"{one} overlaps the service range {other}", "name another")
-        version = params["kubernetes_version"]
-        if version is not None:
-            version = "v" + str(version).lstrip("v")
-            if not re.fullmatch(r"v\d+\.\d+\.\d+\S*", version):
-                raise checks.invalid("kubernetes_version", f"{version!r} is no version", "write it like 1.35.4")
-        endpoint = params["endpoint"] or f"{cluster}.kic.internal"
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", endpoint):
-            raise checks.invalid("endpoint", f"{endpoint!r} is no domain name", "write it like lab.kic.internal")
-        if params["timeout"] < 1:
-            raise checks.invalid("timeout", "is no time", "give it in seconds, like 600")
+        problems = checks.Problems()
+        node = problems.take(checks.host_name, "node", params["node"])
+        cluster = problems.take(checks.host_name, "cluster", params["cluster"])
+        user = problems.take(conf.user_documents, params["configuration"]) or {}
+        own = (user.get("ClusterConfiguration") or {}).get("networking") or {}
+        pods, services = (
+            str(own.get(field) or params[option])
+            for field, option in (("podSubnet", "pod_subnet"), ("serviceSubnet", "service_subnet"))
+        )
+        ranges.check(pods, services, user, problems)
+        version = problems.take(_version, params["kubernetes_version"])
+        endpoint = problems.take(_endpoint, params["endpoint"] or f"{cluster or 'cluster'}.kic.internal")
+        patches = problems.take(conf.user_patches, params["patches"])
+        manifests = [problems.take(_manifest, item) for item in params["manifests"]]
+        with problems.collect():
+            if params["timeout"] < 1:
+                raise checks.invalid("timeout", "is no time", "give it in seconds, like 600")
+        problems.finish()
+        state = params["state"]
         return cls(
             node=node,
             state=state,
             shape=ClusterShape(
                 cluster=cluster,
                 endpoint=endpoint,
-                pod_subnet=params["pod_subnet"],
-                service_subnet=params["service_subnet"],
+                pod_subnet=pods,
+                service_subnet=services,
                 api_sans=tuple(params["api_sans"]),
                 schedulable=params["schedulable"],
             ),
             control_plane=node if state == "initialized" else (params["control_plane"] or ""),
             version=version,
-            user=conf.user_documents(params["configuration"]),
-            patches=conf.user_patches(params["patches"]),
-            manifests=tuple(_manifest(item) for item in params["manifests"]) if state == "initialized" else (),
+            user=user,
+            patches=patches,
+            manifests=tuple(manifests) if state == "initialized" else (),
             timeout=float(params["timeout"]),
         )
 
@@ -157,11 +159,19 @@ class KubeadmSpec:
         }
 
 
-def _ranges(option: str, value: str) -> list[checks.IPNetwork]:
-    found = [checks.network(option, part) for part in value.split(",")]
-    if len(found) > 2 or len({item.version for item in found}) != len(found):
-        raise checks.invalid(option, f"{value!r} has more than one range of an IP version", "give one, or one of each")
+def _version(value: Any) -> str | None:
+    if value is None:
+        return None
+    found = "v" + str(value).lstrip("v")
+    if not re.fullmatch(r"v\d+\.\d+\.\d+\S*", found):
+        raise checks.invalid("kubernetes_version", f"{found!r} is no version", "write it like 1.35.4")
     return found
+
+
+def _endpoint(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", value):
+        raise checks.invalid("endpoint", f"{value!r} is no domain name", "write it like lab.kic.internal")
+    return value
 
 
 def _manifest(item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -297,7 +307,7 @@ def hosts_fit(spec: KubeadmSpec, seen: Seen, addresses: Sequence[str]) -> bool:
 
 def unchanged(text: str) -> bool:
     """Whether an apply would leave every object as it is."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Warning:")]
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("Warning:")]
     return bool(lines) and all(re.search(r" unchanged( \(server dry run\))?$", line) for line in lines)
 
 

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from .._core import checks
-from .._core.diagnosis import KicError
+from .._core.plan import known
 from .._core.subnet import overlapping
+from . import ranges
 from .access import ADMIN, API_PORT
 from .kubeadm_plan import KubeadmSpec
 
@@ -64,29 +64,25 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ``invalid_option`` with the name of the variable.
     """
-    name = checks.host_name("kic_cluster_name", str(given["name"]))
-    # Its nodes' names are made of it.
-    suffixes = ("-control-plane-1", f"-worker-{max(1, _count(given, 'workers', 0))}")
-    checks.host_name("kic_cluster_name", name, checks.LABEL_MAX - max(map(len, suffixes)))
-    if _count(given, "control_planes", 1) != 1:
-        problem = f"{given['control_planes']} control planes are more than this release makes"
-        raise checks.invalid(
-            "kic_cluster_control_planes", problem, "set it to 1, and give kic_cluster_workers for more nodes"
-        )
+    problems = checks.Problems()
+    name = problems.take(_name, given) or "cluster"
+    problems.take(_check_control_planes, given)
+    workers = problems.take(_count, given, "workers", 0) or 0
+    problems.take(_check_kinds, given)
     # Checks versions, ranges, configuration and patches, and their overlaps.
-    for key, kind, word in (
-        ("network", dict, "mapping"),
-        ("engine_facts", dict, "mapping"),
-        ("api_sans", list, "list"),
-    ):
-        if not isinstance(given.get(key) or kind(), kind):
-            raise checks.invalid(f"kic_cluster_{key}", f"is no {word}", "see the documentation of the role kic_cluster")
-    params = _kubeadm(given, name)
-    _renamed(lambda: KubeadmSpec.from_params(params))
-    _check_network(given)
-    _check_api(given)
-    node = _check_node(given)
-    avoid = [part for key in ("pod_subnet", "service_subnet") for part in str(given[key]).split(",")]
+    spec: KubeadmSpec | None = None
+    timeout = problems.take(_number, "timeout", given["timeout"])
+    with problems.collect(prefix="kic_cluster_"):
+        spec = KubeadmSpec.from_params(_kubeadm(given, name, 1 if timeout is None else timeout))
+    if spec is not None:
+        with problems.collect(prefix="kic_cluster_"):
+            ranges.check_room(spec.shape.pod_subnet, spec.user, 1 + workers)
+        problems.take(_check_network, given, spec)
+    problems.take(_check_api, given)
+    node = problems.take(_check_node, given) or {}
+    problems.finish()
+    shape = known(spec).shape
+    avoid = [part.strip() for value in (shape.pod_subnet, shape.service_subnet) for part in value.split(",")]
     api = {"port": API_PORT, "protocol": "tcp", "address": given["api_address"]}
     if given.get("api_port") is not None:
         api["host_port"] = int(given["api_port"])
@@ -97,29 +93,48 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
         # With it the node's own kubectl needs no argument: `podman exec NODE kubectl get nodes`.
         "env": {"KUBECONFIG": ADMIN, **(node.get("env") or {})},
     }
-    workers: list[dict[str, Any]] = [
+    others: list[dict[str, Any]] = [
         # A port of the host leads to one node only; those of the user's are the control plane's.
         {"name": f"{name}-worker-{index + 1}", "role": "worker", "publish": [], "env": node.get("env") or {}}
-        for index in range(_count(given, "workers", 0))
+        for index in range(workers)
     ]
     return {
-        "nodes": [control_plane, *workers],
+        "nodes": [control_plane, *others],
         "control_plane": control_plane["name"],
-        "workers": [item["name"] for item in workers],
+        "workers": [item["name"] for item in others],
         "avoid": avoid,
     }
 
 
-def _renamed(build: Any) -> None:
-    # The options of modules are variables of the role here, and it is those that the user wrote.
+def _name(given: Mapping[str, Any]) -> str:
+    name = checks.host_name("kic_cluster_name", str(given["name"]))
+    # Its nodes' names are made of it.
     try:
-        build()
-    except KicError as error:
-        option, _separator, problem = error.diagnosis.cause.rstrip(".").partition(": ")
-        raise checks.invalid(f"kic_cluster_{option}", problem, error.diagnosis.fix) from error
+        most = int(given["workers"])
+    except (TypeError, ValueError):
+        most = 1
+    suffixes = ("-control-plane-1", f"-worker-{max(1, most)}")
+    return checks.host_name("kic_cluster_name", name, checks.LABEL_MAX - max(map(len, suffixes)))
 
 
-def _kubeadm(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _check_control_planes(given: Mapping[str, Any]) -> None:
+    if _count(given, "control_planes", 1) != 1:
+        problem = f"{given['control_planes']} control planes are more than this release makes"
+        fix = "set it to 1, and give kic_cluster_workers for more nodes"
+        raise checks.invalid("kic_cluster_control_planes", problem, fix)
+
+
+def _check_kinds(given: Mapping[str, Any]) -> None:
+    for key, kind, word in (
+        ("network", dict, "mapping"),
+        ("engine_facts", dict, "mapping"),
+        ("api_sans", list, "list"),
+    ):
+        if not isinstance(given.get(key) or kind(), kind):
+            raise checks.invalid(f"kic_cluster_{key}", f"is no {word}", "see the documentation of the role kic_cluster")
+
+
+def _kubeadm(given: Mapping[str, Any], name: str, timeout: float) -> dict[str, Any]:
     return {
         "state": "initialized",
         "node": f"{name}-control-plane-1",
@@ -128,13 +143,13 @@ def _kubeadm(given: Mapping[str, Any], name: str) -> dict[str, Any]:
         "kubernetes_version": given.get("kubernetes_version"),
         "pod_subnet": str(given["pod_subnet"]),
         "service_subnet": str(given["service_subnet"]),
-        "api_sans": [str(item) for item in given["api_sans"] or ()],
+        "api_sans": [str(item) for item in given["api_sans"] or ()] if isinstance(given["api_sans"], list) else [],
         "endpoint": None,
         "schedulable": True,
         "configuration": given.get("configuration"),
         "patches": given.get("patches"),
         "manifests": [],
-        "timeout": _number("timeout", given["timeout"]),
+        "timeout": timeout,
     }
 
 
@@ -158,16 +173,21 @@ def _count(given: Mapping[str, Any], key: str, least: int) -> int:
     return found
 
 
-def _check_network(given: Mapping[str, Any]) -> None:
+def _check_network(given: Mapping[str, Any], spec: KubeadmSpec) -> None:
     network = given.get("network") or {}
+    if not isinstance(network, Mapping):
+        return
+    if network.get("subnet6") == "none" and 6 in ranges.versions(spec.shape.pod_subnet):
+        problem = "it is none, and kic_cluster_pod_subnet has an IPv6 range"
+        raise checks.invalid("kic_cluster_network.subnet6", problem, "leave it out, or leave out the IPv6 range")
     for key, version in (("subnet", 4), ("subnet6", 6)):
         value = network.get(key)
         if value is None or value == "none":
             continue
         option = f"kic_cluster_network.{key}"
         subnet = checks.network(option, str(value), version)
-        for other in ("pod_subnet", "service_subnet"):
-            taken = overlapping(subnet, [ipaddress.ip_network(part) for part in str(given[other]).split(",")])
+        for other, taken_by in (("pod_subnet", spec.shape.pod_subnet), ("service_subnet", spec.shape.service_subnet)):
+            taken = overlapping(subnet, ranges.parse(other, taken_by))
             if taken is not None:
                 problem = f"{subnet} overlaps {taken}, which is kic_cluster_{other}"
                 raise checks.invalid(option, problem, "leave it out to have a free one chosen, or name another")

@@ -249,7 +249,8 @@ def decode(out: str, node: str) -> Seen:
     """What the script printed."""
     parts: dict[str, Any] = {}
     try:
-        for line in out.splitlines():
+        # By the line's end that jq writes alone: what a node says may hold others (U+2028, U+0085), within JSON's strings.
+        for line in out.removesuffix("\n").split("\n"):
             parts.update(json.loads(line))
         if set(parts) != {"boot", "local", "api"}:
             raise ValueError(set(parts))

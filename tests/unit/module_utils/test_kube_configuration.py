@@ -51,7 +51,7 @@ def join(patches: str | None = None, seconds: float = 240.0, user: Any = None) -
     """Make the documents of a join."""
     return conf.join_documents(
         node="lab-worker-1",
-        address="192.168.128.3",
+        addresses=("192.168.128.3",),
         endpoint="lab.kic.internal",
         token=TOKEN,
         ca_hash="sha256:0123",
@@ -315,7 +315,8 @@ def test_init_documents() -> None:
     start, cluster = found["InitConfiguration"], found["ClusterConfiguration"]
     assert start["localAPIEndpoint"] == {"advertiseAddress": "192.168.128.2", "bindPort": 6443}
     assert start["nodeRegistration"]["name"] == "lab-control-plane-1"
-    assert start["nodeRegistration"]["kubeletExtraArgs"] == [{"name": "node-ip", "value": "192.168.128.2"}]
+    # One address of each IP version of the pods, which the caller chose.
+    assert start["nodeRegistration"]["kubeletExtraArgs"] == [{"name": "node-ip", "value": "192.168.128.2,fd00::2"}]
     assert start["skipPhases"] == ["preflight"]
     assert "patches" not in start
     assert cluster["controlPlaneEndpoint"] == "lab.kic.internal:6443"
@@ -492,3 +493,116 @@ def test_render() -> None:
         "ClusterConfiguration"
     ]
     assert [json.loads(part) for part in text.split("\n---\n")] == found
+
+
+ARGUMENTS = [
+    pytest.param({"v": "4"}, [{"name": "v", "value": "4"}], id="mapping"),
+    pytest.param({"v": 4, "b": True, "f": 1.5}, None, id="mapping-of-numbers"),
+    pytest.param([{"name": "v", "value": "4"}], [{"name": "v", "value": "4"}], id="list"),
+    pytest.param([{"name": "v", "value": 4}], [{"name": "v", "value": "4"}], id="list-of-numbers"),
+    pytest.param({"--v": "4"}, [{"name": "v", "value": "4"}], id="dashes"),
+    pytest.param({"node-labels": "a=b,c=d"}, [{"name": "node-labels", "value": "a=b,c=d"}], id="commas"),
+    pytest.param({"empty": ""}, [{"name": "empty", "value": ""}], id="empty-value"),
+]
+PLACES = [
+    pytest.param("InitConfiguration", ("nodeRegistration", "kubeletExtraArgs"), id="kubelet-init"),
+    pytest.param("JoinConfiguration", ("nodeRegistration", "kubeletExtraArgs"), id="kubelet-join"),
+    pytest.param("ClusterConfiguration", ("apiServer", "extraArgs"), id="apiserver"),
+    pytest.param("ClusterConfiguration", ("controllerManager", "extraArgs"), id="controller-manager"),
+    pytest.param("ClusterConfiguration", ("scheduler", "extraArgs"), id="scheduler"),
+    pytest.param("ClusterConfiguration", ("etcd", "local", "extraArgs"), id="etcd"),
+    pytest.param("ClusterConfiguration", ("apiServer", "extraEnvs"), id="environment"),
+]
+
+
+def made(kind: str, path: tuple[str, ...], value: Any) -> list[dict[str, str]]:
+    """The arguments that kubeadm gets where the user wrote ``value``."""
+    user: Any = value
+    for field in reversed(path):
+        user = {field: user}
+    found: Any = (join if kind == "JoinConfiguration" else init)(user={kind: user})[kind]
+    for field in path:
+        found = found[field]
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.mark.parametrize(("kind", "path"), PLACES)
+@pytest.mark.parametrize(("value", "expected"), ARGUMENTS)
+def test_arguments_in_each_form(kind: str, path: tuple[str, ...], value: Any, expected: Any) -> None:
+    """A mapping as in v1beta3 becomes the list of v1beta4, next to our own arguments; every value is a string."""
+    ours = [item for item in made(kind, path, []) if path[-1] != "extraEnvs"]
+    wanted = expected or [{"name": "v", "value": "4"}, {"name": "b", "value": "true"}, {"name": "f", "value": "1.5"}]
+    assert made(kind, path, value) == ours + wanted
+
+
+def test_a_mapping_is_merged_with_our_arguments() -> None:
+    """What we need stays, what the user names again is the user's, and a null removes it."""
+    path = ("nodeRegistration", "kubeletExtraArgs")
+    assert made("JoinConfiguration", path, {"v": "4"}) == [
+        {"name": "node-ip", "value": "192.168.128.3"},
+        {"name": "v", "value": "4"},
+    ]
+    assert made("JoinConfiguration", path, {"node-ip": "10.0.0.9"}) == [{"name": "node-ip", "value": "10.0.0.9"}]
+    assert made("JoinConfiguration", path, {"node-ip": None, "v": "1"}) == [{"name": "v", "value": "1"}]
+    both = [
+        {"kind": "JoinConfiguration", "nodeRegistration": {"kubeletExtraArgs": {"v": "1", "a": "b"}}},
+        {"kind": "JoinConfiguration", "nodeRegistration": {"kubeletExtraArgs": [{"name": "v", "value": "2"}]}},
+    ]
+    found = join(user=both)["JoinConfiguration"]["nodeRegistration"]["kubeletExtraArgs"]
+    assert [item["name"] for item in found] == ["node-ip", "a", "v"] and found[-1]["value"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "said"),
+    [
+        pytest.param("ClusterConfiguration", {"apiServer": {"extraArgs": "v=4"}}, "apiServer.extraArgs: ", id="text"),
+        pytest.param("ClusterConfiguration", {"apiServer": {"extraArgs": ["v=4"]}}, "'v=4' is not an arg", id="words"),
+        pytest.param(
+            "ClusterConfiguration",
+            {"apiServer": {"extraArgs": {"feature-gates": {"A": True}}}},
+            "the value of 'feature-gates' is not a string",
+            id="mapping-as-value",
+        ),
+        pytest.param(
+            "ClusterConfiguration",
+            {"apiServer": {"extraArgs": [{"v": "4"}]}},
+            "is not an argument with a name",
+            id="list-of-mappings",
+        ),
+        pytest.param("ClusterConfiguration", {"apiServer": []}, "apiServer: [] is not a mapping", id="no-mapping"),
+        pytest.param("ClusterConfiguration", {"networking": "x"}, "networking: 'x' is not a mapping", id="networking"),
+        pytest.param("InitConfiguration", {"nodeRegistration": ["x"]}, "nodeRegistration: ", id="registration"),
+        pytest.param(
+            "InitConfiguration", {"skipPhases": "addon/kube-proxy"}, "write it as skipPhases: [", id="phase-as-text"
+        ),
+        pytest.param("InitConfiguration", {"nodeRegistration": {"taints": ["a"]}}, "list of mappings", id="taints"),
+        pytest.param(
+            "ClusterConfiguration",
+            {"apiServer": {"timeoutForControlPlane": "4m"}},
+            "controlPlaneComponentHealthCheck",
+            id="timeout-of-v1beta3",
+        ),
+        pytest.param("JoinConfiguration", {"discovery": {"timeout": "5m"}}, "timeouts: {discovery", id="join-timeout"),
+    ],
+)
+def test_fields_that_kubeadm_would_refuse_later(kind: str, fields: dict[str, Any], said: str) -> None:
+    """A field of the wrong kind is refused before anything is made, with its path and what to write."""
+    with pytest.raises(KicError) as caught:
+        conf.user_documents({kind: fields})
+    found = caught.value.diagnosis
+    assert found.id == "invalid_option" and found.cause.startswith(f"configuration.{kind}.")
+    assert said in str(caught.value)
+
+
+def test_all_problems_of_a_configuration_at_once() -> None:
+    """One message names everything that is wrong, in each document."""
+    with pytest.raises(KicError) as caught:
+        conf.user_documents(
+            {
+                "Pod": {},
+                "InitConfiguration": {"skipPhases": "x", "nodeRegistration": {"kubeletExtraArgs": 5}},
+                "ClusterConfiguration": {"apiServer": {"extraArgs": "v"}},
+            }
+        )
+    assert caught.value.diagnosis.cause.startswith("4 problems: ")

@@ -1159,6 +1159,21 @@ def test_failure_says_which_steps_are_done(answers: dict[str, CommandResult], do
         pytest.param([container(addresses={})], spec(), "node_without_address", id="no-address"),
         pytest.param([WORKER_CONTAINER], worker(), "node_missing", id="no-control-plane"),
         pytest.param([WORKER_CONTAINER, container(addresses={})], worker(), "node_without_address", id="its-address"),
+        pytest.param(
+            [WORKER_CONTAINER, container(labels={labels.CLUSTER: "other"})],
+            worker(),
+            "other_cluster",
+            id="control-plane-of-another-cluster",
+        ),
+        pytest.param(
+            [WORKER_CONTAINER, container(labels={})], worker(), "other_cluster", id="control-plane-not-of-ours"
+        ),
+        pytest.param(
+            [container()],
+            spec(pod_subnet="10.244.0.0/16,fd00:1::/56", service_subnet="10.96.0.0/16,fd00:2::/112"),
+            "node_without_ip_version",
+            id="dual-stack-on-a-network-of-one",
+        ),
         pytest.param([container(labels={})], spec(state="reset"), "other_cluster", id="foreign-is-not-reset"),
     ],
 )

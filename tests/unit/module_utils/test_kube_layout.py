@@ -252,3 +252,105 @@ def test_every_option_of_a_node_has_its_place() -> None:
     for option in sorted(options - NODE_OPTIONS - {"command"}):
         with pytest.raises(KicError, match="is set by the role"):
             layout({**GIVEN, "node": {option: "x"}})
+
+
+FAMILIES = [
+    pytest.param("10.244.0.0/16", "10.96.0.0/16", {}, "", id="ipv4"),
+    pytest.param("10.244.0.0/16,fd00:1::/56", "10.96.0.0/16,fd00:2::/112", {}, "", id="dual"),
+    pytest.param("10.244.0.0/16, fd00:1::/56", "10.96.0.0/16", {}, "", id="dual-pods-with-a-blank"),
+    pytest.param("fd00:1::/56", "fd00:2::/112", {}, "kic_cluster_pod_subnet: fd00:1::/56 is IPv6 alone", id="ipv6"),
+    pytest.param("10.244.0.0/16", "fd00:2::/112", {}, "kic_cluster_service_subnet: fd00:2::/112 is IPv6", id="mixed"),
+    pytest.param("fd00:1::/56", "10.96.0.0/16", {}, "kic_cluster_pod_subnet: fd00:1::/56 is IPv6", id="mixed-other"),
+    pytest.param(
+        "fd00:1::/56,10.244.0.0/16",
+        "fd00:2::/112,10.96.0.0/16",
+        {},
+        "(1) write it as 10.244.0.0/16,fd00:1::/56. (2) write it as 10.96.0.0/16,fd00:2::/112.",
+        id="ipv6-first",
+    ),
+    pytest.param(
+        "10.244.0.0/16", "10.96.0.0/16,fd00:2::/112", {}, "pod_subnet has no IPv6 range", id="services-of-no-pod"
+    ),
+    pytest.param(
+        "10.244.0.0/16,fd00:1::/56",
+        "10.96.0.0/16",
+        {"network": {"subnet6": "none"}},
+        "kic_cluster_network.subnet6: it is none",
+        id="network-without-ipv6",
+    ),
+    pytest.param("10.244.0.0/25", "10.96.0.0/16", {}, "smaller than the /24 that each node gets", id="small-pods"),
+    pytest.param("10.0.0.0/7", "172.16.0.0/16", {}, "10.0.0.0/7 is larger than Kubernetes divides", id="large-pods"),
+    pytest.param("10.244.0.0/16,fd00::/40", "10.96.0.0/16", {}, "fd00::/40 is larger than", id="large-ipv6-pods"),
+    pytest.param("10.244.0.0/16", "10.0.0.0/11", {}, "larger than Kubernetes takes for services", id="large-services"),
+    pytest.param("10.244.0.0/16", "10.96.0.0/29", {}, "fewer than the 10 addresses", id="small-services"),
+    pytest.param("10.244.0.0/24", "10.96.0.0/16", {"workers": 1}, "room for 1 nodes", id="no-range-for-the-worker"),
+    pytest.param(
+        "10.244.0.0/25",
+        "10.96.0.0/16",
+        {"configuration": {"ClusterConfiguration": {"controllerManager": {"extraArgs": {"node-cidr-mask-size": 26}}}}},
+        "",
+        id="own-mask",
+    ),
+    pytest.param(
+        "10.244.0.0/16",
+        "10.96.0.0/16",
+        {"configuration": {"InitConfiguration": {"localAPIEndpoint": {"advertiseAddress": "fd00::2"}}}},
+        "localAPIEndpoint.advertiseAddress: fd00::2 is IPv6",
+        id="advertised",
+    ),
+    pytest.param(
+        "10.244.0.0/16",
+        "10.96.0.0/16",
+        {"configuration": {"JoinConfiguration": {"nodeRegistration": {"kubeletExtraArgs": {"node-ip": "::1"}}}}},
+        "kubeletExtraArgs: ::1 is IPv6",
+        id="node-ip",
+    ),
+    pytest.param(
+        "10.244.0.0/16",
+        "10.96.0.0/16",
+        {"configuration": {"ClusterConfiguration": {"networking": {"podSubnet": "fd00:1::/56"}}}},
+        "kic_cluster_pod_subnet: fd00:1::/56 is IPv6 alone",
+        id="in-the-configuration",
+    ),
+]
+
+
+@pytest.mark.parametrize(("pods", "services", "changes", "said"), FAMILIES)
+def test_address_families(pods: str, services: str, changes: dict[str, Any], said: str) -> None:
+    """IP versions of pods, services, network and addresses fit each other, or are refused before anything is made."""
+    given = {**GIVEN, "pod_subnet": pods, "service_subnet": services, **changes}
+    if not said:
+        assert layout(given)["avoid"] == [part.strip() for part in f"{pods},{services}".split(",")]
+        return
+    with pytest.raises(KicError) as caught:
+        layout(given)
+    assert caught.value.diagnosis.id == "invalid_option"
+    assert said in str(caught.value)
+
+
+def test_all_problems_at_once() -> None:
+    """One message names every variable that cannot be used, each once and as the user wrote it."""
+    with pytest.raises(KicError) as caught:
+        layout(
+            {
+                **GIVEN,
+                "name": "Lab",
+                "workers": "two",
+                "pod_subnet": "fd00:1::/56",
+                "configuration": {"InitConfiguration": {"skipPhases": "x"}},
+                "api_port": 0,
+                "node": {"memry": "2g"},
+                "timeout": "soon",
+            }
+        )
+    cause = caught.value.diagnosis.cause
+    assert cause.startswith("8 problems: ")
+    for name in ("name", "workers", "pod_subnet", "service_subnet", "configuration.I", "api_port", "node.m", "timeout"):
+        assert cause.count(f"kic_cluster_{name}") == 1, name
+
+
+def test_ranges_of_the_configuration_are_avoided() -> None:
+    """Where the user's configuration names the ranges, the network stays clear of those."""
+    networking = {"podSubnet": "10.1.0.0/16", "serviceSubnet": "10.2.0.0/16"}
+    given = {**GIVEN, "configuration": {"ClusterConfiguration": {"networking": networking}}}
+    assert layout(given)["avoid"] == ["10.1.0.0/16", "10.2.0.0/16"]

@@ -249,3 +249,16 @@ def test_worker_and_its_control_plane_are_asked() -> None:
     assert own[-2:] == ["look", "/a"] and asked[-1] == "look"
     assert "NODE=worker" in asked
     assert json.loads(stdin or b"") == []
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\r"], ids=ascii)
+def test_text_of_a_node_with_other_line_ends(separator: str) -> None:
+    """What a node says may hold what Python takes for the end of a line; jq writes such characters as they are."""
+    names = f"127.0.0.1 localhost # a{separator}b\n"
+    local = {**LOCAL, "names": names}
+    api = {**API, "error": f"a{separator}b"}
+    text = "".join(
+        json.dumps(item, ensure_ascii=False) + "\n" for item in ({"boot": "running\n"}, {"local": local}, {"api": api})
+    )
+    found = look.decode(text, "lab-worker-1")
+    assert (found.names, found.api_error) == (names, f"a{separator}b")
