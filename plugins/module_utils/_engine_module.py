@@ -14,10 +14,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
 from ._core.diagnosis import KicError
-from ._core.labels import CLUSTER
 from ._engine.base import Engine
 from ._engine.model import EngineInfo
-from ._engine.registry import ENGINES, holders, select
+from ._engine.registry import ENGINES, cluster_nodes, holders, select
 from ._module import HostTask, finish
 
 ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -81,7 +80,7 @@ _HOLDS: dict[str, Callable[[Engine, str], Any]] = {
     "network": lambda engine, name: [item for item in engine.networks() if item.name == name],
     "volume": lambda engine, name: engine.volume(name),
     "container": lambda engine, name: engine.container(name),
-    "cluster": lambda engine, name: engine.containers(f"{CLUSTER}={name}"),
+    "cluster": cluster_nodes,
 }
 
 

@@ -251,8 +251,8 @@ diagnosis:
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import refuse_without_packet_filter
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts, packet_filters
@@ -267,7 +267,7 @@ def look(task: Task) -> dict[str, Any]:
         refuse_unfit(task.engine.info, task.runner)
         refuse_without_packet_filter(task.engine.info, packet_filters())
     cluster = task.params["cluster"]
-    nodes = task.seen if task.seen is not None else task.engine.containers(f"{CLUSTER}={cluster}") if cluster else []
+    nodes = task.seen if task.seen is not None else cluster_nodes(task.engine, cluster) if cluster else []
     return {
         "changed": False,
         "engines": [status.as_dict() for status in statuses(task.runner, task.engine)],

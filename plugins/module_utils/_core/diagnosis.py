@@ -261,6 +261,13 @@ CATALOGUE: dict[str, Entry] = {
         "name an image that is made for {machine}",
         known="image inspect (Architecture)",
     ),
+    "image_claims": Entry(
+        "the image {name} carries labels of the collection's own objects ({labels}), so each container made from it would look"
+        " like a node.",
+        "use the image that it was made from; where it was committed from a node on purpose, make one without labels: podman (or"
+        " docker) create --name kic-flat {name}, then export kic-flat | import --change 'CMD [\"/sbin/init\"]' - localhost/flat:1",
+        known="image inspect (Labels); commit of a node",
+    ),
     "image_hides_cgroups": Entry(
         "the image {name} declares a volume at {path}, which hides the control groups from its systemd, and docker can not leave"
         " it out.",

@@ -7,6 +7,9 @@ Every network, volume and container that the collection makes carries them; what
 changed or removed. The layout only grows: a key keeps its meaning for ever, and a reader ignores keys it does not
 know.
 
+An engine shows the labels of a container's image as labels of the container, so whoever makes an image, or commits a
+node to one, could make containers ours. Only what a container has itself counts: see :func:`own`.
+
 ========================== =======================================================================================
 key                        value
 ========================== =======================================================================================
@@ -18,12 +21,14 @@ nodeforge.kic.address      of a node: the IPv4 address that was chosen or asked 
 nodeforge.kic.address6     of a node: the IPv6 address, likewise
 nodeforge.kic.adaptations  of a node: what was decided because of this machine, as a JSON list with the reasons
 nodeforge.kic.publish      of a node: its published ports with those of the host that were chosen, as a JSON list
+nodeforge.kic.created-from of a node: the id of its image; no image can hold its own id, so this one is never inherited
 ========================== =======================================================================================
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Callable
 
 PREFIX = "nodeforge.kic."
 SCHEMA = PREFIX + "schema"
@@ -34,6 +39,10 @@ ADDRESS = PREFIX + "address"
 ADDRESS6 = PREFIX + "address6"
 PUBLISH = PREFIX + "publish"
 ADAPTATIONS = PREFIX + "adaptations"
+CREATED_FROM = PREFIX + "created-from"
+
+OF_OBJECTS = (SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM)
+"""All of the above. The labels that the role kic_image and the probe give their images say nothing of a container."""
 
 SCHEMA_VERSION = "1"
 
@@ -49,6 +58,32 @@ def ownership(cluster: str | None) -> dict[str, str]:
     if cluster:
         labels[CLUSTER] = cluster
     return labels
+
+
+def claims(found: Mapping[str, str]) -> list[str]:
+    """The keys of labels that say whose a thing is and what it is; on an image they would make containers look like ours."""
+    return sorted(key for key in OF_OBJECTS if key in found)
+
+
+def own(found: Mapping[str, str], image_id: str, image: Callable[[], Mapping[str, str] | None]) -> Mapping[str, str]:
+    """The labels of a container without those of ours that it has from its image.
+
+    :param image: asks for the labels of the image; None where it is gone. Not called for a container that names its image.
+    """
+    if not claims(found) or (SCHEMA in found and found.get(CREATED_FROM) == image_id):
+        return found
+    # Made before there was that label, or with a name that led to another image a moment later. With the image gone nothing tells where
+    # its labels are from: then it is not touched.
+    behind = image() if SCHEMA in found else None
+    if behind is not None and not claims(behind):
+        return found
+    return {key: value for key, value in found.items() if key not in OF_OBJECTS}
+
+
+def carries(found: Mapping[str, str], label: str) -> bool:
+    """Whether ``label`` (``key`` or ``key=value``) is among the labels."""
+    key, equals, value = label.partition("=")
+    return key in found and (not equals or found[key] == value)
 
 
 def of_user(labels: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ the memory of where kubeconfig entries were put and which limits an engine forge
 Layout below the state directory, which is the user's own::
 
     clusters/ENGINE/CLUSTER.json    nodes/ENGINE/NODE.json
-    clusters/NAME.json              of release 0.1.0: no engine, and a node without a cluster is in the file of its name
+    clusters/NAME.json              the first layout: no engine, and a node without a cluster is in the file of its name
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Subject:
     """What a record is about: a cluster, or a node that belongs to none. Its user is the one who runs the module."""
 
     engine: str
-    """The store that it is in, as :attr:`Engine.store` names it; empty in a record of release 0.1.0, which does not say."""
+    """The store that it is in, as :attr:`Engine.store` names it; empty in a record of the first layout, which does not say."""
     cluster: str | None
     node: str = ""
     """Where there is no cluster."""
@@ -51,7 +51,7 @@ class Subject:
         return os.path.join(directory or state_directory(), folder, self.engine, f"{self.name}.json")
 
     def old_path(self, directory: str | None) -> str:
-        """Where release 0.1.0 had it, together with what has this name on other engines."""
+        """Where the first layout had it, together with what has this name on other engines."""
         checks.name("cluster", self.name)
         return os.path.join(directory or state_directory(), "clusters", f"{self.name}.json")
 
@@ -72,7 +72,7 @@ class ClusterState:
     def load(cls, subject: Subject, directory: str | None = None) -> ClusterState:
         """The record; an empty one when there is none or it cannot be read as ours.
 
-        A record of release 0.1.0 says nothing of its engine. It counts as that of each engine until one of them saves
+        A record of the first layout says nothing of its engine. It counts as that of each engine until one of them saves
         its own: the first that does so takes it over.
         """
         found = _read(subject.path(directory))
@@ -102,7 +102,7 @@ class ClusterState:
         self._take_over(directory)
 
     def _take_over(self, directory: str | None) -> None:
-        """Take what is written now out of the record of release 0.1.0."""
+        """Take what is written now out of the record of the first layout."""
         path = self.subject.old_path(directory)
         found = _read(path) if self.subject.engine else {}
         if not found:
@@ -125,7 +125,7 @@ class ClusterState:
 def recorded_clusters(directory: str | None = None) -> list[Subject]:
     """The clusters that have a record, also those whose containers are gone; ``engine`` is empty where it names none."""
     folder = os.path.join(directory or state_directory(), "clusters")
-    # An empty part of a path is none: the records of release 0.1.0.
+    # An empty part of a path is none: the records of the first layout.
     engines = ["", *sorted(name for name in _listed(folder) if os.path.isdir(os.path.join(folder, name)))]
     return [
         Subject(engine, name[: -len(".json")])

@@ -16,7 +16,8 @@ class Engine(ABC):
     """A container engine.
 
     What looks returns None for that which the engine says is not there; every other failure raises KicError. What
-    changes something raises KicError with the cause.
+    changes something raises KicError with the cause. Labels of ours that a container has from its image are not among
+    its labels here, nor is it found by them (:func:`labels.own`).
     """
 
     name: str

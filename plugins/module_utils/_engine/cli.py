@@ -9,9 +9,11 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._command import CommandNotFound, CommandResult, Runner
+from .._core import labels as our_labels
 from .._core.diagnosis import KicError, failure
 from .base import Engine
 from .limits import is_question, limit_of, verb
@@ -127,6 +129,7 @@ class CommandLineEngine(Engine):
     def __init__(self, runner: Runner, facts: EngineInfo | None = None) -> None:
         self._runner = runner
         self._info = facts
+        self._image_labels: dict[str, Mapping[str, str] | None] = {}
 
     # What each engine has its own way for.
     @abstractmethod
@@ -304,15 +307,30 @@ class CommandLineEngine(Engine):
         # A beginning of an id means a container too; we mean this very name or id.
         if found is None or name not in (found["Name"].lstrip("/"), found["Id"]):
             return None
-        return self._decode_container(found)
+        return self._owned(self._decode_container(found))
 
     def containers(self, label: str) -> list[Container]:
-        return self._containers(f"label={label}")
+        # The engine's filter finds labels of images too.
+        return [item for item in self._containers(f"label={label}") if our_labels.carries(item.labels, label)]
+
+    def _owned(self, found: Container) -> Container:
+        """The container with those of our labels alone that it has itself, not from its image."""
+        labels = self._own_labels(found.labels, found.image_id)
+        return found if labels is found.labels else replace(found, labels=labels)
+
+    def _own_labels(self, found: Mapping[str, str], image_id: str) -> Mapping[str, str]:
+        return our_labels.own(found, image_id, lambda: self._labels_of_image(image_id))
+
+    def _labels_of_image(self, image_id: str) -> Mapping[str, str] | None:
+        if image_id not in self._image_labels:
+            image = self.image(image_id)
+            self._image_labels[image_id] = image.labels if image is not None else None
+        return self._image_labels[image_id]
 
     def _containers(self, use: str) -> list[Container]:
         command = ["ps", "--all", "--no-trunc", "--quiet", "--filter", use]
         listed = self.call(command, action="listing containers").out.split()
-        return [self._decode_container(item) for item in self._inspect_all("container", listed)]
+        return [self._owned(self._decode_container(item)) for item in self._inspect_all("container", listed)]
 
     def _create(self, arguments: Sequence[str], new: NewContainer) -> CommandResult:
         """``create``; the values of the node's environment go another way than its arguments."""

@@ -236,7 +236,12 @@ class Podman(CommandLineEngine):
     def _attached(self, use: str) -> list[Attached]:
         # --external would list build containers too; they hold no network.
         listed = self._json(["ps", "--all", "--no-trunc", "--filter", use, "--format", "json"], "listing containers")
-        return [Attached(item["Id"], item["Names"][0], item.get("Labels") or {}) for item in listed or []]
+        return [
+            Attached(
+                item["Id"], item["Names"][0], self._own_labels(item.get("Labels") or {}, str(item.get("ImageID", "")))
+            )
+            for item in listed or []
+        ]
 
 
 def environment() -> dict[str, str]:

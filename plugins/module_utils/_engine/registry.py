@@ -12,10 +12,10 @@ from typing import Callable
 
 from .._command import Runner
 from .._core.diagnosis import KicError, failure
-from .._core.labels import CLUSTER
+from .._core.labels import CLUSTER, is_ours
 from .base import Engine
 from .cli import CommandLineEngine
-from .model import EngineInfo
+from .model import Container, EngineInfo
 
 BY_PRIORITY = ("podman", "docker")
 """The engines by their priority, the highest first."""
@@ -92,6 +92,11 @@ def select(
     raise KicError(min(refused, key=lambda problem: problem.id == "engine_not_installed"))
 
 
+def cluster_nodes(engine: Engine, cluster: str) -> list[Container]:
+    """The nodes of a cluster that the engine holds; a container of others with such a label is none."""
+    return [item for item in engine.containers(f"{CLUSTER}={cluster}") if is_ours(item.labels)]
+
+
 def holders(runner: Runner, cluster: str, besides: str) -> tuple[str, ...]:
     """The other engines of this machine that hold containers of ``cluster``, or do not say whether they do."""
     found = []
@@ -99,7 +104,7 @@ def holders(runner: Runner, cluster: str, besides: str) -> tuple[str, ...]:
         if name == besides:
             continue
         try:
-            holds = bool(driver(name)(runner).containers(f"{CLUSTER}={cluster}"))
+            holds = bool(cluster_nodes(driver(name)(runner), cluster))
         except KicError as error:
             # podman under docker's name is the same engine again.
             holds = error.diagnosis.id not in ("engine_not_installed", "engine_is_another")

@@ -12,6 +12,15 @@ IMAGE_KEY = labels.PREFIX + "image.key"
 """Label of the images that the role kic_image builds: the key of all that went into it."""
 
 
+REPOSITORIES = "localhost/nodeforge/"
+"""Where the role puts what it builds; the tags end with the first characters of the key."""
+
+
 def find_images(engine: Engine) -> list[str]:
-    """Their names."""
-    return sorted(tag for image in engine.images(IMAGE_KEY) for tag in image.tags)
+    """Their names, without those that somebody else gave: an image that is built on one of ours has its label too."""
+    return sorted(
+        tag
+        for image in engine.images(IMAGE_KEY)
+        for tag in image.tags
+        if tag.startswith(REPOSITORIES) and tag.endswith(f"-{image.labels[IMAGE_KEY][:12]}")
+    )

@@ -140,7 +140,8 @@ class NodeResource(Resource[ObservedNode]):
         ]
         for item in [*ours, *(other for other in others if other is not None)]:
             texts = [*item.addresses.get(self._spec.network, ())]
-            if self._spec.network in item.addresses:
+            # What others wrote into such a label need not be an address.
+            if self._spec.network in item.addresses and labels.is_ours(item.labels):
                 texts += [item.labels[key] for key in (labels.ADDRESS, labels.ADDRESS6) if key in item.labels]
             for text in texts:
                 found[checks.address("ip", text)] = item.name

@@ -106,6 +106,8 @@ def choose(
     elif around.image.architecture != around.info.architecture:
         found = around.image.architecture
         raise failure("image_platform", name=image, found=found, machine=around.info.architecture)
+    elif labels.claims(around.image.labels):
+        raise failure("image_claims", name=image, labels=", ".join(labels.claims(around.image.labels)))
     if spec.volume is not None and not around.volume:
         absent(f"volume {spec.volume}", failure("volume_missing", name=spec.volume))
     network = next((item for item in around.networks if item.name == spec.network), None)
@@ -155,9 +157,10 @@ def choose(
         labels.PUBLISH: encode_published(published),
         labels.ADAPTATIONS: json.dumps(adaptations, sort_keys=True),
     }
-    own.update(
-        {key: value for key, value in ((labels.ROLE, spec.role), (labels.ADDRESS, ip), (labels.ADDRESS6, ip6)) if value}
-    )
+    given = ((labels.ROLE, spec.role), (labels.ADDRESS, ip), (labels.ADDRESS6, ip6))
+    own.update({key: value for key, value in given if value})
+    if around.image is not None:
+        own[labels.CREATED_FROM] = around.image.id
     return (
         NewContainer(
             name=spec.name,

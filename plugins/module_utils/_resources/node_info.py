@@ -40,7 +40,7 @@ def find_clusters(
 ) -> list[dict[str, Any]]:
     """What belongs to each cluster: on the engine by label, on this machine by the records of this engine.
 
-    A record of release 0.1.0 names no engine: it is of this one where this one holds something of the cluster, else where
+    A record of the first layout names no engine: it is of this one where this one holds something of the cluster, else where
     the cluster is not ``elsewhere``, that is on another engine or maybe there.
     """
     found: dict[str, dict[str, Any]] = {}

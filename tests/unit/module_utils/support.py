@@ -318,7 +318,7 @@ class MemoryEngine(Engine):
         return self.volume_table.get(name)
 
     def volumes(self, label: str) -> list[Volume]:
-        return [item for item in self.volume_table.values() if _carries(item.labels, label)]
+        return [item for item in self.volume_table.values() if labels.carries(item.labels, label)]
 
     def create_volume(self, volume: Volume) -> None:
         self.done.append(f"create volume {volume.name}")
@@ -339,7 +339,7 @@ class MemoryEngine(Engine):
         return None
 
     def images(self, label: str) -> list[Image]:
-        return [item for item in self.image_table.values() if _carries(item.labels, label)]
+        return [item for item in self.image_table.values() if labels.carries(item.labels, label)]
 
     def ask_registry(self, reference: str, seconds: float) -> Offered | None:
         self.done.append(f"ask registry {reference}")
@@ -385,7 +385,7 @@ class MemoryEngine(Engine):
         return next((item for item in self._containers() if name in (item.name, item.id)), None)
 
     def containers(self, label: str) -> list[Container]:
-        return [item for item in self._containers() if _carries(item.labels, label)]
+        return [item for item in self._containers() if labels.carries(item.labels, label)]
 
     def create_container(self, new: NewContainer) -> str:
         self.done.append(f"create container {new.name}")
@@ -458,11 +458,6 @@ class MemoryEngine(Engine):
         if isinstance(answer, KicError):
             raise answer
         return answer
-
-
-def _carries(found: Mapping[str, str], label: str) -> bool:
-    key, equals, value = label.partition("=")
-    return key in found and (not equals or found[key] == value)
 
 
 class TableRunner:

@@ -86,7 +86,12 @@ def facts() -> EngineInfo:
 
 def engine(**table: CommandResult | Exception) -> tuple[Docker, TableRunner]:
     """A docker whose answers are in the table by how the command begins, with _ for a space."""
-    runner = TableRunner({f"docker {key.replace('_', ' ')}": answer for key, answer in table.items()})
+    # The image of the recorded containers, which are of a release that named it in no label.
+    known = {
+        "image inspect": raw("image-inspect.json"),
+        **{key.replace("_", " "): answer for key, answer in table.items()},
+    }
+    runner = TableRunner({f"docker {key}": answer for key, answer in known.items()})
     return Docker(runner, facts()), runner
 
 
@@ -763,7 +768,7 @@ def test_inspect(kind: str, listing: str, name: str, held: str, look: Callable[[
     """What is there is found; what a listing does not hold is not there; a failed look alone is never absence."""
     there, runner = engine(**{f"{kind}_inspect": raw(name)})
     assert look(there) is not None
-    assert len(runner.commands) == 1
+    assert [command.startswith(f"docker {kind} inspect") for command in runner.commands][:1] == [True]
     missing = ERRORS[f"{kind} missing"]
     absent, runner = engine(**{f"{kind}_inspect": missing, listing: said("other 99\n")})
     assert look(absent) is None
@@ -779,7 +784,7 @@ def test_inspect(kind: str, listing: str, name: str, held: str, look: Callable[[
 def test_daemon_that_ends_meanwhile() -> None:
     """A daemon that does not answer is no absence."""
     gone = said("[]", rc=1, err=NOT_RUNNING)
-    found, _runner = engine(volume=gone, image=gone, ps=gone, container=gone)
+    found, _runner = engine(volume=gone, image_inspect=gone, image=gone, ps=gone, container=gone)
     for look in (found.volume, found.image, found.container):
         with fails("engine_not_running", "unix:///var/run/docker.sock"):
             look("x")
@@ -812,11 +817,11 @@ def test_lists() -> None:
     assert [item.name for item in found.networks()] == ["kictest-dk", "bridge", "host"]
     assert [item.name for item in found.volumes("a=b")] == [NODE]
     assert [item.tags for item in found.images("a")] == [(KIC_IMAGE,)]
-    assert [item.name for item in found.containers("a=b")] == [NODE]
+    assert [item.name for item in found.containers("nodeforge.kic.schema=1")] == [NODE]
     assert f"docker network inspect -- {NETWORK_ID} 12 34" in runner.commands
     assert "docker volume ls --quiet --filter label=a=b" in runner.commands
     assert "docker image inspect -- sha256:cbc9" in runner.commands
-    assert "docker ps --all --no-trunc --quiet --filter label=a=b" in runner.commands
+    assert "docker ps --all --no-trunc --quiet --filter label=nodeforge.kic.schema=1" in runner.commands
 
 
 def test_list_of_what_goes_meanwhile() -> None:
@@ -1030,3 +1035,26 @@ def test_loopback(reference: str, loopback: bool) -> None:
 def test_facts_of_podman_are_not_its_own() -> None:
     """Facts that were handed in are used as they are; which engine they are of is the registry's to look at."""
     assert Docker(TableRunner({}), engine_info()).info.name == "podman"
+
+
+def test_labels_of_the_image_are_not_its_own() -> None:
+    """A container of an image that was committed from a node is no node: neither by name nor by label nor as a user."""
+    (item,), (behind,) = recorded("container-inspect-running.json"), recorded("image-inspect.json")
+    behind["Labels"] = behind["Config"]["Labels"] = dict(item["Config"]["Labels"])
+    answers = {"image_inspect": said(json.dumps([behind])), "container_inspect": said(json.dumps([item]))}
+    one, runner = engine(ps=said(item["Id"]), **answers)
+    found = one.container(item["Id"])
+    assert found is not None
+    assert not [key for key in found.labels if key.startswith("nodeforge.kic.") and ".image." not in key]
+    assert one.containers("nodeforge.kic.schema") == [] and one.containers("nodeforge.kic.cluster") == []
+    assert len([command for command in runner.commands if "image inspect" in command]) == 1
+    assert "nodeforge.kic.schema" not in one.attached_to_network("kic")[0].labels
+
+
+def test_container_that_names_its_image() -> None:
+    """It is ours without a question to the engine: no image can hold its own id."""
+    (item,) = recorded("container-inspect-running.json")
+    item["Config"]["Labels"]["nodeforge.kic.created-from"] = item["Image"].rpartition(":")[2]
+    one, runner = engine(ps=said(item["Id"]), container_inspect=said(json.dumps([item])))
+    assert [found.id for found in one.containers("nodeforge.kic.schema")] == [item["Id"]]
+    assert not [command for command in runner.commands if "image" in command]

@@ -49,6 +49,62 @@ def test_ownership(cluster: str | None, found: dict[str, str]) -> None:
     assert labels.is_ours(labels.ownership(cluster))
 
 
+LAB = {labels.SCHEMA: "1", labels.CLUSTER: "lab", labels.ROLE: "control-plane", "team": "a"}
+COMMITTED = {**LAB, labels.CREATED_FROM: "parent"}
+NODE_IMAGE = {"nodeforge.kic.image.key": "k", "nodeforge.kic.probe": "1", "team": "a"}
+
+
+@pytest.mark.parametrize(
+    ("found", "image", "ours"),
+    [
+        ({**LAB, labels.CREATED_FROM: "me"}, "not asked", True),
+        ({**LAB, **NODE_IMAGE}, NODE_IMAGE, True),
+        (LAB, {}, True),
+        ({**LAB, labels.CREATED_FROM: "other"}, {}, True),
+        (LAB, LAB, False),
+        (COMMITTED, COMMITTED, False),
+        ({**COMMITTED, labels.CLUSTER: "mine"}, COMMITTED, False),
+        (LAB, {labels.CLUSTER: "lab"}, False),
+        (LAB, {labels.PUBLISH: "[]"}, False),
+        (LAB, None, False),
+        ({labels.CLUSTER: "lab"}, "not asked", False),
+    ],
+    ids=[
+        "names-its-image",
+        "schema-1",
+        "schema-1-of-a-plain-image",
+        "name-moved",
+        "hostile-image",
+        "commit-of-a-node",
+        "commit-with-a-label-of-its-own",
+        "cluster-from-the-image",
+        "ports-from-the-image",
+        "image-is-gone",
+        "no-schema",
+    ],
+)
+def test_own(found: dict[str, str], image: dict[str, str] | str | None, ours: bool) -> None:
+    """A container is ours by labels of its own; those of others stay either way."""
+
+    def ask() -> dict[str, str] | None:
+        assert not isinstance(image, str), "a container that names its image costs no question"
+        return image
+
+    left = labels.own(found, "me", ask)
+    assert labels.is_ours(left) is ours
+    if ours:
+        assert left == found
+    assert {key: value for key, value in left.items() if key not in labels.OF_OBJECTS} == {
+        key: value for key, value in found.items() if key not in labels.OF_OBJECTS
+    }
+
+
+def test_claims() -> None:
+    """What an image of ours may carry is no claim; all else with our prefix is."""
+    assert labels.claims(NODE_IMAGE) == []
+    assert labels.claims({**NODE_IMAGE, **LAB}) == [labels.CLUSTER, labels.ROLE, labels.SCHEMA]
+
+
 def test_of_user() -> None:
     """Labels of the collection are not the user's."""
     found = {"a": "1", "nodeforge.kic.spec": "x", "nodeforge.kicker": "2"}

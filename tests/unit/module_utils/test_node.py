@@ -609,6 +609,20 @@ def test_image_of_another_platform() -> None:
         planned(spec(), None, around=around(image=image(architecture="arm64")), lenient=True)
 
 
+@pytest.mark.parametrize("lenient", [True, False], ids=["check-mode", "run"])
+def test_image_that_claims_to_be_a_node(lenient: bool) -> None:
+    """An image that was committed from a node, or pretends so, is refused: what is made from it would look like ours."""
+    found = image(labels={labels.SCHEMA: "1", labels.CLUSTER: "lab", "nodeforge.kic.image.key": "x"})
+    with fails("image_claims", f"the image {IMAGE_NAME} carries labels", labels.CLUSTER):
+        planned(spec(), None, around=around(image=found), lenient=lenient)
+
+
+def test_node_names_its_image() -> None:
+    """A label of a node is the id of its image, which no image can hold itself."""
+    new = planned(spec(), None, around=around(image=image(id="b" * 64))).chosen["container"]
+    assert new.labels[labels.CREATED_FROM] == "b" * 64
+
+
 DUAL = network("kic", "10.5.0.0/29", "fd00:5::/64")
 
 

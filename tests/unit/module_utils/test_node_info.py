@@ -66,15 +66,21 @@ def test_state_of_nodes(engine: MemoryEngine) -> None:
 
 
 def test_find_images() -> None:
-    """Images that the role built are found by label, all of their names in order."""
+    """Images that the role built are found by label, all of their names in order; not what others built on them."""
     found = MemoryEngine()
-    key = {"nodeforge.kic.image.key": "1"}
+    own, plain, derived = (
+        "localhost/nodeforge/kic-node:v1-",
+        "localhost/nodeforge/systemd:trixie-",
+        "registry.example/dbg:1",
+    )
+    first = {"nodeforge.kic.image.key": "0123456789abcdef"}
     found.image_table = {
-        "1": image(tags=("z:1", "b:1"), labels=key),
-        "2": image(tags=("a:1",), labels=key),
-        "3": image(tags=("x:1",)),
+        "1": image(tags=(f"{plain}0123456789ab", f"{own}0123456789ab", "registry.example/mine:1"), labels=first),
+        "2": image(tags=(f"{own}abcdef012345",), labels={"nodeforge.kic.image.key": "abcdef012345"}),
+        "3": image(tags=(f"{own}333333333333",)),
+        "4": image(tags=(derived, "localhost/nodeforge/kic-node:mine"), labels=first),
     }
-    assert find_images(found) == ["a:1", "b:1", "z:1"]
+    assert find_images(found) == [f"{own}0123456789ab", f"{own}abcdef012345", f"{plain}0123456789ab"]
 
 
 def test_find_clusters(engine: MemoryEngine) -> None:
@@ -108,7 +114,14 @@ def test_find_clusters(engine: MemoryEngine) -> None:
         ("", False, True, False),
         ("", True, True, True),
     ],
-    ids=["its-own", "docker", "docker-rootless", "0.1.0", "0.1.0-and-elsewhere", "0.1.0-here-and-elsewhere"],
+    ids=[
+        "its-own",
+        "docker",
+        "docker-rootless",
+        "first-layout",
+        "first-layout-and-elsewhere",
+        "first-layout-here-and-elsewhere",
+    ],
 )
 def test_find_clusters_by_record(
     engine: MemoryEngine, state_directory: Path, recorded: str, held: bool, elsewhere: bool, listed: bool

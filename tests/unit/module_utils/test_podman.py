@@ -62,7 +62,12 @@ def raw(name: str) -> CommandResult:
 
 def engine(**table: CommandResult | Exception) -> tuple[Podman, TableRunner]:
     """A podman whose answers are in the table by how the command begins, with _ for a space."""
-    runner = TableRunner({f"podman {key.replace('_', ' ')}": answer for key, answer in table.items()})
+    # The image of the recorded containers, which are of a release that named it in no label.
+    known = {
+        "image inspect": raw("image-inspect.json"),
+        **{key.replace("_", " "): answer for key, answer in table.items()},
+    }
+    runner = TableRunner({f"podman {key}": answer for key, answer in known.items()})
     return Podman(runner, engine_info()), runner
 
 
@@ -597,10 +602,10 @@ def test_lists() -> None:
     assert [item.name for item in found.networks()] == ["kictest-rec-net", "podman"]
     assert [item.name for item in found.volumes("a=b")] == ["kictest-rec-vol"]
     assert [item.tags for item in found.images("a")] == [(KIC_IMAGE,)]
-    assert [item.name for item in found.containers("a=b")] == ["kictest-rec-node"]
+    assert [item.name for item in found.containers("nodeforge.kic.schema=1")] == ["kictest-rec-node"]
     assert "podman volume ls --filter label=a=b --format json" in runner.commands
     assert "podman image inspect -- sha256:47ff" in runner.commands
-    assert "podman ps --all --no-trunc --quiet --filter label=a=b" in runner.commands
+    assert "podman ps --all --no-trunc --quiet --filter label=nodeforge.kic.schema=1" in runner.commands
 
 
 def test_list_of_what_goes_meanwhile() -> None:
@@ -611,8 +616,9 @@ def test_list_of_what_goes_meanwhile() -> None:
         "podman container inspect -- gone": ERRORS["inspect missing container"],
         f"podman container inspect -- {NODE_ID}": raw("container-inspect-running.json"),
         "podman container exists -- gone": ERRORS["exists missing container"],
+        "podman image inspect": raw("image-inspect.json"),
     }
-    found = Podman(TableRunner(listed), engine_info()).containers("a")
+    found = Podman(TableRunner(listed), engine_info()).containers("nodeforge.kic.schema")
     assert [item.name for item in found] == ["kictest-rec-node"]
     locked = said(rc=125, err="Error: database is locked")
     failing = {**listed, "podman container inspect": locked, "podman container exists": locked}
@@ -643,7 +649,7 @@ def test_attached(look: Callable[[Podman], list[Attached]], use: str) -> None:
     (user,) = look(found)
     assert (user.id, user.name) == (NODE_ID, "kictest-rec-node")
     assert user.labels["nodeforge.kic.schema"] == "1"
-    assert runner.commands == [f"podman ps --all --no-trunc --filter {use} --format json"]
+    assert runner.commands[0] == f"podman ps --all --no-trunc --filter {use} --format json"
 
 
 REMOVES: list[tuple[str, Callable[[Podman], None]]] = [
@@ -918,3 +924,27 @@ def test_missing_packet_filter(words: str, program: str) -> None:
     assert f"the program {program} to connect" in found.cause
     assert "apt-get install iptables nftables" in found.fix
     assert found.output == words
+
+
+def test_labels_of_the_image_are_not_its_own() -> None:
+    """A container of an image that was committed from a node is no node: neither by name nor by label nor as a user."""
+    (item,), (behind,) = recorded("container-inspect-running.json"), recorded("image-inspect.json")
+    behind["Labels"] = behind["Config"]["Labels"] = dict(item["Config"]["Labels"])
+    answers = {"image_inspect": said(json.dumps([behind])), "container_inspect": said(json.dumps([item]))}
+    one, runner = engine(ps=said(item["Id"]), **answers)
+    found = one.container(item["Id"])
+    assert found is not None
+    assert not [key for key in found.labels if key.startswith("nodeforge.kic.") and ".image." not in key]
+    assert one.containers("nodeforge.kic.schema") == [] and one.containers("nodeforge.kic.cluster") == []
+    assert len([command for command in runner.commands if "image inspect" in command]) == 1
+    listed, _runner = engine(ps=raw("ps.json"), **answers)
+    assert "nodeforge.kic.schema" not in listed.attached_to_network("kic")[0].labels
+
+
+def test_container_that_names_its_image() -> None:
+    """It is ours without a question to the engine: no image can hold its own id."""
+    (item,) = recorded("container-inspect-running.json")
+    item["Config"]["Labels"]["nodeforge.kic.created-from"] = item["Image"].rpartition(":")[2]
+    one, runner = engine(ps=said(item["Id"]), container_inspect=said(json.dumps([item])))
+    assert [found.id for found in one.containers("nodeforge.kic.schema")] == [item["Id"]]
+    assert not [command for command in runner.commands if "image" in command]

@@ -208,7 +208,7 @@ def test_record_of_another(tmp_path: Path, other: dict[str, Any]) -> None:
 
 
 def old(directory: Path) -> Path:
-    """A record as release 0.1.0 wrote it: of the cluster one, and of a node of that name without a cluster."""
+    """A record of the first layout: of the cluster one, and of a node of that name without a cluster."""
     path = directory / "clusters" / "one.json"
     path.parent.mkdir(mode=0o700, parents=True)
     files = [{"kind": "kubeconfig", "path": "/c"}]

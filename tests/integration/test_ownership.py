@@ -1,0 +1,99 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whose a container is, on real engines: what it has from its image makes it nobody's node.
+
+Nothing here has to run: a container that was created has all of its labels.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import ROOT, Client, Play
+from .dockerd import Daemon
+
+Module = Callable[..., dict[str, Any]]
+NAME = "localhost/kictest-owner:1"
+
+
+@contextmanager
+def client_of(engine: str, podman: Client, folder: Path) -> Iterator[Client]:
+    """The machine's podman, or a docker of the test's own."""
+    if engine == "podman":
+        yield podman
+        return
+    with Daemon.running(folder / "docker") as daemon:
+        yield daemon.client
+
+
+@pytest.mark.parametrize("engine", ["podman", "docker"])
+def test_commit_of_a_node(
+    engine: str, podman: Client, run_module: Module, play: Play, unique: Callable[[str], str], tmp_path: Path
+) -> None:
+    """A container of an image that was committed from a node is left alone, a node of before that label is still ours."""
+    (tmp_path / "empty").touch()
+    with tarfile.open(tmp_path / "image.tar", "w") as tar:
+        tar.add(tmp_path / "empty", "empty")
+    cluster, aside = unique("own"), unique("aside")
+    node, made, committed = f"{cluster}-control-plane-1", f"{cluster}-made", f"localhost/{aside}:1"
+    with client_of(engine, podman, tmp_path) as client:
+        there = {key: value for key, value in client.environment.items() if key in ("DOCKER_HOST", "DOCKER_CONFIG")}
+
+        def module(name: str, /, **params: Any) -> dict[str, Any]:
+            return run_module(name, engine=engine, process_env=there, **params)
+
+        def nodes(**params: Any) -> list[str]:
+            return [item["name"] for item in module("kic_node_info", **params)["nodes"]]
+
+        try:
+            client.run("import", str(tmp_path / "image.tar"), NAME)
+            # As nodes were made before they named their image.
+            claims = {"schema": "1", "cluster": cluster, "role": "control-plane", "spec": "{}"}
+            labels = [part for key, value in claims.items() for part in ("--label", f"nodeforge.kic.{key}={value}")]
+            client.run("create", "--name", node, *labels, NAME, "/empty")
+            plain = module(
+                "kic_node", name=made, image=NAME, cluster=cluster, state="present", command=["/empty"], volume="none"
+            )
+            assert not plain.get("failed"), plain
+            (seen,) = json.loads(client.out("container", "inspect", made))
+            assert seen["Config"]["Labels"]["nodeforge.kic.created-from"] == seen["Image"].rpartition(":")[2]
+            client.run("commit", node, committed)
+            client.run("create", "--name", aside, committed, "/empty")
+            # Also the name is no proof: it can be chosen.
+            client.run(
+                "create",
+                "--name",
+                f"{aside}-control-plane-1",
+                "--label",
+                "nodeforge.kic.role=worker",
+                committed,
+                "/empty",
+            )
+            assert nodes(cluster=cluster) == nodes() == [node, made]
+            assert nodes(name=aside) == []
+            for state in ("absent", "stopped"):
+                refused = module("kic_node", name=aside, state=state)
+                assert refused["diagnosis"]["id"] in ("not_ours", "name_taken"), refused
+            refused = module("kic_node", name=f"{aside}-2", image=committed)
+            assert refused["diagnosis"]["id"] == "image_claims", refused
+            play(
+                ROOT / "playbooks" / "teardown.yml",
+                kic_cluster_name=cluster,
+                kic_engine=engine,
+                kic_hosts="localhost",
+                process_env=there,
+            )
+            assert {node, made}.isdisjoint(client.holdings()["containers"])
+            assert {aside, f"{aside}-control-plane-1"} <= client.holdings()["containers"]
+        finally:
+            client.run("rm", "--force", aside, f"{aside}-control-plane-1", check=False)
+            client.run("image", "rm", "--force", committed, NAME, check=False)
