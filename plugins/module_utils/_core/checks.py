@@ -80,6 +80,14 @@ class Problems:
             found.append(check(*arguments))
         return found[0] if found else cast(T, None)
 
+    def add(self, option: str, problem: str, fix: str) -> None:
+        """Note that an option cannot be used as it was written, where no more than that follows."""
+        self._found.append(invalid(option, problem, fix).diagnosis)
+
+    def optional(self, check: Callable[..., T], option: str, value: object, *arguments: object) -> T | None:
+        """What ``check`` returns of an option that may be left out."""
+        return self.take(check, option, value, *arguments) if value is not None else None
+
     def finish(self) -> None:
         """Raise what was found: one problem as it is, more than one numbered, each with its fix of the same number."""
         found = list(dict.fromkeys(self._found))

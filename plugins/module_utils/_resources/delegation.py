@@ -48,13 +48,15 @@ class DelegationSpec:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> DelegationSpec:
-        """From a module's parameters; raises ``invalid_option``."""
+        """From a module's parameters; raises ``invalid_option`` with all problems."""
+        problems = checks.Problems()
         user = params["user"]
         if not user or "/" in user or user.startswith((".", "-")):
-            raise checks.invalid("user", f"{user!r} is no user's name", "name the user that runs the nodes")
+            problems.add("user", f"{user!r} is no user's name", "name the user that runs the nodes")
         controllers = tuple(sorted(set(params["controllers"])))
         if not controllers:
-            raise checks.invalid("controllers", "names none", "leave it out, or use state: absent")
+            problems.add("controllers", "names none", "leave it out, or use state: absent")
+        problems.finish()
         return cls(user, controllers, params["state"] == "present", params["apply"] == "now", params["linger"])
 
 

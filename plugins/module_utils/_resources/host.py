@@ -52,25 +52,28 @@ class HostSpec:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> HostSpec:
-        """From a module's parameters; raises ``invalid_option``."""
+        """From a module's parameters; raises ``invalid_option`` with all problems."""
+        problems = checks.Problems()
         user = params["user"] or ""
         if user and ("/" in user or ":" in user or user.startswith((".", "-"))):
-            raise checks.invalid("user", f"{user!r} is no user's name", "name the user that runs the nodes")
+            problems.add("user", f"{user!r} is no user's name", "name the user that runs the nodes")
         count = params["sub_ids"] or 0
         if count and not user:
-            raise checks.invalid("sub_ids", "nobody is named who is to have them", "set user too")
+            problems.add("sub_ids", "nobody is named who is to have them", "set user too")
         if count < 0:
-            raise checks.invalid("sub_ids", f"{count} is no number of ids", "set 65536, or 0 to leave them as they are")
+            problems.add("sub_ids", f"{count} is no number of ids", "set 65536, or 0 to leave them as they are")
         sysctls: dict[str, int] = {}
         for name, value in (params["sysctls"] or {}).items():
             if not re.fullmatch(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+", name):
-                raise checks.invalid("sysctls", f"{name!r} is no setting's name", "write it as: sysctl --all shows it")
+                problems.add("sysctls", f"{name!r} is no setting's name", "write it as: sysctl --all shows it")
             if not re.fullmatch(r"\d+", str(value)):
-                raise checks.invalid("sysctls", f"{name}: {value!r} is no whole number", f"write: {name}: 512")
-            sysctls[name] = int(value)
+                problems.add("sysctls", f"{name}: {value!r} is no whole number", f"write: {name}: 512")
+            else:
+                sysctls[name] = int(value)
         for name in params["modules"] or ():
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                raise checks.invalid("modules", f"{name!r} is no module's name", "write it as lsmod shows it")
+                problems.add("modules", f"{name!r} is no module's name", "write it as lsmod shows it")
+        problems.finish()
         return cls(
             present=params["state"] == "present",
             user=user,

@@ -51,29 +51,31 @@ class ImageSpec:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> ImageSpec:
-        """From a module's parameters; raises ``invalid_option``."""
-        base, pinned = checks.split_digest(checks.image("name", params["name"]))
-        name = checks.image("name", base)
+        """From a module's parameters; raises ``invalid_option`` with all problems."""
+        problems = checks.Problems()
+        reference = problems.take(checks.image, "name", params["name"])
+        base, pinned = checks.split_digest(reference) if reference else ("", None)
+        name = checks.image("name", base) if base else ""
         present = params["state"] == "present"
         source, archive, digest = params["source"], params["archive"], params["digest"]
+        problems.optional(checks.digest, "digest", digest)
         if pinned is not None and digest not in (None, pinned):
-            raise checks.invalid("digest", f"{digest} is not the one that name ends in", "leave out one of the two")
+            problems.add("digest", f"{digest} is not the one that name ends in", "leave out one of the two")
         digest = digest or pinned
-        if digest is not None:
-            checks.digest("digest", digest)
-            if not present:
-                raise checks.invalid("digest", "means nothing for an image that is to go", "leave digest out")
+        if digest is not None and not present:
+            problems.add("digest", "means nothing for an image that is to go", "leave digest out")
         image_id = params.get("image_id")
         if image_id is not None:
-            checks.digest("image_id", f"sha256:{image_id}")
+            problems.take(checks.digest, "image_id", f"sha256:{image_id}")
             if source != "archive":
-                raise checks.invalid("image_id", "is compared with an archive's image only", "set source: archive")
+                problems.add("image_id", "is compared with an archive's image only", "set source: archive")
         if archive is not None and not os.path.isabs(archive):
-            raise checks.invalid("archive", f"{archive!r} is no absolute path", "write it from / on")
+            problems.add("archive", f"{archive!r} is no absolute path", "write it from / on")
         if source == "archive" and archive is None:
-            raise checks.invalid("archive", "is missing for source: archive", "name the archive on the managed machine")
-        if source == "registry" and checks.image_registry(name) is None:
-            raise checks.invalid("name", f"{name!r} names no registry", f"write it like docker.io/library/{name}")
+            problems.add("archive", "is missing for source: archive", "name the archive on the managed machine")
+        if source == "registry" and name and checks.image_registry(name) is None:
+            problems.add("name", f"{name!r} names no registry", f"write it like docker.io/library/{name}")
+        problems.finish()
         return cls(name, present, digest, source, archive, image_id)
 
     @property

@@ -46,47 +46,47 @@ class NetworkSpec:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> NetworkSpec:
-        """From a module's parameters; raises ``invalid_option`` before anything was looked at."""
-        subnet = checks.network("subnet", params["subnet"], 4) if params["subnet"] is not None else None
+        """From a module's parameters; raises ``invalid_option`` with all problems before anything was looked at."""
+        problems = checks.Problems()
         wants6 = params["subnet6"] != NO_IPV6
-        subnet6 = checks.network("subnet6", params["subnet6"], 6) if wants6 and params["subnet6"] is not None else None
-        gateway = checks.address("gateway", params["gateway"]) if params["gateway"] is not None else None
-        if gateway is not None and subnet is None:
-            raise checks.invalid("gateway", "needs a subnet", "set subnet too, or leave gateway out")
-        if gateway is not None and subnet is not None:
-            checks.address_in("gateway", params["gateway"], subnet)
-        pools = tuple(checks.network("pools", pool, 4) for pool in params["pools"])
-        prefix = params["prefix"]
-        if not 8 <= prefix <= 29:
-            raise checks.invalid("prefix", f"/{prefix} can not hold nodes", "choose a prefix from 8 to 29")
-        if subnet is not None and subnet.prefixlen > 29:
-            raise checks.invalid("subnet", f"{subnet} can not hold nodes", "choose a prefix length of 29 or less")
-        if subnet is None and all(pool.prefixlen > prefix for pool in pools):
-            raise checks.invalid("pools", f"none of them can hold a /{prefix}", "name a larger pool")
-        mtu = params["mtu"]
-        # 68 is the least an IPv4 interface may have (RFC 791), 65535 the most an IP packet can.
-        if mtu is not None and not 68 <= mtu <= 65535:
-            raise checks.invalid("mtu", f"{mtu} is outside 68 to 65535", "leave it out for the default route's")
-        avoid = tuple(checks.network("avoid", item) for item in params["avoid"])
-        for asked in (subnet, subnet6):
-            blocker = overlapping(asked, avoid) if asked is not None else None
-            if blocker is not None:
-                raise failure("subnet_overlap", subnet=asked, other=f"{blocker}, which the option avoid names")
-        return cls(
-            name=checks.name("name", params["name"]),
+        given = cls(
+            name=problems.take(checks.name, "name", params["name"]),
             present=params["state"] == "present",
-            subnet=subnet,
-            subnet6=subnet6,
+            subnet=problems.optional(checks.network, "subnet", params["subnet"], 4),
+            subnet6=problems.optional(checks.network, "subnet6", params["subnet6"], 6) if wants6 else None,
             ipv6=wants6,
-            pools=pools,
-            prefix=prefix,
-            avoid=avoid,
-            gateway=gateway,
-            mtu=mtu,
-            labels=checks.labels("labels", params["labels"]),
-            cluster=checks.name("cluster", params["cluster"]) if params["cluster"] is not None else None,
+            pools=tuple(problems.take(checks.network, "pools", pool, 4) for pool in params["pools"]),
+            prefix=params["prefix"],
+            avoid=tuple(problems.take(checks.network, "avoid", item) for item in params["avoid"]),
+            gateway=problems.optional(checks.address, "gateway", params["gateway"]),
+            mtu=params["mtu"],
+            labels=problems.take(checks.labels, "labels", params["labels"]),
+            cluster=problems.optional(checks.name, "cluster", params["cluster"]),
             replace=params["recreate"] == "on_drift",
         )
+        given._check(problems, subnet_given=params["subnet"] is not None)
+        problems.finish()
+        for asked in (given.subnet, given.subnet6):
+            blocker = overlapping(asked, given.avoid) if asked is not None else None
+            if blocker is not None:
+                raise failure("subnet_overlap", subnet=asked, other=f"{blocker}, which the option avoid names")
+        return given
+
+    def _check(self, problems: checks.Problems, subnet_given: bool) -> None:
+        """Add what does not fit together; an option that is wrong in itself has its own message, and none here."""
+        if self.gateway is not None and not subnet_given:
+            problems.add("gateway", "needs a subnet", "set subnet too, or leave gateway out")
+        if self.gateway is not None and self.subnet is not None:
+            problems.take(checks.address_in, "gateway", str(self.gateway), self.subnet)
+        if not 8 <= self.prefix <= 29:
+            problems.add("prefix", f"/{self.prefix} can not hold nodes", "choose a prefix from 8 to 29")
+        elif not subnet_given and all(self.pools) and all(pool.prefixlen > self.prefix for pool in self.pools):
+            problems.add("pools", f"none of them can hold a /{self.prefix}", "name a larger pool")
+        if self.subnet is not None and self.subnet.prefixlen > 29:
+            problems.add("subnet", f"{self.subnet} can not hold nodes", "choose a prefix length of 29 or less")
+        # 68 is the least an IPv4 interface may have (RFC 791), 65535 the most an IP packet can.
+        if self.mtu is not None and not 68 <= self.mtu <= 65535:
+            problems.add("mtu", f"{self.mtu} is outside 68 to 65535", "leave it out for the default route's")
 
 
 @dataclass(frozen=True)

@@ -34,16 +34,18 @@ class VolumeSpec:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> VolumeSpec:
-        """From a module's parameters; raises ``invalid_option``."""
-        options = params["options"]
-        return cls(
-            name=checks.name("name", params["name"]),
+        """From a module's parameters; raises ``invalid_option`` with all problems."""
+        problems = checks.Problems()
+        given = cls(
+            name=problems.take(checks.name, "name", params["name"]),
             present=params["state"] == "present",
-            labels=checks.labels("labels", params["labels"]),
-            options=checks.labels("options", options) if options is not None else None,
-            cluster=checks.name("cluster", params["cluster"]) if params["cluster"] is not None else None,
+            labels=problems.take(checks.labels, "labels", params["labels"]),
+            options=problems.optional(checks.labels, "options", params["options"]),
+            cluster=problems.optional(checks.name, "cluster", params["cluster"]),
             replace=params["recreate"] == "on_drift",
         )
+        problems.finish()
+        return given
 
     @property
     def volume(self) -> Volume:
