@@ -92,6 +92,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner, SubprocessRunner
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.replaced import is_aside
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver
@@ -125,7 +126,8 @@ def describe(engine: str, container: Container) -> dict[str, Any]:
 def find(engine: Engine) -> list[dict[str, Any]]:
     """The nodes of an engine by their names, each as :func:`describe` tells it. Raises KicError where it can not say."""
     found = sorted(engine.containers(labels.SCHEMA), key=lambda item: item.name)
-    return [describe(engine.name, container) for container in found if labels.is_ours(container.labels)]
+    nodes = [item for item in found if labels.is_ours(item.labels) and not is_aside(item.name)]
+    return [describe(engine.name, container) for container in nodes]
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):

@@ -14,8 +14,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
 from ._core.diagnosis import KicError
+from ._core.labels import SCHEMA
+from ._core.replaced import is_aside, node_of
 from ._engine.base import Engine
-from ._engine.model import EngineInfo
+from ._engine.model import Container, EngineInfo
 from ._engine.registry import ENGINES, cluster_nodes, holders, select
 from ._module import HostTask, finish
 
@@ -76,10 +78,16 @@ def run_module(
     finish(module, on_engine, facts)
 
 
+def _aside(engine: Engine, name: str) -> Container | None:
+    """The old container of a node whose replacement was interrupted."""
+    found = (item for item in engine.containers(SCHEMA) if is_aside(item.name))
+    return next((item for item in found if node_of(item.name) == name), None)
+
+
 _HOLDS: dict[str, Callable[[Engine, str], Any]] = {
     "network": lambda engine, name: [item for item in engine.networks() if item.name == name],
     "volume": lambda engine, name: engine.volume(name),
-    "container": lambda engine, name: engine.container(name),
+    "container": lambda engine, name: engine.container(name) or _aside(engine, name),
     "cluster": cluster_nodes,
 }
 

@@ -193,7 +193,11 @@ options:
   recreate:
     description:
       - V(never) leaves a node that differs as it is and reports RV(drift).
-      - V(on_drift) stops and removes it and makes it again, with the address and ports it had. Its volume stays.
+      - V(on_drift) replaces it by a new container with the address and ports it had. Its volume stays.
+      - The old container is renamed (C(NAME.kic-replaced) or C(NAME.kic-replaced-running)) and stopped, and removed only
+        when the new one is up. Where that fails it becomes the node again, and the failure says so. A run that was
+        interrupted in between is finished, or undone, by the next run on this node; RV(actions) then names C(discard) or
+        C(restore).
     type: str
     choices: [never, on_drift]
     default: never

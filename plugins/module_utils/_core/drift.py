@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from . import labels
 from .diagnosis import KicError, failure
 from .plan import Drift
+from .replaced import node_of
 
 
 class Labelled(Protocol):
@@ -34,7 +35,7 @@ def without_removed(users: Iterable[Used], removed: Collection[str]) -> tuple[Us
     In check mode the nodes that earlier tasks of the run remove are still there. Only what is ours can go that way: a
     container of others with such a name would have failed the earlier task, and keeps what it uses.
     """
-    return tuple(item for item in users if item.name not in removed or not labels.is_ours(item.labels))
+    return tuple(item for item in users if node_of(item.name) not in removed or not labels.is_ours(item.labels))
 
 
 def differing(asked: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Drift, ...]:

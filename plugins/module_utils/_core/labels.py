@@ -22,6 +22,7 @@ nodeforge.kic.address6     of a node: the IPv6 address, likewise
 nodeforge.kic.adaptations  of a node: what was decided because of this machine, as a JSON list with the reasons
 nodeforge.kic.publish      of a node: its published ports with those of the host that were chosen, as a JSON list
 nodeforge.kic.created-from of a node: the id of its image; no image can hold its own id, so this one is never inherited
+nodeforge.kic.replaces     of a node: the id of the container that it was made to replace
 ========================== =======================================================================================
 """
 
@@ -40,8 +41,9 @@ ADDRESS6 = PREFIX + "address6"
 PUBLISH = PREFIX + "publish"
 ADAPTATIONS = PREFIX + "adaptations"
 CREATED_FROM = PREFIX + "created-from"
+REPLACES = PREFIX + "replaces"
 
-OF_OBJECTS = (SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM)
+OF_OBJECTS = (SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM, REPLACES)
 """All of the above. The labels that the role kic_image and the probe give their images say nothing of a container."""
 
 SCHEMA_VERSION = "1"

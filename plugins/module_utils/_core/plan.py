@@ -110,6 +110,10 @@ class Resource(ABC, Generic[Observed]):
     def observe(self) -> Observed | None:
         """What is there now; None when the engine says that nothing is. Failing to look is an error, not None."""
 
+    def peek(self) -> Observed | None:
+        """The same without waiting for anything: what is asked under the lock."""
+        return self.observe()
+
     @abstractmethod
     def plan(self, observed: Observed | None) -> Plan:
         """What there is to do. Starts nothing and changes nothing; raises KicError for what can not be done."""
@@ -162,15 +166,17 @@ def converge(
     made: Plan | None = None
     try:
         with lock():
-            observed = resource.observe()
+            observed = resource.peek()
             made = resource.plan(observed)
             if made.changed:
                 resource.reserve(made)
         if made.changed:
             resource.apply(made)
             resource.did()
+        if made.changed or made.after:
+            # What another run has begun meanwhile is waited for here, where it keeps nobody off.
             observed = resource.observe()
-            if observed is None and made.after:
+            if made.changed and observed is None and made.after:
                 raise failure("vanished", kind=resource.kind, name=resource.name)
         return Outcome(made, resource.describe(observed, made))
     except Exception as error:

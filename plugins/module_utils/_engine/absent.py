@@ -119,6 +119,9 @@ class AbsentEngine(Engine):
     def resume_container(self, identity: str) -> None:
         self._refuse()
 
+    def rename_container(self, identity: str, name: str) -> None:
+        self._refuse()
+
     def remove_container(self, identity: str, seconds: int) -> None:
         self._refuse()
 

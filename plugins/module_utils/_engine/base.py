@@ -140,6 +140,10 @@ class Engine(ABC):
         """Let a paused one go on."""
 
     @abstractmethod
+    def rename_container(self, identity: str, name: str) -> None:
+        """Give it another name, also while it runs. Raises ``name_conflict`` when another container has that name."""
+
+    @abstractmethod
     def remove_container(self, identity: str, seconds: int) -> None:
         """Stop it as above and remove it; one that is gone already is fine. Named volumes stay."""
 

@@ -25,6 +25,10 @@ Texts = tuple[tuple["re.Pattern[str]", str], ...]
 
 _LOG_SECONDS = 10.0
 
+_NAME_IN_USE = re.compile(r"already in use")
+"""Of rename. podman 4.3: "name y already in use, cannot rename container …"; docker 20.10: 'Error when allocating new name:
+Conflict. The container name "/y" is already in use by container "…"'."""
+
 
 def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) -> KicError:
     """The cause of a failed call, as far as the engine's words tell it; they are kept as output."""
@@ -353,6 +357,14 @@ class CommandLineEngine(Engine):
 
     def resume_container(self, identity: str) -> None:
         self.call(["unpause", identity], action=f"resuming the container {identity}")
+
+    def rename_container(self, identity: str, name: str) -> None:
+        action = f"renaming the container {identity} to {name}"
+        result = self.call(["rename", identity, name], action=action, check=False)
+        if result.rc != 0:
+            if _NAME_IN_USE.search(result.err):
+                raise failure("name_conflict", output=result.words, engine=self.name, name=name)
+            raise self._explain(result, action)
 
     def update_limits(self, identity: str, limits: Limits) -> None:
         arguments = [argument for argument in limit_arguments(limits) if not argument.startswith("--pids-limit=-")]

@@ -22,6 +22,7 @@ from typing import Any
 from .._core import checks, labels
 from .._core.diagnosis import KicError, failure
 from .._core.lock import host_lock
+from .._core.replaced import is_aside
 from .._core.state import ClusterState, Subject, recorded_clusters
 from .._engine.base import Engine
 from .._engine.model import Container
@@ -206,6 +207,7 @@ def control_plane(engine: Engine, cluster: str) -> Container | None:
         if container.labels.get(labels.ROLE) == "control-plane"
         and container.running
         and labels.is_ours(container.labels)
+        and not is_aside(container.name)
     ]
     return min(found, key=lambda item: item.name) if found else None
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from .._command import Runner, SubprocessRunner
-from .._core import checks, labels
+from .._core import checks, labels, replaced
 from .._core.checks import IPAddress
 from .._core.diagnosis import KicError, failure
 from .._core.lock import host_lock
@@ -33,10 +34,8 @@ from .node_choice import DEVICELESS, Around, Refused
 from .node_plan import ObservedNode, describe, plan_node
 from .node_readback import differences, limit_differences
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_published, same_limit
+from .replacement import Replacement, is_up, stop
 from .rootless import refuse_unfit
-
-STOP_SECONDS = 30
-"""How long a system may take to shut down before it is ended."""
 
 REMOVE_SECONDS = 3
 """The same for one that is to go: long enough for programs that listen to SIGTERM to write what they hold."""
@@ -73,17 +72,48 @@ class NodeResource(Resource[ObservedNode]):
         self._boot: Boot | None = None
         self._around: Around | None = None
         self._found: ObservedNode | None = None
+        self._replacement: Replacement | None = None
 
     # Looking.
     def observe(self) -> ObservedNode | None:
+        return self._observe(waits=True)
+
+    def peek(self) -> ObservedNode | None:
+        return self._observe(waits=False)
+
+    def _observe(self, *, waits: bool) -> ObservedNode | None:
         container = self._engine.container(self.name)
         self._found = None
-        if container is None or not labels.is_ours(container.labels):
-            self._found = ObservedNode(container) if container is not None else None
+        if container is not None and not labels.is_ours(container.labels):
+            self._found = ObservedNode(container)
             return self._found
+        aside = self._find_aside(container, thorough=self._check_mode or not waits)
+        if container is None and aside is not None:
+            container = replace(aside, name=self.name)
+        if container is None:
+            return None
         limits = find_limits(container.pid, container.id) if container.running else None
-        self._found = ObservedNode(container, self._asked_image(), limits, self._look_at_boot(container))
+        self._found = ObservedNode(container, self._asked_image(), limits, aside=aside)
+        self._found = replace(self._found, boot=self._look_at_boot(self._found, waits=waits))
         return self._found
+
+    def _find_aside(self, container: Container | None, *, thorough: bool) -> Container | None:
+        """The container that was to be replaced, where a run was ended in between.
+
+        Where there is no node, that is asked only before something is decided: a listing costs more than all else.
+        """
+        if container is not None:
+            old = container.labels.get(labels.REPLACES)
+            found = self._engine.container(old) if old else None
+            return found if found is not None and self._is_aside(found) else None
+        if not thorough:
+            return None
+        return next((item for item in self._engine.containers(labels.SCHEMA) if self._is_aside(item)), None)
+
+    def _is_aside(self, container: Container) -> bool:
+        """Whether it is an old container of this node; those that an image brings along have another name."""
+        name = container.name
+        return labels.is_ours(container.labels) and replaced.is_aside(name) and replaced.node_of(name) == self.name
 
     def _asked_image(self) -> Image | None:
         if self._spec.image is None or self._spec.state == "absent":
@@ -92,24 +122,34 @@ class NodeResource(Resource[ObservedNode]):
             self._image = (self._engine.image(self._spec.image),)
         return self._image[0]
 
-    def _look_at_boot(self, container: Container) -> Boot | None:
-        spec = self._spec
+    def _look_at_boot(self, found: ObservedNode, *, waits: bool) -> Boot | None:
+        spec, container = self._spec, found.container
         if not container.running or not spec.wait or spec.state not in ("started", "restarted", "present"):
             return None
         if self._boot is None:
-            # A node that an interrupted run left on its way is waited for like one that was just started.
-            waits = spec.state == "started" and not self._check_mode
-            self._boot = (
-                boot.wait(self._engine, container, spec.wait_timeout) if waits else boot.peek(self._engine, container)
-            )
+            # A node that an interrupted run left on its way is waited for like one that was just started, but never
+            # under the lock.
+            if not waits or spec.state != "started" or self._check_mode:
+                return boot.peek(self._engine, container)
+            self._boot = self._wait_or_name_old(found)
         return self._boot
+
+    def _wait_or_name_old(self, found: ObservedNode) -> Boot:
+        """The wait for a node that an interrupted run started: what it replaces is still there, and the user is told."""
+        try:
+            return boot.wait(self._engine, found.container, self._spec.wait_timeout)
+        except KicError as error:
+            if found.aside is None or found.only_aside:
+                raise
+            kept = f"; the old node is kept as {found.aside.name}: remove the new one, and the next run restores it"
+            raise KicError(replace(error.diagnosis, fix=error.diagnosis.fix + kept)) from error
 
     def _look_around(self) -> Around:
         spec, engine = self._spec, self._engine
         networks = tuple(engine.networks()) if spec.network is not None else ()
         if spec.network is not None:
             network_named(networks, spec.network, engine.name)  # refuses two of one name
-        ours = [item for item in engine.containers(labels.SCHEMA) if item.name != self.name]
+        ours = [item for item in engine.containers(labels.SCHEMA) if replaced.node_of(item.name) != self.name]
         missing = [("mounts.source", mount.source) for mount in spec.mounts if not os.path.lexists(mount.source)]
         for device in spec.devices:
             path = device.partition(":")[0]
@@ -136,7 +176,7 @@ class NodeResource(Resource[ObservedNode]):
         others = [
             self._engine.container(item.id)
             for item in self._engine.attached_to_network(self._spec.network)
-            if item.id not in known and item.name != self.name
+            if item.id not in known and replaced.node_of(item.name) != self.name
         ]
         for item in [*ours, *(other for other in others if other is not None)]:
             texts = [*item.addresses.get(self._spec.network, ())]
@@ -199,79 +239,117 @@ class NodeResource(Resource[ObservedNode]):
 
     # Doing.
     def reserve(self, plan: Plan) -> None:
+        self._replacement = None
         if plan.does("remove") and plan.does("create"):
-            old = known(self._found).container
-            # Stopped first and by itself: a shutdown that takes its time is no reason to lose what it writes.
-            self._stop(old)
-            self._engine.remove_container(old.id, 0)
-            self.did("remove")
-        if plan.does("create"):
+            self._replace(plan)
+        elif plan.does("create"):
             self._create(plan.chosen["container"])
             self.did("create")
+        elif plan.does("restore"):
+            self._engine.rename_container(known(self._found).container.id, self.name)
+            self.did("restore")
 
-    def _stop(self, container: Container) -> None:
-        if container.status == "paused":
-            # What is frozen can not shut down.
-            self._engine.resume_container(container.id)
-        if container.running or container.status == "paused":
-            self._engine.stop_container(container.id, STOP_SECONDS)
+    def _replace(self, plan: Plan) -> None:
+        """Create the new container beside the old one, which runs on until all else is ready."""
+        found = known(self._found)
+        old = found.old
+        if found.aside is not None and old.id != found.aside.id:
+            stop(self._engine, found.aside)
+            Replacement(self._engine, self.name, found.aside).discard()
+            self.did("discard")
+        elif found.aside is not None and not found.only_aside:
+            # The new one of an interrupted run, which never was up.
+            self._engine.remove_container(found.container.id, 0)
+        self._replacement = Replacement(self._engine, self.name, old)
+        with self._replacement.or_restored(self.undid):
+            self._replacement.set_aside()
+            self._create(self._replacement.marked(plan.chosen["container"]))
+            self.did("create")
 
     def _create(self, new: NewContainer) -> str:
         return self._engine.create_container(new)
 
     def apply(self, plan: Plan) -> None:
-        try:
-            self._do(plan)
-        except KicError as error:
-            if error.diagnosis.id == "controller_not_delegated":
-                self._name_who_withholds(error)
-            raise
-
-    def _name_who_withholds(self, error: KicError) -> None:
-        """The engine and the node's entrypoint see that a controller is missing, systemd knows why."""
-        try:
-            refuse_unfit(self._engine.info, self._runner)
-        except KicError as found:
-            raise KicError(replace(found.diagnosis, output=error.diagnosis.output)) from error
-
-    def _do(self, plan: Plan) -> None:
-        engine = self._engine
-        if plan.does("create"):
-            self._boot = None
+        engine, replacement = self._engine, self._replacement
+        if not plan.does("create"):
+            self._change(plan)
+        elif replacement is None:
             self._record({}, Limits())
             self._first_start(plan)
-            return
-        container = known(self._found).container
+        else:
+            with replacement.or_restored(self.undid):
+                stop(engine, replacement.old)
+                self._first_start(plan)
+            self._record({}, Limits())
+            replacement.discard()
+            self.did("remove")
+
+    @contextmanager
+    def _naming_who_withholds(self) -> Iterator[None]:
+        """The engine and the node's entrypoint see that a controller is missing, systemd knows why."""
+        try:
+            yield
+        except KicError as error:
+            if error.diagnosis.id != "controller_not_delegated":
+                raise
+            try:
+                refuse_unfit(self._engine.info, self._runner)
+            except KicError as found:
+                raise KicError(replace(found.diagnosis, output=error.diagnosis.output)) from error
+            raise
+
+    def _change(self, plan: Plan) -> None:
+        found = known(self._found)
+        container, aside = found.container, found.aside
         if plan.does("remove"):
             self._record({}, Limits())
-            engine.remove_container(container.id, REMOVE_SECONDS)
-            return
+            self._engine.remove_container(container.id, REMOVE_SECONDS)
+            if aside is not None:
+                self._engine.remove_container(aside.id, REMOVE_SECONDS)
+        elif aside is None or not plan.does("discard"):
+            self._change_state(plan, container)
+        else:
+            replacement = Replacement(self._engine, self.name, aside)
+            if is_up(container):
+                self._change_state(plan, container)
+                stop(self._engine, aside)
+            else:
+                # The interrupted run did not see it up: until it is, the old one can still be restored.
+                with replacement.or_restored(self.undid):
+                    stop(self._engine, aside)
+                    self._change_state(plan, container)
+            replacement.discard()
+            self.did("discard")
+
+    def _change_state(self, plan: Plan, container: Container) -> None:
+        engine = self._engine
         if plan.does("stop"):
-            self._stop(container)
+            stop(engine, container)
             self.did("stop")
         if plan.does("resume"):
             engine.resume_container(container.id)
             self.did("resume")
-        if plan.does("start"):
-            if container.status == "created":
-                # An earlier run was interrupted before its first start, maybe before it had its files.
-                self._put_files(container.id)
-            self._boot = None
-            engine.start_container(container.id)
-            self.did("start")
-        running = engine.container(container.id)
-        kept = container.limits
-        if running is not None and running.running and plan.chosen["limits"]:
-            engine.update_limits(container.id, Limits(**plan.chosen["limits"]))
-            self.did("update")
-            updated = engine.container(container.id)
-            # docker keeps the change itself: what is recorded next to it would undo what another user sets meanwhile.
-            kept = updated.limits if updated is not None else kept
-        self._record(plan.chosen["wanted"], kept)
-        if plan.does("start") or plan.does("resume"):
-            if running is None or not running.running:
-                raise boot.died(engine, self.name)
-            self._wait(running)
+        with self._naming_who_withholds():
+            if plan.does("start"):
+                if container.status == "created":
+                    # An earlier run was interrupted before its first start, maybe before it had its files.
+                    self._put_files(container.id)
+                self._boot = None
+                engine.start_container(container.id)
+                self.did("start")
+            running = engine.container(container.id)
+            kept = container.limits
+            if running is not None and running.running and plan.chosen["limits"]:
+                engine.update_limits(container.id, Limits(**plan.chosen["limits"]))
+                self.did("update")
+                updated = engine.container(container.id)
+                # docker keeps the change itself: what is recorded next to it would undo what another user sets meanwhile.
+                kept = updated.limits if updated is not None else kept
+            self._record(plan.chosen["wanted"], kept)
+            if plan.does("start") or plan.does("resume"):
+                if running is None or not running.running:
+                    raise boot.died(engine, self.name)
+                self._wait(running)
         if plan.chosen["limits"] and running is not None and running.running:
             self._refuse_otherwise(limit_differences(Limits(**plan.chosen["limits"]), running))
 
@@ -284,8 +362,13 @@ class NodeResource(Resource[ObservedNode]):
             self._boot = boot.wait(self._engine, container, self._spec.wait_timeout)
 
     def _first_start(self, plan: Plan) -> None:
-        """From the created container to a system that is up. What was chosen and turns out to be taken is chosen anew."""
+        """From the created container to a system that is up. What was chosen and turns out to be taken is chosen again."""
+        with self._naming_who_withholds():
+            self._start_new(plan)
+
+    def _start_new(self, plan: Plan) -> None:
         engine, new = self._engine, plan.chosen["container"]
+        self._boot = None
         for attempt in range(_RETRIES + 1):
             try:
                 self._put_files(self.name)
@@ -296,11 +379,12 @@ class NodeResource(Resource[ObservedNode]):
                 break
             except KicError as error:
                 found = engine.container(self.name)
-                if found is not None and found.status not in ("created", "initialized"):
+                if found is not None and not found.running and found.status not in ("created", "initialized"):
                     # It did start, and ended at once: it is kept, with its log.
                     raise boot.died(engine, self.name) from error
-                if plan.does("remove"):
-                    # The node that it replaces is gone: its address and ports are kept by this one's labels.
+                if plan.does("remove") or (found is not None and found.running):
+                    # Address and ports are those of the node that it replaces, which gets them back; and one that runs
+                    # although the engine did not say so in time is what a next run waits for.
                     raise
                 if found is not None:
                     engine.remove_container(found.id, 0)

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Callable
 
-from .._core import labels
+from .._core import labels, replaced
 from .._core.state import ClusterState, recorded_clusters
 from .._engine.base import Engine
 from .._engine.boot import peek
+from .._engine.model import Container
 from .._host.cgroup import find_limits
 from .node import record_of, recorded_limits
 from .node_plan import ObservedNode, describe
@@ -21,8 +23,9 @@ def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[di
     """Descriptions of the nodes by name; of one cluster or the one of this name, if that is asked."""
     label = f"{labels.CLUSTER}={cluster}" if cluster is not None else labels.SCHEMA
     found = []
-    for container in sorted(engine.containers(label), key=lambda item: item.name):
-        if not labels.is_ours(container.labels) or (name is not None and container.name != name):
+    ours = [item for item in engine.containers(label) if labels.is_ours(item.labels)]
+    for container in sorted(_one_per_node(ours), key=lambda item: item.name):
+        if name is not None and container.name != name:
             continue
         boot = peek(engine, container) if container.running else None
         limits = find_limits(container.pid, container.id) if container.running else None
@@ -30,6 +33,14 @@ def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[di
         recorded = recorded_limits(subject, container.name)
         found.append(describe(ObservedNode(container, None, limits, boot), recorded))
     return found
+
+
+def _one_per_node(ours: Sequence[Container]) -> list[Container]:
+    """Each node once, under its own name: the old container of one that is being replaced only where it is all there is."""
+    names = {item.name for item in ours}
+    found = [item for item in ours if not replaced.is_aside(item.name)]
+    old = [replace(item, name=replaced.node_of(item.name)) for item in ours if replaced.is_aside(item.name)]
+    return found + [item for item in old if item.name not in names]
 
 
 def find_clusters(

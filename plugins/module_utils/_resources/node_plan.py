@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._core import labels
+from .._core import labels, replaced
 from .._core.diagnosis import failure
 from .._core.drift import label_drift, refuse_foreign
 from .._core.plan import Action, Drift, Plan, known
@@ -19,6 +19,7 @@ from .._engine.model import Container, Image, Limits, NewContainer
 from .._host.machine import HostLimits
 from .node_choice import NOTHING_REFUSED, ROOTLESS_PIDS, Around, Refused, choose
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_asked, decode_published, same_limit
+from .replacement import is_up
 
 HIDDEN = "(hidden)"
 """What stands for a value of the environment, which may be a secret."""
@@ -37,6 +38,27 @@ class ObservedNode:
     """Of its control group, as the kernel has them; None while it does not run."""
     boot: Boot | None = None
     """None where it was not asked."""
+    aside: Container | None = None
+    """Its old container, under its other name, where a run that was to replace it was interrupted."""
+
+    @property
+    def only_aside(self) -> bool:
+        """Whether the old container is all that there is: ``container`` is that one too, under the node's name."""
+        return self.aside is not None and self.aside.id == self.container.id
+
+    @property
+    def old(self) -> Container:
+        """What a replacement would replace: of two, the new one only if it is up."""
+        if self.aside is not None and (self.only_aside or not is_up(self.container)):
+            return self.aside
+        return self.container
+
+    def goal(self, state: str) -> str:
+        """``state`` as it was meant: a node that ran before it was to be replaced is not left stopped by ``present``."""
+        if self.aside is None or not (self.only_aside or self.container.status == "created"):
+            return state
+        ran = is_up(self.aside) or replaced.ran(self.aside.name)
+        return "started" if state == "present" and ran else state
 
 
 def plan_node(
@@ -74,18 +96,20 @@ def plan_node(
     )
     effective = _effective(observed, recorded)
     drift = find_drift(spec, observed, effective, updatable) if spec.described else ()
-    before = _before(observed, effective)
+    before, goal = _before(observed, effective), observed.goal(spec.state)
     if drift and spec.replace:
-        new, warnings = choose(spec, known(around), host, container, engine=engine, lenient=lenient, refused=refused)
-        starts = spec.state in ("started", "restarted") or (spec.state == "present" and container.running)
+        old = observed.old
+        new, warnings = choose(spec, known(around), host, old, engine=engine, lenient=lenient, refused=refused)
+        starts = goal in ("started", "restarted") or (goal == "present" and container.running)
         why = "; ".join(str(item) for item in drift)
-        actions = [Action("remove", "node", spec.name, why), Action("create", "node", spec.name)]
+        actions = _discard(observed) if old is container else []
+        actions += [Action("remove", "node", spec.name, why), Action("create", "node", spec.name)]
         actions += [Action("start", "node", spec.name)] if starts else []
         after = _described(spec, new, "running" if starts else "created")
         if {item.field for item in drift} & {f"env.{key}" for key in spec.env}:
             after["env"] = [f"{key} (changed)" if f"env.{key}" in {d.field for d in drift} else key for key in spec.env]
         return Plan(tuple(actions), before, after, warnings=warnings, chosen={"container": new})
-    actions, state = _state_actions(spec, container)
+    actions, state = _state_actions(spec.name, goal, container)
     runs = state == "running"
     wanted = _wanted_limits(spec, recorded, updatable)
     # A start sets what the container was made with; a node that goes on running has what it has.
@@ -94,6 +118,9 @@ def plan_node(
     if changes:
         detail = ", ".join(f"{LIMIT_OPTIONS[key]} = {value}" for key, value in changes.items())
         actions.append(Action("update", "node", spec.name, detail if runs else f"{detail}, from its next start on"))
+    if observed.only_aside:
+        actions.insert(0, Action("restore", "node", spec.name, "a run was interrupted before it had a replacement"))
+    actions += _discard(observed)
     after = {**before, "state": state, **{LIMIT_OPTIONS[key]: value for key, value in wanted.items()}}
     return Plan(tuple(actions), before, after, drift, chosen={"limits": changes, "wanted": wanted})
 
@@ -109,17 +136,24 @@ def _plan_absent(spec: NodeSpec, observed: ObservedNode | None, engine: str) -> 
     return Plan((Action("remove", "node", spec.name),), _before(observed, _effective(observed, Limits())), {})
 
 
-def _state_actions(spec: NodeSpec, container: Container) -> tuple[list[Action], str]:
+def _discard(observed: ObservedNode) -> list[Action]:
+    """What finishes a replacement that was interrupted after the new container was there."""
+    if observed.aside is None or observed.only_aside:
+        return []
+    return [Action("discard", "node", observed.aside.name, "the node that replaces it is there")]
+
+
+def _state_actions(name: str, state: str, container: Container) -> tuple[list[Action], str]:
     """What brings the container into its state, and that state."""
-    name, paused, runs = spec.name, container.status == "paused", container.running
-    if spec.state in ("started", "restarted"):
+    paused, runs = container.status == "paused", container.running
+    if state in ("started", "restarted"):
         if runs:
             again = [Action("stop", "node", name), Action("start", "node", name)]
-            return (again if spec.state == "restarted" else []), "running"
-        if paused and spec.state == "started":
+            return (again if state == "restarted" else []), "running"
+        if paused and state == "started":
             return [Action("resume", "node", name)], "running"
         return ([Action("stop", "node", name)] if paused else []) + [Action("start", "node", name)], "running"
-    if spec.state == "stopped" and (runs or paused):
+    if state == "stopped" and (runs or paused):
         return [Action("stop", "node", name)], "exited"
     return [], container.status
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, TypeVar
 
-from .._core import checks
+from .._core import checks, replaced
 from .._core.checks import IPAddress
 from .._engine.model import Limits, Mount, Publication
 
@@ -119,7 +119,7 @@ class NodeSpec:
         def each(check: Callable[[Any], T], option: str) -> tuple[T, ...]:
             return tuple(take(check, item) for item in params[option])
 
-        name = take(checks.name, "name", params["name"])
+        name = take(_node_name, params["name"])
         take(_wait_timeout, params["wait_timeout"])
         # Left out, it is the node's name.
         volume = name if params["volume"] is None else optional(checks.name, "volume")
@@ -243,6 +243,13 @@ def _address(option: str, value: str | None, version: int) -> IPAddress | None:
     if found.version != version:
         raise checks.invalid(option, f"{value} is not IPv{version}", f"give an IPv{version} address, or leave it out")
     return found
+
+
+def _node_name(value: str) -> str:
+    if replaced.is_aside(value):
+        problem = f"{value} is the name of an old container of the node {replaced.node_of(value)}"
+        raise checks.invalid("name", problem, f"name the node: {replaced.node_of(value)}")
+    return checks.name("name", value)
 
 
 def _wait_timeout(value: float) -> None:

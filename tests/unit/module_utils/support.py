@@ -389,11 +389,18 @@ class MemoryEngine(Engine):
 
     def create_container(self, new: NewContainer) -> str:
         self.done.append(f"create container {new.name}")
+        if new.name in self.container_table:
+            raise failure("name_conflict", engine=self.name, name=new.name)
         self.made.append(new)
         addresses = tuple(item for item in (new.ip, new.ip6) if item)
+        ids = {item.id for item in self._containers()}
+        identity = next(
+            item for item in (f"id-{new.name}", *(f"id-{new.name}-{n}" for n in range(2, 99))) if item not in ids
+        )
         self.add(
             container(
                 new.name,
+                id=identity,
                 status="created",
                 labels=new.labels,
                 environment=new.env,
@@ -401,7 +408,7 @@ class MemoryEngine(Engine):
                 addresses={new.network: addresses} if new.network else {},
             )
         )
-        return f"id-{new.name}"
+        return identity
 
     def put_files(self, identity: str, archive: bytes) -> None:
         self.done.append(f"put files {identity}")
@@ -417,7 +424,23 @@ class MemoryEngine(Engine):
             if self.refused_as is not None:
                 self._become(identity, self.refused_as)
             raise self.refuses_start.pop(0)
+        self._refuse_taken(identity)
         self._become(identity, self.starts_as)
+
+    def _refuse_taken(self, identity: str) -> None:
+        """What runs holds its address and its ports; what does not run holds nothing."""
+        found = self.container(identity)
+        assert found is not None
+        for other in self._containers():
+            if other.id == found.id or not other.running:
+                continue
+            for network, addresses in found.addresses.items():
+                for ip in set(addresses) & set(other.addresses.get(network, ())):
+                    raise failure("address_taken", ip=ip, network=network, owner=other.name)
+            held = {item["host_port"] for item in json.loads(other.labels.get(labels.PUBLISH, "[]"))}
+            for item in json.loads(found.labels.get(labels.PUBLISH, "[]")):
+                if item["host_port"] in held:
+                    raise failure("port_taken", port=item["host_port"], address=item["address"])
 
     def stop_container(self, identity: str, seconds: int) -> None:
         self.done.append(f"stop {identity}")
@@ -426,6 +449,15 @@ class MemoryEngine(Engine):
     def resume_container(self, identity: str) -> None:
         self.done.append(f"resume {identity}")
         self._become(identity, "running")
+
+    def rename_container(self, identity: str, name: str) -> None:
+        self.done.append(f"rename {identity} {name}")
+        found = self.container(identity)
+        assert found is not None and found.name != name
+        if name in self.container_table:
+            raise failure("name_conflict", engine=self.name, name=name)
+        del self.container_table[found.name]
+        self.add(replace(found, name=name))
 
     def remove_container(self, identity: str, seconds: int) -> None:
         self.done.append(f"remove container {identity}")

@@ -906,6 +906,20 @@ def test_remove_container() -> None:
         stays.remove_container("x", 0)
 
 
+def test_rename_container() -> None:
+    """A container gets another name, unless another one has it."""
+    done, runner = engine(rename=said())
+    done.rename_container("x", "y")
+    assert runner.commands == ["docker rename x y"]
+    words = 'Error response from daemon: Error when allocating new name: Conflict. The container name "/y" is already in use by container "2c86".'
+    taken, _runner = engine(rename=said(rc=1, err=words))
+    with fails("name_conflict", "a container named y"):
+        taken.rename_container("x", "y")
+    failed, _runner = engine(rename=said(rc=1, err="busy"))
+    with fails("engine_failed", "renaming the container x to y", "busy"):
+        failed.rename_container("x", "y")
+
+
 def test_container_commands() -> None:
     """What is done to a container is one command each."""
     found, runner = engine(start=said(), stop=said(), unpause=said(), cp=said(), update=ERRORS["update"])

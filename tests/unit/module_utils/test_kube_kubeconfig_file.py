@@ -469,6 +469,7 @@ OTHER = {labels.SCHEMA: "1", labels.CLUSTER: "prod", labels.ROLE: "control-plane
         pytest.param([container("a", labels=WORKER), container("b")], "b", id="no-worker"),
         pytest.param([container("a", labels=FOREIGN), container("b")], "b", id="ours"),
         pytest.param([container("a", labels=OTHER)], None, id="of-the-cluster"),
+        pytest.param([container("a.kic-replaced-running"), container("b")], "b", id="not-being-replaced"),
         pytest.param([], None, id="none"),
     ],
 )

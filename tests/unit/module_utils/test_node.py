@@ -11,8 +11,8 @@ import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +24,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
@@ -1200,14 +1201,20 @@ def test_run_of_states(engine: MemoryEngine, state: str, status: str, done: list
 
 
 def test_run_makes_again(engine: MemoryEngine) -> None:
-    """A running node is stopped by itself before it is replaced, and keeps its address and port."""
+    """A running node is stopped only when the new one is created, removed when that is up, and keeps its address and port."""
     asked: dict[str, Any] = {"network": "kic", "publish": [publish_params(6443)]}
     engine.add(container("node-2", addresses={"kic": ("10.5.0.2",)}))
     _plan, first = run(engine, **asked)
     engine.container_table.pop("node-2")
     del engine.done[:]
     _plan, second = run(engine, **asked, role="worker", recreate="on_drift")
-    assert engine.done == ["stop id-node-1", "remove container id-node-1", "create container node-1", "start node-1"]
+    assert engine.done == [
+        "rename id-node-1 node-1.kic-replaced-running",
+        "create container node-1",
+        "stop id-node-1",
+        "start node-1",
+        "remove container id-node-1",
+    ]
     assert first["ip"] == second["ip"] == "10.5.0.3"
     assert first["publish"] == second["publish"]
 
@@ -1219,11 +1226,12 @@ def test_run_makes_paused_node_again(engine: MemoryEngine) -> None:
     del engine.done[:]
     run(engine, role="worker", recreate="on_drift")
     assert engine.done == [
+        "rename id-node-1 node-1.kic-replaced-running",
+        "create container node-1",
         "resume id-node-1",
         "stop id-node-1",
-        "remove container id-node-1",
-        "create container node-1",
         "start node-1",
+        "remove container id-node-1",
     ]
 
 
@@ -1315,17 +1323,6 @@ def test_what_was_asked_is_not_replaced(engine: MemoryEngine, asked: dict[str, A
     assert engine.container_table == {}
 
 
-def test_replacement_is_kept(engine: MemoryEngine) -> None:
-    """A replacement that can not start stays: its labels keep the address and ports of the node that is gone."""
-    run(engine, network="kic")
-    engine.refuses_start = [taken_address()]
-    with fails("address_taken"):
-        run(engine, network="kic", role="worker", recreate="on_drift")
-    assert engine.container_table["node-1"].labels[labels.ADDRESS] == "10.5.0.2"
-    _plan, value = run(engine, network="kic", role="worker")
-    assert value["state"] == "running"
-
-
 def test_node_that_ends_at_once(engine: MemoryEngine) -> None:
     """A node that starts and ends at once is kept, and its last lines are told."""
     engine.starts_as, engine.log = "exited", "no init found"
@@ -1386,6 +1383,28 @@ def test_first_start_is_waited_for(engine: MemoryEngine) -> None:
     with fails("process_lost"):
         run(engine, wait=True)
     assert engine.done.count("create container node-1") == 1
+
+
+def test_nothing_is_waited_for_under_the_lock(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that another run has made meanwhile is waited for after the lock was let go, which others need."""
+    held: list[bool] = []
+    waited: list[bool] = []
+
+    @contextmanager
+    def lock() -> Iterator[None]:
+        run(engine)
+        held.append(True)
+        yield
+        held.pop()
+
+    def wait(_engine: MemoryEngine, _container: Container, _seconds: float) -> Boot:
+        waited.append(bool(held))
+        return Boot("running")
+
+    monkeypatch.setattr(boot, "wait", wait)
+    resource = NodeResource(spec(wait=True), engine, False, MemoryPorts())
+    outcome = converge(resource, check_mode=False, lock=lock)
+    assert (outcome.plan.changed, waited, outcome.value["ready"]) == (False, [False], True)
 
 
 def test_limits_change_in_place(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:

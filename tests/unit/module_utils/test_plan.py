@@ -120,7 +120,7 @@ def test_done_meanwhile_by_another() -> None:
     """What another run did meanwhile is not done a second time, and is no change of ours."""
     number = Number(2, 1, meanwhile=2)
     outcome = converge(number, check_mode=False, lock=number.lock)
-    assert number.done == ["observe", "plan", "observe locked", "plan locked"]
+    assert number.done == ["observe", "plan", "observe locked", "plan locked", "observe"]
     assert not outcome.plan.changed
     assert outcome.value == {"observed": 2}
 

@@ -691,6 +691,22 @@ def test_remove_container() -> None:
     assert runner.commands == ["podman rm --force --volumes --time 0 x"] * 2 + ["podman container exists -- x"]
 
 
+def test_rename_container() -> None:
+    """A container gets another name, unless another one has it."""
+    done, runner = engine(rename=said())
+    done.rename_container("x", "y")
+    assert runner.commands == ["podman rename x y"]
+    words = (
+        "Error: renaming container 2b14: name y already in use, cannot rename container 2b14: container already exists"
+    )
+    taken, _runner = engine(rename=said(rc=125, err=words))
+    with fails("name_conflict", "a container named y"):
+        taken.rename_container("x", "y")
+    failed, _runner = engine(rename=said(rc=125, err="busy"))
+    with fails("engine_failed", "renaming the container x to y", "busy"):
+        failed.rename_container("x", "y")
+
+
 def test_container_commands() -> None:
     """What is done to a container is one command each."""
     found, runner = engine(start=said(), stop=said(), unpause=said(), cp=said())

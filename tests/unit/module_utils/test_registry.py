@@ -275,6 +275,7 @@ def test_every_call_of_an_engine_has_a_limit(kind: type[CommandLineEngine]) -> N
         lambda engine: engine.stop_container("x", 1),
         lambda engine: engine.resume_container("x"),
         lambda engine: engine.remove_container("x", 1),
+        lambda engine: engine.rename_container("x", "y"),
         lambda engine: engine.update_limits("x", Limits(memory=1)),
         lambda engine: engine.exec("x", ["true"]),
     ]
@@ -535,6 +536,7 @@ CHANGES: list[tuple[str, Callable[[Engine], object]]] = [
     ("stop_container", lambda engine: engine.stop_container("a", 1)),
     ("resume_container", lambda engine: engine.resume_container("a")),
     ("remove_container", lambda engine: engine.remove_container("a", 1)),
+    ("rename_container", lambda engine: engine.rename_container("a", "b")),
     ("update_limits", lambda engine: engine.update_limits("a", Limits())),
     ("call", lambda engine: engine.call(["a"], action="a")),
     ("exec", lambda engine: engine.exec("a", ["b"])),

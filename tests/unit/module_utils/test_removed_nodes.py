@@ -28,6 +28,7 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
 NODE = Attached("1", "node-1", {**OURS, labels.CLUSTER: "lab"})
 OTHER_NODE = Attached("2", "node-2", OURS)
 FOREIGN = Attached("3", "node-1", {})
+OLD = Attached("4", "node-1.kic-replaced", OURS)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ FOREIGN = Attached("3", "node-1", {})
         ([NODE, OTHER_NODE], (), [NODE, OTHER_NODE]),
         ([NODE, OTHER_NODE], ("node-1",), [OTHER_NODE]),
         ([NODE, OTHER_NODE], ("node-1", "node-2"), []),
+        ([NODE, OLD], ("node-1",), []),
+        ([NODE, OLD], (), [NODE, OLD]),
         ([FOREIGN], ("node-1",), [FOREIGN]),
         ([], ("node-1",), []),
     ],

@@ -17,11 +17,15 @@ from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
 
+from ansible_collections.nodeforge.kic.plugins.inventory import nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult, Runner
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     DOCKER,
+    OURS,
     PODMAN,
+    MemoryEngine,
     TableRunner,
+    container,
     recorded,
     recorded_errors,
 )
@@ -150,6 +154,14 @@ def test_cache(read: Any, tmp_path: Path) -> None:
     assert first.commands and again.commands == []
     read(anew, forget=True, **options)
     assert anew.commands
+
+
+def test_a_node_that_is_being_replaced() -> None:
+    """Its old container is no second host."""
+    engine = MemoryEngine()
+    for name in ("web", "web.kic-replaced", "db.kic-replaced-running"):
+        engine.add(container(name, labels=OURS, raw={}))
+    assert [node["name"] for node in nodes.find(engine)] == ["web"]
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:
