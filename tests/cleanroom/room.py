@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..hosts.disk import mirror
+from ..hosts.registries import SOURCES, apt_settings, furnish
 
 SUITE = "bookworm"
-SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 
 # What the room's first process does in its namespaces before it waits: mounts of a machine, then another root. Not chroot
 # alone: what enters a container later (setns) would end at the root of the whole machine.
@@ -101,13 +101,6 @@ def _environment() -> list[str]:
     return ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "TERM=dumb"]
 
 
-def _registry_environment() -> str:
-    """What this machine's environment says of registries, as lines of /etc/environment and of a profile."""
-    prefixes = ("PIP_", "GOPROXY", "GONOSUMDB", "GOSUMDB", "GOFLAGS", "SSL_CERT", "REQUESTS_CA", "CURL_CA")
-    names = [key for key in sorted(os.environ) if key.startswith(prefixes) and key != "PIP_FIND_LINKS"]
-    return "".join(f"export {key}='{os.environ[key]}'\n" for key in names)
-
-
 def _unpacked(cache: Path) -> Path:
     """The files of a bare Debian, unpacked on first use."""
     kept = cache / SUITE
@@ -116,7 +109,7 @@ def _unpacked(cache: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             new = Path(folder) / "root"
             command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=ca-certificates"]
-            command += [f"--aptopt={path}" for path in _apt_settings()]
+            command += [f"--aptopt={path}" for path in apt_settings()]
             # This machine's own sources where they are of the suite: a mirror need not have all that mmdebstrap adds.
             sources = SOURCES.read_text() if SOURCES.exists() else ""
             where = ["-"] if SUITE in sources else mirror()
@@ -133,30 +126,6 @@ def _unpacked(cache: Path) -> Path:
     return kept
 
 
-def _apt_settings() -> list[Path]:
-    """Files of apt's configuration about registries, which by convention come last."""
-    return [path for path in sorted(Path("/etc/apt/apt.conf.d").glob("99*")) if "needrestart" not in path.name]
-
-
-def _furnish(root: Path) -> None:
-    """Copy this machine's settings for package registries into the room, and nothing else."""
-    for path in (Path("/etc/pip.conf"), Path("/etc/hosts"), Path("/etc/ssl/certs/ca-certificates.crt")):
-        if path.exists():
-            shutil.copy(path, root / path.relative_to("/"))
-    authorities = Path("/usr/local/share/ca-certificates")
-    if authorities.is_dir():
-        shutil.copytree(authorities, root / authorities.relative_to("/"), dirs_exist_ok=True)
-    if SOURCES.exists():
-        for old in [root / "etc/apt/sources.list", *(root / "etc/apt/sources.list.d").glob("*")]:
-            old.unlink(missing_ok=True)
-        shutil.copy(SOURCES, root / "etc/apt/sources.list.d")
-    for path in _apt_settings():
-        shutil.copy(path, root / "etc/apt/apt.conf.d")
-    # slirp4netns answers names there, by this machine's resolver.
-    (root / "etc/resolv.conf").write_text("nameserver 10.0.2.3\n")
-    (root / "etc/profile.d/registries.sh").write_text(_registry_environment())
-
-
 @contextmanager
 def room(cache: Path) -> Iterator[Room]:
     """A room whose files lie below ``cache`` while it runs; afterwards nothing of it is left."""
@@ -164,7 +133,7 @@ def room(cache: Path) -> Iterator[Room]:
     folder = Path(tempfile.mkdtemp(prefix="room-", dir=cache))
     root = folder / "root"
     subprocess.run(["cp", "--archive", "--reflink=auto", str(unpacked), str(root)], check=True)
-    _furnish(root)
+    furnish(root, SUITE, mirror())
     names = ("--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--kill-child", "--propagation=private")
     first = subprocess.Popen(
         ["unshare", *names, "bash", "-c", _BEGIN, "bash", str(root)],

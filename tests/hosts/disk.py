@@ -6,7 +6,8 @@
 
 Built from Debian's packages by mmdebstrap, and kept under ${XDG_CACHE_HOME:-~/.cache}/nodeforge.kic/hosts by what it is
 made from. The directory debian13 says what is on it. The node image lies in the stores of root's and the user's podman and
-docker: to load it on the emulated host would take minutes.
+docker: to load it on the emulated host would take minutes. Another disk is bare: it has neither engine nor image, and this machine's
+settings for package registries.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from .registries import furnish
 
 RECIPE = Path(__file__).parent / "debian13"
 IMAGES = Path(__file__).parents[2] / "roles" / "kic_image" / "files"
@@ -132,19 +135,20 @@ def mirror() -> list[str]:
     return [address for origin, label, address in lines if origin == label == "Debian"][:1]
 
 
-def build_disk(archive: Path | None) -> Path:
+def build_disk(archive: Path | None, bare: bool = False) -> Path:
     """The directory with ``disk``, ``kernel``, ``initrd`` and ``key``; built where it is missing (one to two minutes).
 
-    The image of ``archive`` is in the stores of its engines.
+    The image of ``archive`` is in the stores of its engines; a ``bare`` one has none.
     """
-    target = cache() / f"disk-{_recipe_key(archive)}"
+    target = cache() / f"{'bare' if bare else 'disk'}-{_recipe_key(None if bare else archive)}"
     if target.exists():
         return target
     work = cache() / f"{target.name}.{os.getpid()}"
     root = work / "root"
     work.mkdir(parents=True)
     try:
-        packages = ",".join((RECIPE / "packages").read_text().split())
+        lists = ("packages",) if bare else ("packages", "engine-packages")
+        packages = ",".join(word for name in lists for word in (RECIPE / name).read_text().split())
         command: list[str | Path] = ["mmdebstrap", "--mode=root", "--variant=apt", "--format=directory"]
         command += ["--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none"]
         command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
@@ -160,7 +164,9 @@ def build_disk(archive: Path | None) -> Path:
         shutil.copy(RECIPE / "setup", root / "tmp/setup")
         run(["chroot", root, "/tmp/setup"])
         (root / "tmp/setup").unlink()
-        if archive is not None:
+        if bare:
+            furnish(root, SUITE, mirror())
+        elif archive is not None:
             # In namespaces of its own, so that no mount, process or packet filter is left, whatever happens.
             alone = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child"]
             run([*alone, RECIPE / "fill-stores", root, archive], env={"PATH": os.defpath + ":/usr/sbin:/sbin"})

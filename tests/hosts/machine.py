@@ -110,9 +110,11 @@ class Host:
 
     @classmethod
     @contextmanager
-    def started(cls, disk: Path, folder: Path, below: Path, kind: str, *kernel: str) -> Iterator[Host]:
+    def started(
+        cls, disk: Path, folder: Path, below: Path, kind: str, *kernel: str, outside: bool = False
+    ) -> Iterator[Host]:
         """Boot one on a new disk over ``below`` (of the format ``kind``), and end it at the end of the block."""
-        host = cls.start(disk, folder, below, kind, kernel=kernel)
+        host = cls.start(disk, folder, below, kind, kernel=kernel, outside=outside)
         try:
             yield host
         finally:
@@ -127,12 +129,14 @@ class Host:
         kind: str,
         memory: Path | None = None,
         kernel: Sequence[str] = (),
+        outside: bool = False,
     ) -> Host:
-        """Start one; with ``memory`` it goes on from there, else it boots, with the further arguments ``kernel``."""
+        """Start one; with ``memory`` it goes on from there, else it boots, with the further arguments ``kernel``. With
+        ``outside`` it reaches what this machine reaches."""
         run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", below.resolve(), "-F", kind, folder / "changes"])
         port = _free_port()
         command: list[str | Path] = ["qemu-system-x86_64"]
-        command += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"]
+        command += ["-netdev", f"user,id=net,restrict={'off' if outside else 'on'},hostfwd=tcp:127.0.0.1:{port}-:22"]
         command += [*HARDWARE, "-display", "none", "-serial", f"file:{folder / 'serial'}"]
         command += ["-kernel", disk / "kernel", "-initrd", disk / "initrd"]
         # Nothing on it is to outlive the machine that it runs on.
@@ -302,5 +306,18 @@ def booted(folder: Path, archive: Path | None, *kernel: str) -> Iterator[Host]:
     """A fresh host that boots from its disk with further arguments of the kernel, which takes a minute; else as ``resume``."""
     disk, _state = build_state(archive)
     with Host.started(disk, folder, disk / "disk", "raw", *kernel) as host:
+        host.wait_for_ssh(BOOT_SECONDS)
+        yield host
+
+
+@contextmanager
+def bare(folder: Path) -> Iterator[Host]:
+    """A fresh Debian that has no engine, and a way to package registries."""
+    hosts = cache()
+    hosts.mkdir(parents=True, exist_ok=True)
+    with (hosts / "lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        disk = build_disk(None, bare=True)
+    with Host.started(disk, folder, disk / "disk", "raw", outside=True) as host:
         host.wait_for_ssh(BOOT_SECONDS)
         yield host
