@@ -58,6 +58,7 @@ def done(played: Played) -> list[tuple[str, bool, Any]]:
     ]
 
 
+@pytest.mark.full("a whole cluster; the clean room's teardown in check mode is in the quick set")
 def test_teardown(
     podman: Client,
     play: Play,

@@ -24,6 +24,8 @@ from ..pythons import NoPythonError, python
 from .conftest import PLAYBOOKS, ROOT, Client
 from .stranger import Project, make_project
 
+pytestmark = pytest.mark.full("a site under each ansible-core; the newest is what the quick set runs with")
+
 
 @dataclass(frozen=True)
 class Core:

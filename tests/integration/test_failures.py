@@ -384,6 +384,7 @@ def test_node_killed_at_start(run_module: Module, podman: Client, unique: Names,
     assert fine(run_module("kic_node", **asked))["node"]["ready"] is True
 
 
+@pytest.mark.full("a whole kubeadm init")
 def test_broken_kubelet_configuration(run_module: Module, podman: Client, unique: Names, node_image: str) -> None:
     """A kubelet that refuses its configuration is told in its own words; corrected and reset, as the fix says, it comes up."""
     name = unique("kubelet")

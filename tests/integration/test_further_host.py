@@ -23,6 +23,8 @@ import pytest
 
 from .conftest import Client, Play, Played, reference_of
 
+pytestmark = pytest.mark.full("a machine over ssh; the parts that differ have unit tests")
+
 SSHD = """\
 Port {port}
 ListenAddress 127.0.0.1

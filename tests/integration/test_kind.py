@@ -90,6 +90,7 @@ def test_only_what_the_kernel_forces() -> None:
         assert set(patch) <= {"apiVersion", "failCgroupV1", "featureGates"}
 
 
+@pytest.mark.full("compares with kind; no part of the collection is proven by it alone")
 def test_kind_makes_and_removes_a_cluster(podman: Client, contender: contenders.Contender) -> None:
     """`kind create cluster` succeeds, the node becomes Ready; after `kind delete cluster` nothing of it is left."""
     call(contender, *contender.create)

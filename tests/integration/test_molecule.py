@@ -37,6 +37,9 @@ def recap(text: str) -> dict[str, str]:
     return dict(re.findall(r"^\w+ > (\w+): Executed: (\w+)", text, re.MULTILINE))
 
 
+LONG = pytest.mark.full("some minutes; how platforms are read has unit tests")
+
+
 @pytest.fixture(scope="module")
 def infrastructure(
     plain_image: str, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
@@ -97,9 +100,8 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield daemon.client
 
 
-@pytest.mark.parametrize(
-    "engine", ["podman", pytest.param("docker", marks=pytest.mark.full("the same on podman is shorter"))]
-)
+@LONG
+@pytest.mark.parametrize("engine", ["podman", "docker"])
 def test_platforms_for_a_role_of_somebody_else(
     engine: str, infrastructure: Project, common_image: str, request: pytest.FixtureRequest
 ) -> None:
@@ -191,6 +193,7 @@ def test_each_role_has_a_scenario() -> None:
 NEEDS = {"kic_host": pytest.mark.alone("lowers a limit of this machine for a moment")}
 
 
+@LONG
 @pytest.mark.parametrize("role", [pytest.param(role, marks=NEEDS.get(role, ())) for role in SCENARIOS])
 def test_our_own_roles(
     role: str, podman: Client, node_image: str, plain_image: str, environment: dict[str, str], tmp_path: Path

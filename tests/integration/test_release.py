@@ -79,6 +79,7 @@ def test_a_failed_check_leaves_no_trace(clone: Path) -> None:
     assert picture(clone) == before
 
 
+@pytest.mark.full("runs the linters a second time")
 def test_release(clone: Path) -> None:
     """Changelog, version, commit, tag and tarball; the same version again is refused, and so is a dirty checkout."""
     head = git(clone, "rev-parse", "HEAD")

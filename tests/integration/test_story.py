@@ -166,13 +166,39 @@ def telling(name: str, engine: Client, recipe: dict[str, Any], play: Play, folde
         engine.run("network", "rm", f"{name}-mine")
 
 
-IN_FULL = {"contract": "the image of kind's contract alone; the other stories prove the same on each engine"}
-"""Stories of the full set alone, and why."""
+SHORT = {
+    "test_check_mode_from_nothing",
+    "test_site_from_nothing",
+    "test_results_are_as_documented",
+    "test_closing_lines_work",
+    "test_kubeconfig",
+    "test_second_run_changes_nothing",
+    "test_teardown_leaves_nothing",
+}
+"""The chapters of docker's story that are in the quick set: from nothing to Ready and back."""
 
-TOLD = [pytest.param(name, marks=[pytest.mark.full(IN_FULL[name])] if name in IN_FULL else []) for name in STORIES]
+
+def in_full(name: str, chapter: str) -> list[pytest.MarkDecorator]:
+    """The markers of a chapter (the name of a test) of a story."""
+    if name == "contract":
+        return [pytest.mark.full("an image of kind's contract alone; the other stories prove the same on each engine")]
+    if name == "docker" and chapter not in SHORT:
+        return [pytest.mark.full("the quick set proves it on podman")]
+    return []
 
 
-@pytest.fixture(scope="module", params=TOLD)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let each chapter be part of each story, or of those that its marker ``part_of`` names."""
+    if "story" not in metafunc.fixturenames:
+        return
+    named = metafunc.definition.get_closest_marker("part_of")
+    names = named.args if named is not None else tuple(STORIES)
+    chapter = metafunc.function.__name__
+    told = [pytest.param(name, marks=in_full(name, chapter)) for name in names]
+    metafunc.parametrize("story", told, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def story(request: pytest.FixtureRequest, play: Play, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """One of the stories."""
     engine, recipe = STORIES[request.param]
@@ -230,7 +256,7 @@ def test_kubeconfig(story: Story) -> None:
     assert listening["6443/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": port}]
 
 
-@pytest.mark.parametrize("story", ["own"], indirect=True)
+@pytest.mark.part_of("own")
 def test_image_is_small(story: Story) -> None:
     """Our own image takes less than 0.7 GB in the engine."""
     size = int(story.client.out("image", "inspect", "--format", "{{.Size}}", story.image))
@@ -262,7 +288,7 @@ def test_workload(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Non
     assert "hello from web-" in story.ask("http://web/")
 
 
-@pytest.mark.parametrize("story", ["own"], indirect=True)
+@pytest.mark.part_of("own")
 def test_an_application_by_kubernetes_core(story: Story, environment: dict[str, str], tmp_path: Path) -> None:
     """examples/branch deploys an application into this cluster from an image of the engine, and waits for it."""
     folder = tmp_path / "branch"
@@ -388,7 +414,7 @@ DAMAGES = (break_storage, break_dns, break_pod_network)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("story", ["own"], indirect=True)
+@pytest.mark.part_of("own")
 def test_each_addon_is_repaired_alone(story: Story, damage: Any) -> None:
     """What was broken is predicted by --check, repaired alone, and then in order."""
     step = damage(story)
@@ -401,7 +427,7 @@ def test_each_addon_is_repaired_alone(story: Story, damage: Any) -> None:
     assert story.site("--check").changed == []
 
 
-@pytest.mark.parametrize("story", [item for item in TOLD if item.values[0] != "own"], indirect=True)
+@pytest.mark.part_of("contract", "docker")
 def test_addons_are_repaired_together(story: Story) -> None:
     """All that was broken is predicted by --check and repaired in one run, and then in order."""
     broken = sorted(damage(story) for damage in DAMAGES)
@@ -414,7 +440,7 @@ def test_addons_are_repaired_together(story: Story) -> None:
     assert story.site("--check").changed == []
 
 
-@pytest.mark.parametrize("story", ["own"], indirect=True)
+@pytest.mark.part_of("own")
 def test_kubeconfig_entry_is_repaired_alone(story: Story) -> None:
     """An entry that is gone or wrong is written again; nothing else changes."""
     good = yaml.safe_load(story.kubeconfig.read_text())
@@ -446,7 +472,7 @@ def test_recreated_node_keeps_its_data(story: Story, tmp_path: Path) -> None:
     assert story.site().changed == []
 
 
-@pytest.mark.parametrize("story", ["own"], indirect=True)
+@pytest.mark.part_of("own")
 def test_rebuilt_image(story: Story, play: Play, tmp_path: Path) -> None:
     """A node that is made again from a rebuilt image of the same version is Ready with its data, and its volume gets the
     container images of the new one."""
