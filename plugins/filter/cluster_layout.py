@@ -34,7 +34,8 @@ RETURN = r"""
 _value:
   description:
     - C(problem), empty when there is none; C(diagnosis) of it; C(nodes) with C(name), C(role) and C(publish);
-      C(control_plane); C(workers); C(avoid), the ranges that the cluster's network must not touch; C(files).
+      C(control_plane); C(workers); C(avoid), the ranges that the cluster's network must not touch; C(no_proxy), what is
+      reached without a proxy; C(files).
   type: dict
 """
 
@@ -55,6 +56,7 @@ def cluster_layout(variables: dict[str, Any], files: str | None = None) -> dict[
         "control_plane": "",
         "workers": [],
         "avoid": [],
+        "no_proxy": [],
         "files": [],
     }
     try:

@@ -145,8 +145,18 @@ options:
     description:
       - Environment of its first process. Names are kept in a label; values are compared with the container's own and
         never shown in a diff. Who can ask the engine can read them.
+      - A node that has proxies, by O(env), by the environment of the task (podman) or by the client's C(config.json) (docker),
+        gets C(NO_PROXY) and C(no_proxy) with itself, the ranges of its network and O(no_proxy) added to what they hold.
     type: dict
     default: {}
+  no_proxy:
+    description:
+      - Hosts, domains, addresses and ranges that the node reaches without a proxy. They are used where it has proxies,
+        and when it is created.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
   labels:
     description: Labels of your own. Keys that begin with C(nodeforge.kic.) are the collection's.
     type: dict
@@ -417,6 +427,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "security_opts": {"type": "list", "elements": "str", "default": []},
     # Not logged: their values may be secrets, whose number and names the results show.
     "env": {"type": "dict", "default": {}, "no_log": True},
+    "no_proxy": {"type": "list", "elements": "str", "default": []},
     "labels": {"type": "dict", "default": {}},
     "files": {
         "type": "list",

@@ -172,6 +172,10 @@ class Engine(ABC):
     ) -> CommandResult:
         """Run the engine's client. With ``check`` a failure raises its cause; ``action`` names it for a person."""
 
+    def proxies(self) -> dict[str, str]:
+        """Proxy variables that a new container gets by itself."""
+        return {}
+
     def exec(
         self,
         container: str,

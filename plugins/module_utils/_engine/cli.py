@@ -18,6 +18,7 @@ from .._core.diagnosis import KicError, failure
 from .base import Engine
 from .limits import is_question, limit_of, verb
 from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Offered, Publication
+from .proxy import without_proxy
 from .secrecy import hand_over
 
 Texts = tuple[tuple["re.Pattern[str]", str], ...]
@@ -182,7 +183,7 @@ class CommandLineEngine(Engine):
         env = {**self._environment(), **(environment or {})}
         limit = limit_of(arguments, self.question_seconds) if timeout is None else timeout
         try:
-            result = self._runner.run([self.name, *arguments], stdin=stdin, timeout=limit, env=env)
+            result = self._runner.run([self.name, *without_proxy(arguments)], stdin=stdin, timeout=limit, env=env)
         except CommandNotFound:
             raise failure("engine_not_installed", engine=self.name, package=self.package) from None
         if result.timed_out:

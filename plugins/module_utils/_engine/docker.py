@@ -19,6 +19,7 @@ from .._core import labels as our_labels
 from .._core.checks import image_registry
 from .._core.diagnosis import KicError, failure
 from .._host.machine import GO_ARCHITECTURES, has_program, runtimes
+from . import proxy
 from .cli import (
     CommandLineEngine,
     Texts,
@@ -170,6 +171,11 @@ class Docker(CommandLineEngine):
             command = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
             found = self.call(command, action="asking for the docker context").out.strip()
         return found
+
+    def proxies(self) -> dict[str, str]:
+        text = proxy.docker_config()
+        # The daemon's address is asked for only where there may be an entry for it.
+        return proxy.of_docker_config(text, self.endpoint()) if '"proxies"' in text else {}
 
     # Networks.
     def networks(self) -> list[Network]:

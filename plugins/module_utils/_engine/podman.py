@@ -19,6 +19,7 @@ from .._command import CommandResult
 from .._core.checks import invalid
 from .._core.diagnosis import KicError, failure
 from .._host.machine import runtimes
+from . import proxy
 from .cli import (
     CommandLineEngine,
     common_arguments,
@@ -93,6 +94,9 @@ class Podman(CommandLineEngine):
 
     def _explain(self, result: CommandResult, action: str) -> KicError:
         return explain(result, action)
+
+    def proxies(self) -> dict[str, str]:
+        return proxy.of_environment(os.environ)
 
     def _environment(self) -> dict[str, str]:
         return environment()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core import checks
@@ -33,6 +33,7 @@ _OWN = frozenset(
         "hostname",
         "volume",
         "files",
+        "no_proxy",
         "wait",
         "wait_timeout",
         "engine",
@@ -103,7 +104,15 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
         "control_plane": control_plane["name"],
         "workers": [item["name"] for item in others],
         "avoid": avoid,
+        "no_proxy": _direct(known(spec), avoid, [control_plane, *others]),
     }
+
+
+def _direct(spec: KubeadmSpec, ranges_: Sequence[str], nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What nodes and pods of the cluster reach without a proxy: the API by its name, each other, and services."""
+    networking = (spec.user.get("ClusterConfiguration") or {}).get("networking") or {}
+    domain = str(networking.get("dnsDomain") or "cluster.local")
+    return [spec.shape.endpoint, *(item["name"] for item in nodes), *ranges_, ".svc", f".svc.{domain}", f".{domain}"]
 
 
 def _name(given: Mapping[str, Any]) -> str:

@@ -164,6 +164,7 @@ class NodeResource(Resource[ObservedNode]):
             host_ports=frozenset((item.protocol, item.host_port) for item in published if item.host_port is not None),
             missing=tuple(missing),
             ports=self._ports,
+            proxies=engine.proxies(),
             storage_device=storage_device(engine.info),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .._core import checks, labels
 from .._core.checks import IPAddress, IPNetwork
@@ -16,6 +16,7 @@ from .._core.diagnosis import KicError, failure
 from .._core.plan import known
 from .._core.subnet import first_free_address
 from .._engine.model import Container, EngineInfo, Image, Mount, Network, NewContainer, Publication
+from .._engine.proxy import exceptions
 from .._host.machine import HostLimits
 from .._host.ports import Ports
 from .node_spec import DEFAULT_TMPFS, NodeSpec, decode_published, encode_asked, encode_published
@@ -62,6 +63,8 @@ class Around:
     missing: tuple[tuple[str, str], ...]
     """Options and paths of this machine that they name and that are not there."""
     ports: Ports
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Proxy variables that the engine gives a new container by itself."""
     storage_device: str = ""
     """The device of the engine's storage, where a node has to see it (DEVICELESS)."""
 
@@ -179,7 +182,7 @@ def choose(
             ulimits=ulimits,
             sysctls=spec.sysctls,
             security_opts=security_opts,
-            env=spec.env,
+            env={**spec.env, **exceptions(around.proxies, spec.env, _direct(spec, network))},
             labels={**spec.labels, **own},
             privileged=spec.privileged != "false" and not capabilities,
             capabilities=capabilities,
@@ -191,6 +194,12 @@ def choose(
         ),
         tuple(warnings),
     )
+
+
+def _direct(spec: NodeSpec, network: Network | None) -> list[str]:
+    """What a node reaches without any proxy: itself, its network, and what was asked for."""
+    subnets = [str(item.subnet) for item in network.ranges] if network is not None else []
+    return [*spec.no_proxy, *dict.fromkeys((spec.name, spec.hostname)), *subnets]
 
 
 def _choose_address(

@@ -16,6 +16,7 @@ from .._core.drift import label_drift, refuse_foreign
 from .._core.plan import Action, Drift, Plan, known
 from .._engine.boot import Boot
 from .._engine.model import Container, Image, Limits, NewContainer
+from .._engine.proxy import extended
 from .._host.machine import HostLimits
 from .node_choice import NOTHING_REFUSED, ROOTLESS_PIDS, Around, Refused, choose
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_asked, decode_published, same_limit
@@ -212,7 +213,7 @@ def _env_drift(spec: NodeSpec, before: list[str], container: Container) -> list[
     drift = [Drift(f"env.{key}", HIDDEN, None) for key in spec.env if key not in before]
     drift += [Drift(f"env.{key}", None, HIDDEN) for key in before if key not in spec.env]
     for key, value in spec.env.items():
-        if key in before and container.environment.get(key) != value:
+        if key in before and not extended(key, value, container.environment.get(key)):
             drift.append(Drift(f"env.{key}", HIDDEN, f"{HIDDEN}, another value"))
     return drift
 

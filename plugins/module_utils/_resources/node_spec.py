@@ -105,6 +105,8 @@ class NodeSpec:
     """Whether drift is mended by making it again (``recreate: on_drift``)."""
     wait: bool
     wait_timeout: float
+    no_proxy: tuple[str, ...] = ()
+    """What is reached without a proxy; it depends on the machine whether there is one, so it is no drift."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> NodeSpec:
@@ -159,6 +161,7 @@ class NodeSpec:
             command=tuple(params["command"]),
             restart_policy=params["restart_policy"],
             files=files,
+            no_proxy=each(_no_proxy, "no_proxy"),
             replace=params["recreate"] == "on_drift",
             wait=params["wait"],
             wait_timeout=float(params["wait_timeout"]),
@@ -193,6 +196,13 @@ class NodeSpec:
             "command": list(self.command),
             "restart_policy": self.restart_policy,
         }
+
+
+def _no_proxy(value: str) -> str:
+    if not value or re.search(r"[\s,]", value):
+        problem = f"{value!r} is not a host, domain, address or range"
+        raise checks.invalid("no_proxy", problem, "write each by itself, such as .example.com or 192.0.2.0/24")
+    return value
 
 
 def encode_asked(asked: Mapping[str, Any]) -> str:

@@ -102,6 +102,7 @@ def node_params(**given: Any) -> dict[str, Any]:
         "sysctls": {},
         "security_opts": [],
         "env": {},
+        "no_proxy": [],
         "labels": {},
         "privileged": "auto",
         "runtime": None,

@@ -44,6 +44,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Range,
     Volume,
 )
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.proxy import without_proxy
 from ansible_collections.nodeforge.kic.tests.unit.module_utils import support
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     DOCKER,
@@ -959,7 +960,8 @@ def test_exec() -> None:
     """A command inside a container that does not run is a failure."""
     found, runner = engine(exec=said("out"))
     assert found.exec("x", ["cat", "/a b"]).out == "out"
-    assert runner.commands == ["docker exec x cat /a b"]
+    assert runner.commands == [" ".join(["docker", *without_proxy(["exec", "x", "cat", "/a b"])])]
+    assert "--env=HTTPS_PROXY=" in runner.commands[0]
     failing, _runner = engine(exec=ERRORS["exec in stopped"])
     with fails("engine_failed", "running cat in x", "is not running"):
         failing.exec("x", ["cat"])

@@ -41,6 +41,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman impor
     explain,
     explain_registry,
 )
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.proxy import without_proxy
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     TableRunner,
     engine_info,
@@ -899,7 +900,8 @@ def test_exec() -> None:
     found, runner = engine(exec=said("out"))
     assert found.exec("x", ["cat", "/a b"]).out == "out"
     found.exec("x", ["tee"], stdin=b"text")
-    assert runner.commands == ["podman exec x cat /a b", "podman exec --interactive x tee"]
+    direct = " ".join(without_proxy(["exec"])[1:])
+    assert runner.commands == [f"podman exec {direct} x cat /a b", f"podman exec {direct} --interactive x tee"]
     assert runner.stdin == [None, b"text"]
     failing, _runner = engine(exec=ERRORS["exec in a container that does not run"])
     with fails("engine_failed", "running cat in x", "exit code 255"):
