@@ -27,10 +27,10 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import k
 PATIENCE = 60.0
 """Seconds for which a merge is made again because others, such as the other hosts of the play, wrote the file meanwhile."""
 
-_INTERNAL = ("files", "admin", "server", "uid", "unrecorded", "written", "invocation")
+_INTERNAL = ("files", "admin", "server", "uid", "place", "unrecorded", "written", "invocation")
 
 # What AnsibleModule adds of the file that a result's path names, as it was before.
-_READ = ("files", "admin", "server", "uid", "context")
+_READ = ("files", "admin", "server", "uid", "place", "context")
 """What a merge is made from. Warnings, which a newer ansible-core keeps as objects, are none of it."""
 
 _OF_FILE = ("gid", "group", "mode", "owner", "size", "state", "secontext")
@@ -80,6 +80,8 @@ class ActionModule(ActionBase):
                     "actions": [],
                 }
             outcome = {**result, **_public(found), "changed": bool(actions), "actions": actions}
+            if plan and plan[0].get("context"):
+                outcome["context"] = plan[0]["context"]
             if self._task.diff and diff:
                 outcome["diff"] = diff
             if self._task.check_mode or not (plan if actions else found.get("unrecorded") and plan):
@@ -144,50 +146,70 @@ def _plan(found: dict[str, Any], arguments: dict[str, Any]) -> tuple[list[dict[s
     """Files to write, what that is for a person, and a diff without secrets."""
     if arguments.get("state", "present") == "absent":
         return _plan_absent(found, arguments["cluster"])
-    cluster, name, file = arguments["cluster"], found["context"], found["files"][0]
-    before = _decode(file)
-    path = file["path"]
-    if "admin" not in found:
-        # In check mode, before there is a cluster.
-        after = {**kubeconfig.summary(before), "current-context": name}
-        after["contexts"] = {**after["contexts"], name: "(not known yet)"}
-        diff = {"before": kubeconfig.summary(before), "after": after}
-        return [], [f"write context {name}: {path}"], diff
-    admin = _load(found["admin"]) or {}
-    ours = kubeconfig.entries(admin, cluster=cluster, name=name, server=found["server"])
-    if _flag(arguments.get("merge", True)):
-        set_current = _flag(arguments.get("set_current", True))
-        merged = kubeconfig.merge(before, ours, cluster=cluster, path=path, set_current=set_current)
-    else:
-        merged = ours
+    cluster, file = arguments["cluster"], found["files"][0]
+    before, path, place = _decode(file), file["path"], found.get("place")
+    known = "admin" in found
+    if known:
+        admin = _load(found["admin"]) or {}
+        ours = kubeconfig.entries(admin, cluster=cluster, name=found["context"], server=found["server"], place=place)
+    else:  # in check mode, before there is a cluster
+        ours = kubeconfig.expected(cluster=cluster, name=found["context"], place=place)
+    merged, name = _merged(before, ours, arguments, file)
+    if not known:
+        return (
+            [],
+            [f"write context {name}: {path}"],
+            {"before": kubeconfig.summary(before), "after": kubeconfig.summary(merged)},
+        )
     text = file["text"] if merged == before else _encode(merged)
-    fits = merged == before and file["mode"] == 0o600 and file["uid"] == found["uid"]
-    plan = [{"path": path, "sum": file["sum"], "text": text}]
-    diff = {
-        "before": _shown(before, file),
-        "after": {**kubeconfig.summary(merged), "mode": "0600", "uid": found["uid"]},
-    }
+    mounted = bool(file.get("mounted"))
+    # A file that is mounted by itself keeps the mode and owner that whoever mounted it chose.
+    fits = merged == before and (mounted or (file["mode"] == 0o600 and file["uid"] == found["uid"]))
+    plan = [{"path": path, "sum": file["sum"], "text": text, "context": name}]
+    shown = _shown(before, file)
+    access = {"mode": "0600", "uid": found["uid"]}
+    diff = {"before": shown, "after": {**shown, **({} if mounted else access), **kubeconfig.summary(merged)}}
     return plan, [] if fits else [f"write context {name}: {path}"], {} if fits else diff
+
+
+def _merged(
+    before: kubeconfig.Config, ours: kubeconfig.Config, arguments: dict[str, Any], file: dict[str, Any]
+) -> tuple[kubeconfig.Config, str]:
+    """What the file is to hold, and the name that the cluster's context has in it."""
+    cluster, recorded = arguments["cluster"], bool(file.get("known", True))
+    together = _flag(arguments.get("merge", True))
+    base = before if together else kubeconfig.only(before, ours, cluster=cluster, recorded=recorded)
+    set_current = not together or _flag(arguments.get("set_current", True))
+    merged = kubeconfig.merge(
+        base, ours, cluster=cluster, path=file["path"], set_current=set_current, recorded=recorded
+    )
+    name = kubeconfig.name_of(merged, ours)
+    return (merged if together else {**merged, "current-context": name}), name
 
 
 def _plan_absent(found: dict[str, Any], cluster: str) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
     plan, actions = [], []
     diff: dict[str, Any] = {"before": {}, "after": {}}
+    ca = kubeconfig.authority_of(_load(found["admin"])) if found.get("admin") else ""
     for file in found["files"]:
         before = _decode(file)
-        after = kubeconfig.remove(before, cluster=cluster)
+        identity = {**(found.get("place") or {}), "ca": ca, "recorded": file.get("known", True)}
+        after = kubeconfig.remove(before, cluster=cluster, identity=identity)
         if after == before:
-            if file.get("known"):
+            if file.get("known") and kubeconfig.remove(before, cluster=cluster) == before:
                 # Somebody took the entries out already; the record of them goes too.
-                plan.append({"path": file["path"], "sum": file["sum"], "text": file["text"], "empty": False})
+                plan.append({**_key(file), "text": file["text"], "empty": False})
             continue
-        plan.append(
-            {"path": file["path"], "sum": file["sum"], "text": _encode(after), "empty": kubeconfig.is_empty(after)}
-        )
+        plan.append({**_key(file), "text": _encode(after), "empty": kubeconfig.is_empty(after)})
         actions.append(f"remove context of {cluster}: {file['path']}")
         diff["before"][file["path"]] = kubeconfig.summary(before)
         diff["after"][file["path"]] = kubeconfig.summary(after)
     return plan, actions, diff if actions else {}
+
+
+def _key(file: dict[str, Any]) -> dict[str, Any]:
+    """Which file it is, as it was read, and in which engine's records."""
+    return {key: file[key] for key in ("path", "sum", "store") if key in file}
 
 
 def _shown(config: kubeconfig.Config, file: dict[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,16 @@ short_description: Keep a cluster's entries in a kubeconfig
 version_added: 0.1.0
 description:
   - Writes a cluster's access into a kubeconfig on the managed machine, or takes it out again.
-  - The file is merged on the controller, so the managed machine needs no YAML parser. Everything else in it stays.
-    What was there before a change stays beside it, with C(.nodeforge.kic~) at the end of its name.
-  - The file has mode 0600 and belongs to O(owner).
-  - Entries are marked as ours. One of the same name that is not ours is never overwritten, and only ours are removed.
+  - The file is merged on the controller, so the managed machine needs no YAML parser. Other entries stay, and so
+    do fields of the cluster's entries that are not managed here, such as a namespace, C(proxy-url) or other programs'
+    extensions, and a name that the user gave to an entry. Managed are CA, server and credentials.
+    What was there before a change is kept next to it, with C(.nodeforge.kic~) at the end of its name.
+  - The file has mode 0600 and belongs to O(owner). It is read and written with that user's ids. Root writes no file of its
+    own below a directory of another user - name that user as O(owner).
+  - A file that is mounted by itself, as in a development container, is written in place and keeps owner and mode.
+  - Entries have an extension that names the cluster, its CA, and the engine, user and machine that run it. An entry of the
+    same name without it, or of another cluster of that name, is neither replaced nor removed; O(context) then makes room
+    for both.
   - The access leads to the port that the control plane publishes, so it works on this machine.
 options:
   cluster:
@@ -40,7 +46,9 @@ options:
         root.
     type: str
   context:
-    description: Name of the context, and of its cluster and user; left out, C(kic-<cluster>).
+    description:
+      - Name of the context, and of its cluster and user; left out, C(kic-<cluster>). An entry that the user has renamed
+        since keeps their name, until another is requested here.
     type: str
   merge:
     description: Whether everything else in the file stays. V(false) makes it a file of this cluster alone.
@@ -75,6 +83,12 @@ options:
         description: Whether the merge could not keep all that was in the file.
         type: bool
         default: false
+      context:
+        description: Name of the cluster's context in it.
+        type: str
+      store:
+        description: The engine in whose records the file is.
+        type: str
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.attributes
@@ -104,7 +118,7 @@ path:
   returned: success
   sample: /home/ada/.kube/config
 context:
-  description: Name of the context; empty with O(state=absent).
+  description: Name that the context has in the file; empty with O(state=absent).
   type: str
   returned: success
   sample: kic-lab
@@ -131,14 +145,17 @@ diagnosis:
 """
 
 import pwd
+from contextlib import suppress
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure, keep_done
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure, keep_done
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig import context_name
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig import EXTENSION, context_name
 
 
 def body(task: Task) -> dict[str, Any]:
@@ -159,7 +176,8 @@ def _write(params: dict[str, Any], subject: Subject, context: str) -> dict[str, 
             if params["state"] == "present":
                 fits.append(files.write(item, files.owner_entry(params["owner"]), subject, context))
             else:
-                fits.append(files.clear(item, subject, _owner(params, subject, item["path"])))
+                recorded = Subject(item.get("store") or subject.engine, subject.cluster)
+                fits.append(files.clear(item, recorded, _owner(params, recorded, item["path"])))
         except Exception as error:
             keep_done(error, tuple(done))
             raise
@@ -171,7 +189,9 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     owner = files.owner_entry(task.params["owner"])
     path = files.target(task.params["path"], owner)
     found = files.read(path, owner)
-    result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid, "files": [found]}
+    known = path in files.known_files(Subject(task.engine.store, cluster))
+    result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid}
+    result.update(files=[{**found, "known": known}], place=files.place_of(task.engine))
     container = files.control_plane(task.engine, cluster)
     if container is None:
         if not task.check_mode:
@@ -180,25 +200,54 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
         return result
     result["admin"] = files.admin_configuration(task.engine, container)
     result["server"] = files.server_of(container)
-    if (
-        not task.check_mode
-        and found["text"] is not None
-        and path not in files.known_files(Subject(task.engine.store, cluster))
-    ):
+    if not task.check_mode and found["text"] is not None and not known:
         # The record was lost: what it is for must work all the same.
         result["unrecorded"] = True
     return result
 
 
 def _absent(task: Task, cluster: str) -> dict[str, Any]:
-    subject = Subject(task.engine.store, cluster)
-    known = files.known_files(subject)
-    if task.params["path"] is not None:
-        paths = [files.target(task.params["path"], files.owner_entry(task.params["owner"]))]
-    else:
-        paths = list(known) or [files.target(None, files.owner_entry(task.params["owner"]))]
-    found = [{**files.read(path, _owner(task.params, subject, path)), "known": path in known} for path in paths]
-    return {"changed": False, "context": "", "path": paths[0], "files": found, "unrecorded": bool(known)}
+    params, container = task.params, files.control_plane(task.engine, cluster)
+    given = params["path"] is not None
+    known = dict.fromkeys(files.known_files(Subject(task.engine.store, cluster)), task.engine)
+    paths = [] if given else list(known)
+    paths = paths or [files.target(params["path"], files.owner_entry(params["owner"]))]
+    found = {path: _read(task, known, cluster, path) for path in paths}
+    written = any(EXTENSION in (item["text"] or "") for item in found.values())
+    ask = container is None and (written or files.is_recorded(cluster))
+    asked = {engine: files.holds(engine, cluster) for engine in _others(task)} if ask else {}
+    # Where nobody has the cluster, what is left of it goes, whichever engine it was on.
+    gone = [engine for engine, held in asked.items() if held is False and params["engine"] == "auto"]
+    for engine in gone:
+        for path in files.known_files(files.record_of(engine, cluster)):
+            known.setdefault(path, engine)
+            if not given and path not in found:
+                found[path] = _read(task, known, cluster, path)
+    place = {
+        **files.place_of(task.engine),
+        "places": list(map(files.place_of, gone)),
+        "elsewhere": True in asked.values(),
+    }
+    result = {"changed": False, "context": "", "path": paths[0], "place": place, "unrecorded": bool(known)}
+    result["files"] = [
+        {**item, "known": path in known, "store": files.record_of(known.get(path, task.engine), cluster).engine}
+        for path, item in found.items()
+    ]
+    if container is not None and written:
+        with suppress(KicError):  # it tells apart what earlier releases wrote; a node that is broken goes all the same
+            result["admin"] = files.admin_configuration(task.engine, container)
+    return result
+
+
+def _read(task: Task, known: dict[str, Engine], cluster: str, path: str) -> dict[str, Any]:
+    """One file, read as the user for whom it was recorded."""
+    subject = files.record_of(known.get(path, task.engine), cluster)
+    return files.read(path, _owner(task.params, subject, path))
+
+
+def _others(task: Task) -> list[Engine]:
+    """The other engines, which may have the cluster."""
+    return [driver(name)(task.runner) for name in BY_PRIORITY if name != task.engine.name]
 
 
 def _owner(params: dict[str, Any], subject: Subject, path: str) -> pwd.struct_passwd:
@@ -233,6 +282,8 @@ def main() -> None:
                     "text": {"type": "str", "no_log": True},
                     "empty": {"type": "bool", "default": False},
                     "lossy": {"type": "bool", "default": False},
+                    "context": {"type": "str"},
+                    "store": {"type": "str"},
                 },
             },
         },

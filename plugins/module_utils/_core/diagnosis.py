@@ -644,7 +644,10 @@ CATALOGUE: dict[str, Entry] = {
         known="the lock of kubectl (client-go); kind #2008",
     ),
     "context_taken": Entry(
-        "{path} has an entry named {name} that is not of the cluster {cluster}, so it is left alone.",
-        "choose another name with the option context, or remove it: kubectl config delete-context {name}",
+        "{path} has an entry named {name} that is not of this cluster {cluster}: it is the user's own, or of another "
+        "cluster of that name, such as one of another engine or user. It was not changed.",
+        "choose another name with the option context (in the role kic_cluster: kic_cluster_context), or another file with "
+        "the option path; if the other one is gone, remove its entries: kubectl config delete-context {name}; "
+        "kubectl config delete-cluster {name}; kubectl config delete-user {name}",
     ),
 }

@@ -199,6 +199,52 @@ def _unusable(path: str, error: OSError) -> KicError:
     return failure("kubeconfig_unusable", path=path, reason=reason, fix=fix)
 
 
+def place_of(engine: Engine) -> dict[str, Any]:
+    """What runs the engine's clusters: its name, the user whose engine it is, this machine.
+
+    An engine that is not there yet (check mode) would be this user's.
+    """
+    user = os.geteuid()
+    with suppress(KicError):
+        user = os.geteuid() if engine.info.rootless else 0
+    return {"engine": engine.name, "uid": user, "host": _machine()}
+
+
+def _machine() -> str:
+    """A short hash of this machine's id, which is not to be given away itself; empty where there is none."""
+    try:
+        with open("/etc/machine-id", "rb") as handle:
+            found = handle.read().strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(found).hexdigest()[:12] if len(found) == 32 else ""
+
+
+def holds(engine: Engine, cluster: str) -> bool | None:
+    """Whether the engine has nodes of the cluster; None when it cannot be asked.
+
+    One that is not installed has none, nor has podman under docker's name any that podman has not.
+    """
+    try:
+        engine.info  # noqa: B018
+        return bool(engine.containers(f"{labels.CLUSTER}={cluster}"))
+    except KicError as error:
+        return False if error.diagnosis.id in ("engine_not_installed", "engine_is_another") else None
+
+
+def record_of(engine: Engine, cluster: str) -> Subject:
+    """What the records of an engine's cluster are kept by, also where the engine does not answer."""
+    try:
+        return Subject(engine.store, cluster)
+    except KicError:
+        return Subject(engine.name, cluster)
+
+
+def is_recorded(cluster: str) -> bool:
+    """Whether there is a record of a cluster of this name, on whichever engine."""
+    return any(subject.cluster == cluster for subject in recorded_clusters())
+
+
 def control_plane(engine: Engine, cluster: str) -> Container | None:
     """The first control plane of the cluster that runs."""
     found = [
@@ -356,7 +402,7 @@ def write(item: Mapping[str, Any], owner: pwd.struct_passwd, subject: Subject, c
     done = as_owner(owner, path, lambda: _write(item))
     if done is None:
         return False
-    record(subject, path, context=context, owner=owner.pw_name, **done)
+    record(subject, path, context=item.get("context") or context, owner=owner.pw_name, **done)
     return True
 
 
