@@ -69,6 +69,9 @@ options:
     description:
       - V(never) leaves a network that differs as it is and reports RV(drift).
       - V(on_drift) removes it and makes it again, when no container is attached to it.
+      - A network C(NAME.kic-probe) with the new options, on a free subnet, is made and removed first, so that what the
+        engine refuses is refused while the old network is there. Where the new one fails after that, the old one is made
+        again as it was. RV(actions) names C(discard) where an interrupted run left such a probe.
     type: str
     choices: [never, on_drift]
     default: never

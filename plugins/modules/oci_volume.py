@@ -42,6 +42,8 @@ options:
     description:
       - V(never) leaves a volume that differs as it is and reports RV(drift).
       - V(on_drift) removes it B(with its data) and makes it again, when no container uses it.
+      - A volume C(NAME.kic-probe) with the new options is made and removed first, so that what the engine refuses is
+        refused while the old volume is there. RV(actions) names C(discard) where an interrupted run left one.
     type: str
     choices: [never, on_drift]
     default: never

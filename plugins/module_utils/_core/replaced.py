@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The name of a node's container while another one takes its place.
+"""Names of what is there only while something is replaced; most of all of a node's container that another one replaces.
 
 Labels of a container cannot be changed, its name can. A container of ours with such a name is no node of its own: it is
 kept until its replacement is up, and becomes the node again where that fails. The name also says whether it ran, which
@@ -9,6 +9,11 @@ a run that was ended in between could not tell otherwise.
 """
 
 from __future__ import annotations
+
+from . import checks
+
+PROBE = ".kic-probe"
+"""Of a network or volume that shows whether an engine takes the options of another; it is removed at once."""
 
 STOPPED = ".kic-replaced"
 RAN = ".kic-replaced-running"
@@ -35,3 +40,21 @@ def is_aside(container: str) -> bool:
 def ran(container: str) -> bool:
     """Whether the container of this name ran when it was renamed."""
     return container.endswith(RAN)
+
+
+def probe_name(name: str) -> str:
+    """What the probe for the network or volume ``name`` is called."""
+    return name + PROBE
+
+
+def probed(name: str) -> str:
+    """The network or volume that one of ours is, or is the probe of."""
+    return name.removesuffix(PROBE)
+
+
+def checked_name(value: str) -> str:
+    """``value`` if it can name a network or volume: a probe's name is that of something that the next run removes."""
+    if probed(value) != value:
+        problem = f"{value} is the name of a probe for {probed(value)}"
+        raise checks.invalid("name", problem, f"choose a name that does not end with {PROBE}")
+    return checks.name("name", value)

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._core import checks, labels
 from .._core.checks import IPAddress, IPNetwork
-from .._core.diagnosis import failure
+from .._core.diagnosis import KicError, failure
 from .._core.drift import differing, in_use, label_drift, refuse_foreign, without_removed
 from .._core.plan import Action, Drift, Plan, Resource, known
+from .._core.replaced import checked_name, probe_name
 from .._core.subnet import first_free, overlapping, unique_local
 from .._engine.base import Engine
 from .._engine.model import Attached, Network, Range
@@ -50,7 +52,7 @@ class NetworkSpec:
         problems = checks.Problems()
         wants6 = params["subnet6"] != NO_IPV6
         given = cls(
-            name=problems.take(checks.name, "name", params["name"]),
+            name=problems.take(checked_name, params["name"]),
             present=params["state"] == "present",
             subnet=problems.optional(checks.network, "subnet", params["subnet"], 4),
             subnet6=problems.optional(checks.network, "subnet6", params["subnet6"], 6) if wants6 else None,
@@ -125,20 +127,21 @@ def look_around(networks: list[Network], name: str, engine: str) -> Surroundings
     """The surroundings of the network ``name``: other networks of the engine, podman's beside docker, the host's routes.
 
     A range of the network itself is left out, also where the host has a route to it, so that one that is about to be
-    made again may have its old subnet.
+    made again may have its old subnet. So is that of a probe, which is removed first.
     """
-    own = {item.subnet for network in networks if network.name == name for item in network.ranges}
+    mine = (name, probe_name(name))
+    own = {item.subnet for network in networks if network.name in mine for item in network.ranges}
     taken = [
         (item.subnet, f"the network {network.name}")
         for network in networks
-        if network.name != name
+        if network.name not in mine
         for item in network.ranges
     ]
     if engine != "podman":
         taken += [(subnet, f"podman's network {owner}") for subnet, owner in podman_networks()]
     known = {subnet for subnet, _owner in taken}
     for route in routes.routed():
-        inside_own = any(route.version == mine.version and route.subnet_of(mine) for mine in own)  # type: ignore[arg-type]
+        inside_own = any(route.version == item.version and route.subnet_of(item) for item in own)  # type: ignore[arg-type]
         if route not in known and not inside_own:
             taken.append((route, f"a route of this host to {route}"))
     return Surroundings(tuple(taken), routes.default_route_mtu(), routes.has_ipv6())
@@ -161,7 +164,31 @@ def plan_network(spec: NetworkSpec, observed: ObservedNetwork | None, around: Su
     network = choose(spec, known(around))
     why = "; ".join(str(item) for item in drift)
     actions = (Action("remove", "network", spec.name, why), Action("create", "network", spec.name))
-    return Plan(actions, before, describe(network), chosen={"network": network})
+    probe = choose_probe(spec, network, observed.network, known(around))
+    return Plan(actions, before, describe(network), chosen={"network": network, "probe": probe})
+
+
+def choose_probe(spec: NetworkSpec, new: Network, old: Network, around: Surroundings) -> Network | None:
+    """A network with the options of ``new`` that can be there next to ``old``; None where no subnet is free for it.
+
+    It has the subnets of the new one where the old one leaves them free, so that the engine's view of those counts too.
+    """
+    held = [item.subnet for item in old.ranges]
+    taken = [*around.subnets, *spec.avoid, *held, *(item.subnet for item in new.ranges)]
+    ranges = [item if overlapping(item.subnet, held) is None else _moved(spec, item, taken) for item in new.ranges]
+    fitting = tuple(item for item in ranges if item is not None)
+    return replace(new, name=probe_name(spec.name), ranges=fitting) if len(fitting) == len(ranges) else None
+
+
+def _moved(spec: NetworkSpec, asked: Range, taken: Sequence[IPNetwork]) -> Range | None:
+    """A range of the same size elsewhere."""
+    if asked.subnet.version == 6:
+        subnet: IPNetwork | None = unique_local(probe_name(spec.name), taken)
+    else:
+        subnet = first_free(spec.pools, asked.subnet.prefixlen, taken)
+    if subnet is None:
+        return None
+    return Range(subnet, subnet.network_address + 1 if asked.gateway is not None else None)
 
 
 def _plan_absent(spec: NetworkSpec, observed: ObservedNetwork | None, engine: str) -> Plan:
@@ -260,15 +287,89 @@ class NetworkResource(Resource[ObservedNetwork]):
         if creates:
             self._engine.info  # noqa: B018  # refuses an engine whose networks can not hold nodes
         around = look_around(self._networks, self.name, self._engine.name) if creates else None
-        return plan_network(spec, observed, around, self._engine.name)
+        plan = plan_network(spec, observed, around, self._engine.name)
+        left = self._left()
+        if left is not None:
+            discard = Action("discard", "network", left.name, "an interrupted run left it")
+            plan = replace(plan, actions=(discard, *plan.actions))
+        return plan
+
+    def _left(self) -> Network | None:
+        """The probe of a run that was interrupted."""
+        name = probe_name(self.name)
+        return next((item for item in self._networks if item.name == name and labels.is_ours(item.labels)), None)
 
     def reserve(self, plan: Plan) -> None:
-        if plan.does("remove"):
+        left = self._left()
+        if left is not None and plan.does("discard"):
+            self._engine.remove_network(left.id)
+            self.did("discard")
+        if plan.does("remove") and plan.does("create"):
+            self._replace(plan)
+        elif plan.does("remove"):
             self._engine.remove_network(known(self._found).id)
             self.did("remove")
-        if plan.does("create"):
+        elif plan.does("create"):
             self._engine.create_network(plan.chosen["network"])
             self.did("create")
+
+    def _replace(self, plan: Plan) -> None:
+        """The new network in the place of the old one; two of one name, or on one subnet, cannot be there at once."""
+        old, probe = known(self._found), plan.chosen["probe"]
+        if probe is not None:
+            try:
+                self._try(probe)
+            except KicError as error:
+                raise _with(error, f"The network {self.name} was left as it is.") from error
+        try:
+            self._engine.remove_network(old.id)
+            self.did("remove")
+            self._engine.create_network(plan.chosen["network"])
+        except Exception as error:
+            problem = self._restore(old)
+            if not isinstance(error, KicError):
+                raise
+            raise self._explained(old, error, problem) from error
+        self.did("create")
+
+    def _try(self, probe: Network) -> None:
+        """Let the engine refuse what it does not take while the old network is still there."""
+        try:
+            self._engine.create_network(probe)
+        except Exception:
+            with suppress(KicError):
+                # The first failure is the one to report.
+                self._remove_probe()
+            raise
+        self._remove_probe()
+
+    def _remove_probe(self) -> None:
+        self._networks = self._engine.networks()
+        left = self._left()
+        if left is not None:
+            self._engine.remove_network(left.id)
+
+    def _restore(self, old: Network) -> str:
+        """Make the old network again from what the engine had recorded of it; why that failed, or nothing."""
+        try:
+            now = network_named(self._engine.networks(), self.name, self._engine.name)
+            if now is not None and now != old and labels.is_ours(now.labels):
+                # The new one, of which the engine reported a failure all the same.
+                self._engine.remove_network(now.id)
+            if now != old:
+                self._engine.create_network(old)
+        except KicError as error:
+            return error.diagnosis.cause
+        self.undid()
+        return ""
+
+    def _explained(self, old: Network, error: KicError, problem: str) -> KicError:
+        """``error`` of the new network, with what became of the old one."""
+        if not problem:
+            return _with(error, f"The old network {self.name} was restored.")
+        fields = ", ".join(f"{key}: {value}" for key, value in describe(old).items() if value and key != "labels")
+        told = f"The old network {self.name} could not be restored: {problem}"
+        return _with(error, told, f"; to make the old network again, run oci_network with {fields}")
 
     def apply(self, plan: Plan) -> None:
         """Nothing is left: the create itself reserves."""
@@ -283,3 +384,9 @@ class NetworkResource(Resource[ObservedNetwork]):
         fields = dict(plan.after) if plan.changed else describe(observed.network)
         containers = sorted(item.name for item in observed.containers)
         return dict(fields, id=observed.network.id, containers=containers)
+
+
+def _with(error: KicError, told: str, fix: str = "") -> KicError:
+    """``error``, which stays the one that is reported, with what became of the network."""
+    found = error.diagnosis
+    return KicError(replace(found, cause=f"{found.cause} {told}", fix=found.fix + fix))

@@ -58,16 +58,18 @@ def find_clusters(
 
     def add(owner: str | None, kind: str, name: str) -> None:
         if owner and cluster in (None, owner):
-            entry = {"name": owner, "nodes": [], "networks": [], "volumes": [], "kubeconfigs": []}
-            found.setdefault(owner, entry)[kind].append(name)
+            entry: dict[str, Any] = {"name": owner, "nodes": [], "networks": [], "volumes": [], "kubeconfigs": []}
+            names = found.setdefault(owner, entry)[kind]
+            if name not in names:
+                names.append(name)
 
     for node in nodes:
         add(node["cluster"], "nodes", node["name"])
     for network in engine.networks():
         if labels.is_ours(network.labels):
-            add(network.labels.get(labels.CLUSTER), "networks", network.name)
+            add(network.labels.get(labels.CLUSTER), "networks", replaced.probed(network.name))
     for volume in engine.volumes(labels.SCHEMA):
-        add(volume.labels.get(labels.CLUSTER), "volumes", volume.name)
+        add(volume.labels.get(labels.CLUSTER), "volumes", replaced.probed(volume.name))
     for subject in recorded_clusters():
         owner = subject.name
         if cluster not in (None, owner) or subject.engine not in ("", engine.store):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +13,7 @@ from .._core import checks, labels
 from .._core.diagnosis import failure
 from .._core.drift import in_use, label_drift, refuse_foreign, without_removed
 from .._core.plan import Action, Drift, Plan, Resource
+from .._core.replaced import checked_name, probe_name
 from .._engine.base import Engine
 from .._engine.model import Attached, Volume
 from .._engine.secrecy import masked_options
@@ -37,7 +37,7 @@ class VolumeSpec:
         """From a module's parameters; raises ``invalid_option`` with all problems."""
         problems = checks.Problems()
         given = cls(
-            name=problems.take(checks.name, "name", params["name"]),
+            name=problems.take(checked_name, params["name"]),
             present=params["state"] == "present",
             labels=problems.take(checks.labels, "labels", params["labels"]),
             options=problems.optional(checks.labels, "options", params["options"]),
@@ -120,8 +120,13 @@ class VolumeResource(Resource[ObservedVolume]):
         self._spec = spec
         self._engine = engine
         self._removed = removed
+        self._left: Volume | None = None
+        """The probe of a run that was interrupted."""
 
     def observe(self) -> ObservedVolume | None:
+        # It is looked for where there can be one: in a run like that one, and where all is to go.
+        probe = self._engine.volume(probe_name(self.name)) if self._spec.replace or not self._spec.present else None
+        self._left = probe if probe is not None and labels.is_ours(probe.labels) else None
         found = self._engine.volume(self.name)
         if found is None:
             return None
@@ -140,12 +145,18 @@ class VolumeResource(Resource[ObservedVolume]):
                 " root can read, for example: o: credentials=/root/share.cred"
             )
             plan = replace(plan, warnings=(*plan.warnings, warning))
+        if self._left is not None:
+            discard = Action("discard", "volume", self._left.name, "an interrupted run left it")
+            plan = replace(plan, actions=(discard, *plan.actions))
         return plan
 
     def reserve(self, plan: Plan) -> None:
+        if plan.does("discard"):
+            self._engine.remove_volume(probe_name(self.name))
+            self.did("discard")
         if plan.does("remove") and plan.does("create"):
             # An engine that refuses the new options must do so before the old volume is gone.
-            probe = replace(self._spec.volume, name=f"{self.name}-{secrets.token_hex(4)}")
+            probe = replace(self._spec.volume, name=probe_name(self.name))
             self._engine.create_volume(probe)
             self._engine.remove_volume(probe.name)
         if plan.does("remove"):

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +303,15 @@ class MemoryEngine(Engine):
 
     def create_network(self, network: Network) -> None:
         self.done.append(f"create network {network.name}")
+        if network.name in self.network_table:
+            raise failure("name_taken", kind="network", name=network.name, engine=self.name)
+        for other in self.network_table.values():
+            for mine in network.ranges:
+                if any(
+                    mine.subnet.version == item.subnet.version and mine.subnet.overlaps(item.subnet)
+                    for item in other.ranges
+                ):
+                    raise failure("subnet_overlap", subnet=mine.subnet, other=f"the network {other.name}")
         self.network_table[network.name] = replace(network, id=f"id-{network.name}")
 
     def remove_network(self, identity: str) -> None:
@@ -491,6 +500,83 @@ class MemoryEngine(Engine):
         if isinstance(answer, KicError):
             raise answer
         return answer
+
+
+CALLS = (
+    "create_container",
+    "put_files",
+    "start_container",
+    "stop_container",
+    "resume_container",
+    "rename_container",
+    "remove_container",
+    "container",
+    "containers",
+    "image",
+    "create_network",
+    "remove_network",
+    "networks",
+    "attached_to_network",
+    "create_volume",
+    "remove_volume",
+    "volume",
+    "attached_to_volume",
+)
+"""What a test can break."""
+
+
+class Killed(BaseException):
+    """The run has ended: nothing of it goes on."""
+
+
+@dataclass
+class Fault:
+    """What happens at the call number ``at`` of an engine."""
+
+    at: int
+    error: BaseException
+    done: bool
+    """Whether the call was done all the same."""
+
+
+class Breakable(MemoryEngine):
+    """An engine that counts its calls, of which one breaks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.counted: Collection[str] = CALLS
+        self.fault: Fault | None = None
+        self.inside = False
+        self.raised: KicError | None = None
+        self.broke_in: list[str] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        return self._breaking(name, found) if name in CALLS else found
+
+    def _breaking(self, name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if self.inside or name not in self.counted:
+                return act(*arguments)
+            self.calls.append(name)
+            fault = self.fault if self.fault is not None and len(self.calls) - 1 == self.fault.at else None
+            if fault is not None and not fault.done:
+                raise fault.error
+            self.inside = True
+            try:
+                result = act(*arguments)
+            finally:
+                self.inside = False
+            if fault is not None:
+                raise fault.error
+            return result
+
+        return call
+
+    def arm(self, fault: Fault | None, counted: Collection[str] = CALLS) -> None:
+        """Begin to count again."""
+        self.calls, self.fault, self.counted = [], fault, counted
 
 
 class TableRunner:

@@ -367,6 +367,9 @@ def test_run(quiet_host: list[Any]) -> None:
     assert run(engine, state="absent").value == {}
     assert engine.done == [
         "create network kic",
+        # What is asked for now is tried under another name, and on another subnet, before the old one goes.
+        "create network kic.kic-probe",
+        "remove network id-kic.kic-probe",
         "remove network id-kic",
         "create network kic",
         "remove network id-kic",

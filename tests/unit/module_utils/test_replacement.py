@@ -24,7 +24,11 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.replacement import Replacement
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
+    CALLS,
     GIB,
+    Breakable,
+    Fault,
+    Killed,
     MemoryEngine,
     MemoryPorts,
     container,
@@ -45,61 +49,6 @@ ACTS = (
     "rename_container",
     "remove_container",
 )
-CALLS = (*ACTS, "container", "containers", "image", "networks", "attached_to_network")
-
-
-class Killed(BaseException):
-    """The run has ended: nothing of it goes on."""
-
-
-@dataclass
-class Fault:
-    """What happens at the call number ``at`` of an engine."""
-
-    at: int
-    error: BaseException
-    done: bool
-    """Whether the call was done all the same."""
-
-
-class Breakable(MemoryEngine):
-    """An engine that counts its calls, of which one breaks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[str] = []
-        self.counted: Collection[str] = CALLS
-        self.fault: Fault | None = None
-        self.inside = False
-        self.raised: KicError | None = None
-        self.broke_in: list[str] = []
-
-    def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
-        return self._breaking(name, found) if name in CALLS else found
-
-    def _breaking(self, name: str, act: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            if self.inside or name not in self.counted:
-                return act(*arguments)
-            self.calls.append(name)
-            fault = self.fault if self.fault is not None and len(self.calls) - 1 == self.fault.at else None
-            if fault is not None and not fault.done:
-                raise fault.error
-            self.inside = True
-            try:
-                result = act(*arguments)
-            finally:
-                self.inside = False
-            if fault is not None:
-                raise fault.error
-            return result
-
-        return call
-
-    def arm(self, fault: Fault | None, counted: Collection[str] = CALLS) -> None:
-        """Begin to count again."""
-        self.calls, self.fault, self.counted = [], fault, counted
 
 
 ASKED: dict[str, Any] = {

@@ -1,0 +1,220 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Networks and volumes that are made again (recreate: on_drift), with a failure or the end of the run at every call."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Network
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import find_clusters
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.volume import VolumeResource, VolumeSpec
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
+    CALLS,
+    OURS,
+    Breakable,
+    Fault,
+    Killed,
+    MemoryEngine,
+    fails,
+    network,
+    network_params,
+    volume_params,
+)
+
+ACTS = ("create_network", "remove_network", "create_volume", "remove_volume")
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without other networks."""
+    monkeypatch.setattr(routes, "routed", list)
+    monkeypatch.setattr(routes, "default_route_mtu", lambda: 1500)
+    monkeypatch.setattr(routes, "has_ipv6", lambda: True)
+
+
+def run_network(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Outcome:
+    """What the module oci_network does."""
+    spec = NetworkSpec.from_params(network_params(cluster="one", **given))
+    return converge(NetworkResource(spec, engine), check_mode=check_mode, lock=nullcontext)
+
+
+def run_volume(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Outcome:
+    """What the module oci_volume does."""
+    spec = VolumeSpec.from_params(volume_params(cluster="one", **given))
+    return converge(VolumeResource(spec, engine), check_mode=check_mode, lock=nullcontext)
+
+
+NEW: dict[str, Any] = {"labels": {"tier": "two"}, "recreate": "on_drift"}
+kinds = pytest.mark.parametrize("run", [run_network, run_volume], ids=["network", "volume"])
+
+
+def things(engine: MemoryEngine) -> dict[str, Any]:
+    """All networks and volumes by name."""
+    return {**engine.network_table, **engine.volume_table}
+
+
+def predicted(run: Run, engine: MemoryEngine, **given: Any) -> Outcome:
+    """The same in check mode first, which predicts the actions and changes nothing."""
+    before = things(engine)
+    expected = run(engine, check_mode=True, **given)
+    assert things(engine) == before
+    outcome = run(engine, **given)
+    assert [str(item) for item in outcome.plan.actions] == [str(item) for item in expected.plan.actions]
+    return outcome
+
+
+def disk_full() -> KicError:
+    """A failure that no retry helps against."""
+    return failure("disk_full", engine="podman")
+
+
+def broken(
+    run: Run, error: Callable[[], BaseException], counted: Collection[str]
+) -> list[tuple[Fault, Breakable, dict[str, Any]]]:
+    """The engine after a replacement that broke, at each of its calls, with what was there before."""
+    clean = Breakable()
+    run(clean)
+    clean.arm(None, counted)
+    run(clean, **NEW)
+    found = []
+    for at in range(len(clean.calls)):
+        for done in (False, True):
+            engine, fault = Breakable(), Fault(at, error(), done)
+            run(engine)
+            before = things(engine)
+            engine.arm(fault, counted)
+            try:
+                run(engine, **NEW)
+            except KicError as caught:
+                engine.raised = caught
+            except Killed:
+                pass
+            else:
+                raise AssertionError(f"{engine.calls[at]} broke, and the run went on")
+            engine.arm(None)
+            found.append((fault, engine, before))
+    return found
+
+
+@kinds
+def test_ended_at_every_step(run: Run) -> None:
+    """A run that is ended at any call: the same run again ends with what is asked for, and leaves nothing else."""
+    for fault, engine, before in broken(run, Killed, ACTS):
+        predicted(run, engine, **NEW)
+        assert list(things(engine)) == list(before), fault
+        (found,) = things(engine).values()
+        assert found.labels["tier"] == "two", fault
+        assert not run(engine, **NEW).plan.changed
+
+
+@kinds
+def test_ended_and_removed(run: Run) -> None:
+    """After a run that was ended, absent removes all of it; a teardown is told one name to remove."""
+    for fault, engine, before in broken(run, Killed, ACTS):
+        clusters = find_clusters(engine, [], "one")
+        told = [name for cluster in clusters for kind in ("networks", "volumes") for name in cluster[kind]]
+        assert told == (list(before) if things(engine) else []), fault
+        predicted(run, engine, state="absent")
+        assert things(engine) == {}, fault
+
+
+@kinds
+def test_failed_at_every_step(run: Run) -> None:
+    """The first error is told. A network is there afterwards in any case, a volume unless its create failed after the probe."""
+    for fault, engine, before in broken(run, disk_full, CALLS):
+        assert engine.raised is not None
+        assert engine.raised.diagnosis.id == "disk_full", fault
+        found = {name: item for name, item in things(engine).items() if not name.endswith(".kic-probe")}
+        if run is run_network:
+            assert list(found) == list(before), fault
+            new = "tier" in found["kic"].labels
+            assert new or found == before, fault
+            assert (engine.raised.done == ()) == (not new), (fault, engine.raised.done)
+        predicted(run, engine, **NEW)
+        assert list(things(engine)) == list(before), fault
+
+
+def test_refused_options_of_a_network() -> None:
+    """What the engine refuses it refuses of the probe, while the old network is there."""
+    engine = Breakable()
+    run_network(engine)
+    before = things(engine)
+    engine.arm(Fault(0, failure("engine_failed", engine="podman", action="x", rc=125), False), ["create_network"])
+    with fails("engine_failed", "The network kic was left as it is."):
+        run_network(engine, **NEW)
+    assert things(engine) == before
+
+
+def test_new_network_fails_after_the_probe() -> None:
+    """The old network is made again from what the engine had recorded: subnets, gateways, MTU and labels."""
+    engine = Breakable()
+    run_network(engine, subnet="10.5.0.0/24", gateway="10.5.0.9", mtu=1300, labels={"a": "b"})
+    before = things(engine)
+    engine.arm(Fault(1, disk_full(), False), ["create_network"])
+    with fails("disk_full", "The old network kic was restored."):
+        run_network(engine, **NEW)
+    assert things(engine) == before
+
+
+def test_old_network_cannot_be_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where that fails too, the first error is told, with what to run."""
+    engine = Breakable()
+    run_network(engine, subnet="10.5.0.0/24", subnet6="none", mtu=1300)
+    create = engine.create_network
+
+    def refuse(item: Network) -> None:
+        if item.name == "kic":
+            raise disk_full() if "tier" in item.labels else failure("timed_out", action="x", seconds=1, why="", fix="")
+        create(item)
+
+    monkeypatch.setattr(engine, "create_network", refuse)
+    words = ("The old network kic could not be restored", "mtu: 1300, subnet: 10.5.0.0/24, gateway: 10.5.0.1")
+    with fails("disk_full", *words):
+        run_network(engine, **NEW)
+
+
+@pytest.mark.parametrize(
+    ("asked", "old", "expected"),
+    [
+        ({"subnet": "10.6.0.0/24"}, ["10.5.0.0/24"], ["10.6.0.0/24"]),
+        ({"subnet": "10.5.0.0/24"}, ["10.5.0.0/24"], ["192.168.128.0/24"]),
+        ({"subnet": "10.5.0.0/25", "subnet6": "fd00::/64"}, ["10.5.0.0/24"], ["192.168.128.0/25", "fd00::/64"]),
+        ({"pools": ["10.5.0.0/24"]}, ["10.5.0.0/24"], None),
+    ],
+    ids=["another subnet", "the same subnet", "a part of it", "no room for a probe"],
+)
+def test_probe_of_a_network(asked: dict[str, Any], old: list[str], expected: list[str] | None) -> None:
+    """The probe has the new subnets where they are free next to the old network, and others where they are not."""
+    engine = MemoryEngine()
+    engine.network_table["kic"] = network("kic", *old, labels={**OURS, labels.CLUSTER: "one"})
+    given = {"subnet6": "none", **asked}
+    plan = run_network(engine, check_mode=True, mtu=1300, **{**NEW, **given}).plan
+    probe = plan.chosen["probe"]
+    if expected is None:
+        assert probe is None
+        run_network(engine, mtu=1300, **{**NEW, **given})
+        assert list(engine.network_table) == ["kic"]
+    else:
+        assert [item.subnet for item in probe.ranges] == [ipaddress.ip_network(item) for item in expected]
+        assert (probe.name, probe.mtu, probe.labels) == ("kic.kic-probe", 1300, plan.chosen["network"].labels)
+
+
+@kinds
+def test_name_of_a_probe(run: Run) -> None:
+    """Nothing can be called like a probe, which a later run removes."""
+    with fails("invalid_option", "is the name of a probe for data"):
+        run(MemoryEngine(), name="data.kic-probe")
