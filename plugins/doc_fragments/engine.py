@@ -13,8 +13,10 @@ class ModuleDocFragment:
 options:
   engine:
     description:
-      - The container engine. V(auto) takes the one that holds what the task is about, else podman where it can be used,
-        else docker.
+      - The container engine. V(auto) takes the one that holds what the task is about or its cluster, whatever O(engine_facts)
+        says, else the one of O(engine_facts), else podman where it can be used, else docker.
+      - Where this user's records say that the cluster is on an engine that cannot be asked now, V(auto) fails rather than take the
+        other one. Where nothing is recorded and an engine does not answer in time, it is left out with a warning.
       - An engine that is asked for by name is used or refused with its reason, never replaced silently.
       - A rootless engine is that of another user, chosen as for any task by C(become_user).
     type: str

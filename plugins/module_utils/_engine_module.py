@@ -14,11 +14,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
 from ._core.diagnosis import KicError
-from ._core.labels import SCHEMA
+from ._core.labels import SCHEMA, is_ours
 from ._core.replaced import is_aside, node_of
 from ._engine.base import Engine
 from ._engine.model import Container, EngineInfo
-from ._engine.registry import ENGINES, cluster_nodes, holders, select
+from ._engine.registry import ENGINES, cluster_nodes, holders, recorded_cluster, select
 from ._module import HostTask, finish
 
 ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -53,8 +53,8 @@ def run_module(
 ) -> None:
     """Run a module that works on an engine: ``body`` returns the result, a :class:`KicError` becomes the failure.
 
-    ``failure_facts`` gives what a failure returns beside its diagnosis. ``held`` names the parameter, and what it
-    names, that tells which of two engines the task is about: ``name:volume``, ``cluster:cluster``.
+    ``failure_facts`` gives what a failure returns beside its diagnosis. ``held`` names the parameters, and what they
+    name, that tell which of two engines the task is about: ``name:volume``, ``name:container,cluster:cluster``.
     """
     module = AnsibleModule(
         argument_spec=dict(argument_spec, **ENGINE_ARGUMENTS),
@@ -85,27 +85,46 @@ def _aside(engine: Engine, name: str) -> Container | None:
 
 
 _HOLDS: dict[str, Callable[[Engine, str], Any]] = {
-    "network": lambda engine, name: [item for item in engine.networks() if item.name == name],
-    "volume": lambda engine, name: engine.volume(name),
-    "container": lambda engine, name: engine.container(name) or _aside(engine, name),
+    # What others made under this name is no reason to go to their engine.
+    "network": lambda engine, name: [item for item in engine.networks() if item.name == name and is_ours(item.labels)],
+    "volume": lambda engine, name: _ours(engine.volume(name)),
+    "container": lambda engine, name: _ours(engine.container(name)) or _aside(engine, name),
     "cluster": cluster_nodes,
 }
+
+
+def _ours(found: Any) -> Any:
+    return found if found is not None and is_ours(found.labels) else None
+
+
+def _asked(module: AnsibleModule, held: str) -> tuple[str, str]:
+    """The kind and the name of what the task is about: the first of the parameters in ``held`` that is set; or nothing."""
+    for pair in held.split(","):
+        parameter, _separator, kind = pair.partition(":")
+        if module.params.get(parameter):
+            return kind, module.params[parameter]
+    return "", ""
 
 
 def _engine(module: AnsibleModule, held: str) -> tuple[Engine, Any]:
     given = module.params["engine_facts"]
     # The facts of a machine that had no engine when they were taken (check mode) say nothing about it.
     facts = EngineInfo.from_dict(given) if given and given.get("version") != "0" else None
-    parameter, _separator, kind = held.partition(":")
-    name = module.params.get(parameter)
+    kind, name = _asked(module, held)
+    # A node, network or volume that is not there yet goes where its cluster is.
+    cluster = module.params.get("cluster") or ""
     seen: dict[str, Any] = {}
 
     def holds(candidate: Engine) -> bool:
         seen[candidate.name] = _HOLDS[kind](candidate, name)
-        return bool(seen[candidate.name])
+        return bool(seen[candidate.name] or (cluster and kind != "cluster" and cluster_nodes(candidate, cluster)))
+
+    def recorded(engine: str) -> str | None:
+        return recorded_cluster(engine, cluster) if cluster else None
 
     try:
-        engine = select(module.params["engine"], ModuleRunner(module), facts, holds if name else None, module.warn)
+        runner = ModuleRunner(module)
+        engine = select(module.params["engine"], runner, facts, holds if name else None, module.warn, recorded)
     except KicError as error:
         asked = module.params["engine"]
         return _absent(module, "podman" if asked == "auto" else asked, error), None

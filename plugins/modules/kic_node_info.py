@@ -151,7 +151,7 @@ def main() -> None:
         {"name": {"type": "str"}, "cluster": {"type": "str"}},
         look,
         mutually_exclusive=[["name", "cluster"]],
-        held="cluster:cluster",
+        held="name:container,cluster:cluster",
     )
 
 

@@ -35,14 +35,52 @@ def client_of(engine: str, podman: Client, folder: Path) -> Iterator[Client]:
         yield daemon.client
 
 
+def small_image(client: Client, folder: Path) -> None:
+    """Import an image with one empty file."""
+    (folder / "empty").touch()
+    with tarfile.open(folder / "image.tar", "w") as tar:
+        tar.add(folder / "empty", "empty")
+    client.run("import", str(folder / "image.tar"), NAME)
+
+
+ABSENT = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - nodeforge.kic.oci_engine_info:
+        engine: podman
+      register: podman
+    - ansible.builtin.include_role:
+        name: nodeforge.kic.kic_cluster
+      vars:
+        kic_host_engine_facts: "{{ podman.engine_facts }}"
+        kic_host_nodes: {name: kic, running: []}
+        kic_cluster_state: absent
+"""
+
+
+def test_role_goes_where_its_cluster_is(
+    podman: Client, play: Play, unique: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The role finds its cluster on docker, though kic_host looked for another name and left the facts of podman."""
+    del podman
+    cluster = unique("where")
+    (tmp_path / "absent.yml").write_text(ABSENT)
+    with Daemon.running(tmp_path / "docker") as daemon:
+        client = daemon.client
+        small_image(client, tmp_path)
+        labels = ("--label", "nodeforge.kic.schema=1", "--label", f"nodeforge.kic.cluster={cluster}")
+        client.run("create", "--name", f"{cluster}-control-plane-1", *labels, NAME, "/empty")
+        there = {key: value for key, value in client.environment.items() if key in ("DOCKER_HOST", "DOCKER_CONFIG")}
+        play(tmp_path / "absent.yml", kic_cluster_name=cluster, process_env=there)
+        assert f"{cluster}-control-plane-1" not in client.holdings()["containers"]
+
+
 @pytest.mark.parametrize("engine", ["podman", "docker"])
 def test_commit_of_a_node(
     engine: str, podman: Client, run_module: Module, play: Play, unique: Callable[[str], str], tmp_path: Path
 ) -> None:
     """A container of an image that was committed from a node is left alone, a node of before that label is still ours."""
-    (tmp_path / "empty").touch()
-    with tarfile.open(tmp_path / "image.tar", "w") as tar:
-        tar.add(tmp_path / "empty", "empty")
     cluster, aside = unique("own"), unique("aside")
     node, made, committed = f"{cluster}-control-plane-1", f"{cluster}-made", f"localhost/{aside}:1"
     with client_of(engine, podman, tmp_path) as client:
@@ -55,7 +93,7 @@ def test_commit_of_a_node(
             return [item["name"] for item in module("kic_node_info", **params)["nodes"]]
 
         try:
-            client.run("import", str(tmp_path / "image.tar"), NAME)
+            small_image(client, tmp_path)
             # As nodes were made before they named their image.
             claims = {"schema": "1", "cluster": cluster, "role": "control-plane", "spec": "{}"}
             labels = [part for key, value in claims.items() for part in ("--label", f"nodeforge.kic.{key}={value}")]

@@ -89,6 +89,12 @@ CATALOGUE: dict[str, Entry] = {
         "set engine: {other}, or leave it at auto",
         known="podman-docker: podman's keys in the answer of docker info",
     ),
+    "cluster_elsewhere": Entry(
+        "the cluster {cluster} was made on {engine}, which can not be asked now: {problem} On {other} it would be made a second"
+        " time.",
+        "{fix}; or, to have it on {other} all the same, name that engine: engine: {other} (for a role: kic_engine={other})",
+        known="records of this user; dockerd stopped by SIGSTOP, or not running",
+    ),
     "engine_remote": Entry(
         "{engine} is set up to talk to {endpoint}; nodes are made on the machine that the task runs on, whose kernel is"
         " read for it.",

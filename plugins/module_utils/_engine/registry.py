@@ -8,14 +8,17 @@ Ansible sends a module's source and Python compiles it anew at each start, so wh
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from .._command import Runner
-from .._core.diagnosis import KicError, failure
+from .._core.diagnosis import Diagnosis, KicError, failure
 from .._core.labels import CLUSTER, is_ours
 from .base import Engine
 from .cli import CommandLineEngine
 from .model import Container, EngineInfo
+
+if TYPE_CHECKING:
+    from .status import Status
 
 BY_PRIORITY = ("podman", "docker")
 """The engines by their priority, the highest first."""
@@ -41,12 +44,15 @@ def select(
     facts: EngineInfo | None = None,
     holds: Callable[[Engine], bool] | None = None,
     warn: Callable[[str], None] | None = None,
+    recorded: Callable[[str], str | None] | None = None,
 ) -> Engine:
     """The engine to use. What was asked for by name is used or refused, never replaced silently.
 
-    ``auto`` is the engine that ``holds`` what the task is about, else of those that can be used one that needs no
-    improvement, else the preferred one. Raises why the best one that is installed can not be used, when none can.
-    One that does not answer in time is one that can not be used; ``warn`` is told, as it may hold what is asked for.
+    ``auto`` is the engine that ``holds`` what the task is about, else the one of ``facts``, else of those that can be used
+    one that needs no improvement, else the preferred one. Raises why the best one that is installed can not be used, when
+    none can. One that does not answer in time is one that can not be used; ``warn`` is told, as it may hold what is asked
+    for. Where ``recorded`` names a cluster that was made on an engine that can not be asked, the other one is not taken
+    in its place: that would make the cluster a second time.
     """
     if facts is not None and engine not in ("auto", facts.name):
         raise failure(
@@ -55,41 +61,106 @@ def select(
             problem=f"they are of {facts.name}, but engine is {engine}",
             fix="hand in the facts of the engine that is asked for",
         )
-    if facts is not None:
+    if facts is not None and (engine != "auto" or holds is None):
         return driver(facts.name)(runner, facts)
     if engine != "auto":
         named = driver(engine)(runner)
         # Asked first: a podman in disguise or an engine of another machine would do what is asked, at the wrong place.
         named.info  # noqa: B018
         return named
-    from .status import Status, status
+    return _Choice(runner, facts, holds, recorded).made(warn)
 
-    usable: list[tuple[Status, Engine]] = []
-    refused = []
-    for name in BY_PRIORITY:
-        candidate = driver(name)(runner)
+
+class _Choice:
+    """The choice between the engines of a machine; each is asked only as far as it matters."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        facts: EngineInfo | None,
+        holds: Callable[[Engine], bool] | None,
+        recorded: Callable[[str], str | None] | None,
+    ) -> None:
+        self._runner = runner
+        self._facts = facts
+        self._holds = holds
+        self._recorded = recorded
+        self._usable: list[tuple[Status, Engine]] = []
+        self._refused: list[tuple[str, Diagnosis]] = []
+
+    def made(self, warn: Callable[[str], None] | None) -> Engine:
+        """The engine, or why there is none."""
+        given: Engine | None = None
+        if self._facts is not None:
+            # It was asked already.
+            given = driver(self._facts.name)(self._runner, self._facts)
+            if self._holds is not None and self._holds(given):
+                return given
+        for name in BY_PRIORITY:
+            if given is None or name != given.name:
+                holder = self._look(name)
+                if holder is not None:
+                    return holder
+        if given is None and not self._usable:
+            # What is there and does not work tells more than what is not there.
+            raise KicError(min((problem for _name, problem in self._refused), key=_not_installed))
+        best = given or min(self._usable, key=lambda item: item[0].rank)[1]
+        self._refuse_second(best)
+        for _name, problem in self._refused:
+            if problem.id == "timed_out" and warn is not None:
+                warn(f"The other engine does not answer, so {best.name} is used: {problem.cause} Fix: {problem.fix}")
+        return best
+
+    def _look(self, name: str) -> Engine | None:
+        """The engine, where it holds what is asked for."""
+        from .status import status
+
+        candidate = driver(name)(self._runner)
         found = status(candidate)
         problem = found.problem
-        if problem is None and holds is not None:
+        if problem is None and self._holds is not None:
             try:
-                if holds(candidate):
+                if self._holds(candidate):
                     return candidate
             except KicError as error:
                 if error.diagnosis.id != "timed_out":
                     raise
                 problem = error.diagnosis
         if problem is None:
-            usable.append((found, candidate))
+            self._usable.append((found, candidate))
         else:
-            refused.append(problem)
-    if usable:
-        best = min(usable, key=lambda item: item[0].rank)[1]
-        for problem in refused:
-            if problem.id == "timed_out" and warn is not None:
-                warn(f"The other engine does not answer, so {best.name} is used: {problem.cause} Fix: {problem.fix}")
-        return best
-    # What is there and does not work tells more than what is not there.
-    raise KicError(min(refused, key=lambda problem: problem.id == "engine_not_installed"))
+            self._refused.append((name, problem))
+        return None
+
+    def _refuse_second(self, best: Engine) -> None:
+        """Refuse what would make a cluster on ``best`` that is known to be on an engine that can not be asked."""
+        for name, problem in self._refused:
+            cluster = self._recorded(name) if self._recorded is not None and not _not_installed(problem) else None
+            if cluster is not None:
+                raise failure(
+                    "cluster_elsewhere",
+                    output=problem.output,
+                    cluster=cluster,
+                    engine=name,
+                    problem=problem.cause,
+                    fix=problem.fix,
+                    other=best.name,
+                )
+
+
+def _not_installed(problem: Diagnosis) -> bool:
+    # podman under docker's name is no second engine.
+    return problem.id in ("engine_not_installed", "engine_is_another")
+
+
+def recorded_cluster(engine: str, cluster: str) -> str | None:
+    """The cluster, where the records of this user say that it was made on ``engine``."""
+    from .._core.state import recorded_clusters
+
+    # A user's own docker is docker too.
+    stores = (engine, f"{engine}-rootless")
+    found = any(item.name == cluster and item.engine in stores for item in recorded_clusters())
+    return cluster if found else None
 
 
 def cluster_nodes(engine: Engine, cluster: str) -> list[Container]:
@@ -106,8 +177,7 @@ def holders(runner: Runner, cluster: str, besides: str) -> tuple[str, ...]:
         try:
             holds = bool(cluster_nodes(driver(name)(runner), cluster))
         except KicError as error:
-            # podman under docker's name is the same engine again.
-            holds = error.diagnosis.id not in ("engine_not_installed", "engine_is_another")
+            holds = not _not_installed(error.diagnosis)
         if holds:
             found.append(name)
     return tuple(found)

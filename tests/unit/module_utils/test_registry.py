@@ -20,6 +20,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import (
     CommandResult,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import status as status_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
@@ -37,7 +38,12 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver, select
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import (
+    BY_PRIORITY,
+    driver,
+    recorded_cluster,
+    select,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import status, statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.storage import Space
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import parse_sub_ids, sub_ids, user_name
@@ -95,7 +101,7 @@ def machine(podman: CommandResult | None, docker: CommandResult | None) -> Table
 def test_select(engine: str, facts: EngineInfo | None, driver: type[Engine]) -> None:
     """An engine is used by its name or by its facts; only one without facts is asked who it is, and only it."""
     runner = NOTHING if facts is not None else machine(PODMAN_ANSWERS, DOCKER_ANSWERS)
-    found = select(engine, runner, facts, never)
+    found = select(engine, runner, facts, never if engine != "auto" else None)
     assert all(command.startswith(f"{engine} info") for command in runner.commands)
     assert isinstance(found, driver)
     if facts is not None:
@@ -215,6 +221,74 @@ def test_auto_beside_an_engine_that_hangs_later() -> None:
     broken = TableRunner({"podman": PODMAN_ANSWERS, "docker info": DOCKER_ANSWERS, "docker ps": said(rc=1, err="boom")})
     with fails("engine_failed", "boom"):
         select("auto", broken, None, holds)
+
+
+@pytest.mark.parametrize(
+    ("facts", "holder", "docker", "chosen"),
+    [
+        ("podman", "docker", DOCKER_ANSWERS, "docker"),
+        ("podman", "podman", DOCKER_ANSWERS, "podman"),
+        ("podman", None, DOCKER_ANSWERS, "podman"),
+        ("podman", "docker", None, "podman"),
+        ("podman", None, DOCKER_SILENT, "podman"),
+        ("docker", "podman", DOCKER_ANSWERS, "podman"),
+        ("docker", None, DOCKER_ANSWERS, "docker"),
+    ],
+)
+def test_auto_with_facts(facts: str, holder: str | None, docker: CommandResult | None, chosen: str) -> None:
+    """Facts say what an engine is, not where a cluster is: the other one is asked too, unless the first holds it."""
+    runner = machine(PODMAN_ANSWERS, docker)
+    found = select("auto", runner, engine_info(name=facts), lambda engine: engine.name == holder)
+    assert found.name == chosen
+    assert bool(runner.commands) is (holder != facts)
+
+
+@pytest.mark.parametrize("facts", [None, engine_info()], ids=["asked", "facts"])
+@pytest.mark.parametrize(
+    ("docker", "recorded", "chosen"),
+    [
+        (HUNG, "docker", None),
+        (DOCKER_SILENT, "docker", None),
+        (HUNG, "podman", "podman"),
+        (HUNG, None, "podman"),
+        (None, "docker", "podman"),
+        (PODMAN_ANSWERS, "docker", "podman"),
+        (DOCKER_ANSWERS, "docker", "podman"),
+    ],
+    ids=[
+        "hung",
+        "stopped",
+        "hung-but-elsewhere",
+        "hung-and-unknown",
+        "not-installed",
+        "podman-in-disguise",
+        "gone-there",
+    ],
+)
+def test_auto_makes_no_second_cluster(
+    facts: EngineInfo | None, docker: CommandResult | None, recorded: str | None, chosen: str | None
+) -> None:
+    """A cluster that is recorded on an engine that can not be asked is not made on the other one."""
+    runner = machine(PODMAN_ANSWERS, docker)
+
+    def choose() -> Engine:
+        return select(
+            "auto", runner, facts, lambda _engine: False, None, lambda name: "lab" if name == recorded else None
+        )
+
+    if chosen is not None:
+        assert choose().name == chosen
+        return
+    with fails("cluster_elsewhere", "the cluster lab was made on docker", "docker", "engine: podman"):
+        choose()
+
+
+def test_recorded_cluster() -> None:
+    """Records of a user's own docker count as docker's, those that name no engine and those of nodes as nobody's."""
+    for subject in (Subject("docker-rootless", "lab"), Subject("", "old"), Subject("podman", None, "alone")):
+        ClusterState(subject, limits={"alone": {"pids": 1}}).save()
+    assert [recorded_cluster(engine, "lab") for engine in ("docker", "podman")] == ["lab", None]
+    assert recorded_cluster("podman", "old") is None and recorded_cluster("podman", "alone") is None
 
 
 def test_only_engine_hangs() -> None:

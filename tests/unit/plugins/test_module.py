@@ -64,10 +64,10 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     def start(
         body: Callable[[_engine_module.Task], dict[str, Any]], *, check: bool = False, diff: bool = False, **more: Any
     ) -> dict[str, Any]:
-        options = {key: more.pop(key) for key in list(more) if key in ("engine", "engine_facts", "name")}
+        options = {key: more.pop(key) for key in list(more) if key in ("engine", "engine_facts", "name", "cluster")}
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
         with patch_module_args(arguments), pytest.raises(SystemExit) as ended:
-            _engine_module.run_module({"name": {"type": "str"}}, body, **more)
+            _engine_module.run_module({"name": {"type": "str"}, "cluster": {"type": "str"}}, body, **more)
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
         assert (ended.value.code == 0) is not found.get("failed", False)
         found["warnings"] = [*warned]
@@ -180,7 +180,7 @@ def test_engine_that_holds(run: Run, monkeypatch: pytest.MonkeyPatch, kind: str,
     """What a module is about is looked for in an engine by the module's own parameter."""
     engine = MemoryEngine()
     engine.network_table["kic"] = network("kic")
-    engine.volume_table["data"] = Volume("data", "local", "", {}, {})
+    engine.volume_table["data"] = Volume("data", "local", "", OURS, {})
     engine.add(container("node-1", labels={**OURS, CLUSTER: "lab"}))
     asked: list[bool] = []
 
@@ -192,6 +192,54 @@ def test_engine_that_holds(run: Run, monkeypatch: pytest.MonkeyPatch, kind: str,
     for name in (there, "another"):
         run(lambda _task: {"changed": False}, name=name, held=f"name:{kind}")
     assert asked == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "cluster", "held"),
+    [
+        ("network", "foreign", None, False),
+        ("volume", "foreign", None, False),
+        ("container", "foreign", None, False),
+        ("cluster", "foreign", None, False),
+        ("container", "new", "lab", True),
+        ("network", "new", "lab", True),
+        ("volume", "new", "other", False),
+    ],
+)
+def test_engine_of_others_and_of_the_cluster(
+    run: Run, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, cluster: str | None, held: bool
+) -> None:
+    """What others made is no reason to take their engine; what is new goes where the nodes of its cluster are."""
+    engine = MemoryEngine()
+    engine.network_table["foreign"] = network("foreign", labels={})
+    engine.volume_table["foreign"] = Volume("foreign", "local", "", {}, {})
+    engine.add(container("foreign", labels={CLUSTER: "foreign"}))
+    engine.add(container("node-1", labels={**OURS, CLUSTER: "lab"}))
+    asked: list[bool] = []
+
+    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool], *_more: Any) -> Engine:
+        asked.append(holds(engine))
+        return engine
+
+    monkeypatch.setattr(_engine_module, "select", select)
+    run(lambda _task: {"changed": False}, name=name, cluster=cluster, held=f"name:{kind}")
+    assert asked == [held]
+
+
+def test_first_parameter_that_is_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that can be about a node or about a cluster looks for the one that it was asked about."""
+    engine = MemoryEngine()
+    engine.add(container("node-1", labels={**OURS, CLUSTER: "lab"}))
+    asked: list[bool] = []
+
+    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool], *_more: Any) -> Engine:
+        asked.append(holds(engine))
+        return engine
+
+    monkeypatch.setattr(_engine_module, "select", select)
+    for given in ({"name": "node-1"}, {"cluster": "lab"}, {"name": "lab"}, {"cluster": "node-1"}):
+        run(lambda _task: {"changed": False}, held="name:container,cluster:cluster", **given)
+    assert asked == [True, True, False, False]
 
 
 def test_engine_that_holds_what_has_no_name(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
