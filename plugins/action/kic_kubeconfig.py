@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import re
 import time
 from typing import Any
 
@@ -23,6 +22,8 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig_file import ORIGINAL
+from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_yaml
 
 PATIENCE = 60.0
 """Seconds for which a merge is made again because others, such as the other hosts of the play, wrote the file meanwhile."""
@@ -84,6 +85,10 @@ class ActionModule(ActionBase):
                 outcome["context"] = plan[0]["context"]
             if self._task.diff and diff:
                 outcome["diff"] = diff
+            lost = [(item["path"], item.pop("lost", [])) for item in plan]
+            warnings = [_warning(path, kinds, check=self._task.check_mode) for path, kinds in lost if kinds and actions]
+            if warnings:
+                outcome["warnings"] = [*outcome.get("warnings", ()), *warnings]
             if self._task.check_mode or not (plan if actions else found.get("unrecorded") and plan):
                 return outcome
             written = self._module({**arguments, "write": plan}, task_vars)
@@ -119,23 +124,13 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-class _Loader(yaml.SafeLoader):
-    """Leaves what looks like a date, an octal or a time as it is written: it is to be written back the same."""
-
-
-_PLAIN = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _PLAIN]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"-?(?:0|[1-9][0-9]*)\.(?:[0-9]*[1-9]|0)$"), list("-0123456789")
-)
-
-
-def _load(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # it is the safe loader, and knows less
+def _warning(path: str, kinds: list[str], *, check: bool) -> str:
+    """What a user has to know of a file that could not be changed without losing something in it."""
+    kept = "is then kept" if check else "was kept"
+    return (
+        f"{path} cannot be changed without losing some of its {' and '.join(kinds)}. "
+        f"The file as it was {kept} next to it, with {ORIGINAL} at the end of its name."
+    )
 
 
 def _public(found: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +145,7 @@ def _plan(found: dict[str, Any], arguments: dict[str, Any]) -> tuple[list[dict[s
     before, path, place = _decode(file), file["path"], found.get("place")
     known = "admin" in found
     if known:
-        admin = _load(found["admin"]) or {}
+        admin = kubeconfig_yaml.load(found["admin"]) or {}
         ours = kubeconfig.entries(admin, cluster=cluster, name=found["context"], server=found["server"], place=place)
     else:  # in check mode, before there is a cluster
         ours = kubeconfig.expected(cluster=cluster, name=found["context"], place=place)
@@ -161,11 +156,13 @@ def _plan(found: dict[str, Any], arguments: dict[str, Any]) -> tuple[list[dict[s
             [f"write context {name}: {path}"],
             {"before": kubeconfig.summary(before), "after": kubeconfig.summary(merged)},
         )
-    text = file["text"] if merged == before else _encode(merged)
+    text, lost = kubeconfig_yaml.changed(file["text"], before, merged)
+    if kubeconfig.others(before, cluster) - kubeconfig.others(merged, cluster):
+        lost = [*lost, "other entries"]
     mounted = bool(file.get("mounted"))
     # A file that is mounted by itself keeps the mode and owner that whoever mounted it chose.
     fits = merged == before and (mounted or (file["mode"] == 0o600 and file["uid"] == found["uid"]))
-    plan = [{"path": path, "sum": file["sum"], "text": text, "context": name}]
+    plan = [{"path": path, "sum": file["sum"], "text": text, "context": name, "lost": lost, "lossy": bool(lost)}]
     shown = _shown(before, file)
     access = {"mode": "0600", "uid": found["uid"]}
     diff = {"before": shown, "after": {**shown, **({} if mounted else access), **kubeconfig.summary(merged)}}
@@ -190,7 +187,7 @@ def _merged(
 def _plan_absent(found: dict[str, Any], cluster: str) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
     plan, actions = [], []
     diff: dict[str, Any] = {"before": {}, "after": {}}
-    ca = kubeconfig.authority_of(_load(found["admin"])) if found.get("admin") else ""
+    ca = kubeconfig.authority_of(kubeconfig_yaml.load(found["admin"])) if found.get("admin") else ""
     for file in found["files"]:
         before = _decode(file)
         identity = {**(found.get("place") or {}), "ca": ca, "recorded": file.get("known", True)}
@@ -200,7 +197,9 @@ def _plan_absent(found: dict[str, Any], cluster: str) -> tuple[list[dict[str, An
                 # Somebody took the entries out already; the record of them goes too.
                 plan.append({**_key(file), "text": file["text"], "empty": False})
             continue
-        plan.append({**_key(file), "text": _encode(after), "empty": kubeconfig.is_empty(after)})
+        empty = kubeconfig.is_empty(after)
+        text, lost = kubeconfig_yaml.changed(file["text"], before, after)
+        plan.append({**_key(file), "text": text, "empty": empty, "lost": lost, "lossy": bool(lost)})
         actions.append(f"remove context of {cluster}: {file['path']}")
         diff["before"][file["path"]] = kubeconfig.summary(before)
         diff["after"][file["path"]] = kubeconfig.summary(after)
@@ -220,17 +219,13 @@ def _shown(config: kubeconfig.Config, file: dict[str, Any]) -> dict[str, Any]:
 
 def _decode(file: dict[str, Any]) -> kubeconfig.Config:
     try:
-        return kubeconfig.check(_load(file["text"] or ""), file["path"])
+        return kubeconfig.check(kubeconfig_yaml.load(file["text"] or ""), file["path"])
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         # The text around the place may hold credentials: only the place is told.
         where = f" in line {mark.line + 1}" if mark else ""
         fix = "mend it, or name another file with the option path"
         raise failure("kubeconfig_unusable", path=file["path"], reason=f"it is no YAML{where}", fix=fix) from None
-
-
-def _encode(config: kubeconfig.Config) -> str:
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
 def _flag(value: Any) -> bool:

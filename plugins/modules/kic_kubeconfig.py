@@ -16,6 +16,9 @@ description:
     do fields of the cluster's entries that are not managed here, such as a namespace, C(proxy-url) or other programs'
     extensions, and a name that the user gave to an entry. Managed are CA, server and credentials.
     What was there before a change is kept next to it, with C(.nodeforge.kic~) at the end of its name.
+  - The text is changed in the places that differ, so that comments, anchors and styles stay. Where that is not possible, such as
+    for a comment within a list in flow style, a warning names what is lost, and the file as it was is kept for good, with
+    C(.nodeforge.kic-original~) at the end of its name.
   - The file has mode 0600 and belongs to O(owner). It is read and written with that user's ids. Root writes no file of its
     own below a directory of another user - name that user as O(owner).
   - A file that is mounted by itself, as in a development container, is written in place and keeps owner and mode.

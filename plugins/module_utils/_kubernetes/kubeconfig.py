@@ -214,6 +214,16 @@ def name_of(merged: Config, ours: Config) -> str:
     return str(ours["contexts"][0]["name"])
 
 
+def others(config: Config, cluster: str) -> set[tuple[str, str]]:
+    """The entries that are not of a cluster of this name, by list and name."""
+    return {
+        (key, str(item.get("name")))
+        for key in _LISTS
+        for item in config.get(key) or ()
+        if owner_of(item, key) != cluster
+    }
+
+
 def remove(existing: Config, *, cluster: str, identity: Mapping[str, Any] | None = None) -> Config:
     """``existing`` without the cluster's entries; where one was the current context, the former one is it again.
 

@@ -27,6 +27,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent impor
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file
 from ansible_collections.nodeforge.kic.plugins.modules import kic_kubeconfig as module
+from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_yaml
 
 ADMIN = """
 apiVersion: v1
@@ -100,9 +101,9 @@ def test_plan_of_a_users_file() -> None:
 def test_dates_stay_text() -> None:
     """What looks like a date is written back as it was, and not as YAML's idea of it."""
     (written,), _actions, _diff = plan(found(file(USERS)))
-    again = action._load(written["text"])["users"][0]["user"]
+    again = kubeconfig_yaml.load(written["text"])["users"][0]["user"]
     assert again == {"token": "c2VjcmV0", "since": "2026-01-02", "at": "2026-01-02T03:04:05Z"}
-    assert action._load("{a: 2026-01-02, b: 7, c: true, d: null, e: 1.5}") == {
+    assert kubeconfig_yaml.load("{a: 2026-01-02, b: 7, c: true, d: null, e: 1.5}") == {
         "a": "2026-01-02",
         "b": 7,
         "c": True,
@@ -118,10 +119,10 @@ NUMBERS = {"7": 7, "-7": -7, "0": 0, "1.5": 1.5, "-1.5": -1.5, "10.25": 10.25, "
 @pytest.mark.parametrize(("text", "expected"), [*zip(TEXTS, TEXTS), *NUMBERS.items()], ids=[*TEXTS, *NUMBERS])
 def test_numbers_stay_as_they_are_written(text: str, expected: Any) -> None:
     """A number is read as one only where it is written back the same; anything like one stays text."""
-    found = action._load(f"a: {text}\n")["a"]
+    found = kubeconfig_yaml.load(f"a: {text}\n")["a"]
     assert (found, type(found)) == (expected, type(expected))
-    encoded = action._encode({"a": found})
-    assert action._load(encoded) == {"a": expected}
+    encoded = kubeconfig_yaml.dump({"a": found})
+    assert kubeconfig_yaml.load(encoded) == {"a": expected}
     assert encoded.replace("'", "") == f"a: {text}\n"
 
 
@@ -174,7 +175,7 @@ def test_plan_absent() -> None:
     assert [(item["path"], item["empty"]) for item in written] == [("/a", True), ("/c", False)]
     assert [item["sum"] for item in written] == [files[0]["sum"], files[2]["sum"]]
     assert actions == ["remove context of lab: /a", "remove context of lab: /c"]
-    assert action._load(written[1]["text"])["users"] == action._load(USERS)["users"]
+    assert kubeconfig_yaml.load(written[1]["text"])["users"] == kubeconfig_yaml.load(USERS)["users"]
     assert list(diff["before"]) == list(diff["after"]) == ["/a", "/c"]
     assert diff["after"]["/a"]["contexts"] == {} and "S0VZ" not in str(diff)
 
@@ -228,7 +229,7 @@ def test_decode_of_nothing(text: str | None) -> None:
 
 def test_text_is_kept_readable() -> None:
     """Keys keep their order, and letters of all languages stay as they are."""
-    text = action._encode({"z": "größe", "a": [{"name": "x"}]})
+    text = kubeconfig_yaml.dump({"z": "größe", "a": [{"name": "x"}]})
     assert text == "z: größe\na:\n- name: x\n"
 
 
@@ -337,8 +338,11 @@ def test_run_and_undo(path: Path) -> None:
     path.write_text(USERS)
     plugin(path).run(task_vars={})
     assert plugin(path, state="absent").run(task_vars={})["changed"] is True
-    left = action._load(path.read_text())
-    assert left["users"] == action._load(USERS)["users"] and left["contexts"] == action._load(USERS)["contexts"]
+    left = kubeconfig_yaml.load(path.read_text())
+    assert (
+        left["users"] == kubeconfig_yaml.load(USERS)["users"]
+        and left["contexts"] == kubeconfig_yaml.load(USERS)["contexts"]
+    )
     assert plugin(path, state="absent").run(task_vars={})["changed"] is False
 
 
@@ -392,7 +396,7 @@ def test_merge_is_made_again(path: Path) -> None:
     one.before_write = lambda: path.write_text(texts.pop()) if texts else None
     assert one.run(task_vars={})["changed"] is True
     assert one.calls == ["read", "write", "read", "write"]
-    assert [item["name"] for item in action._load(path.read_text())["users"]] == ["ada", "kic-lab"]
+    assert [item["name"] for item in kubeconfig_yaml.load(path.read_text())["users"]] == ["ada", "kic-lab"]
 
 
 def test_more_others_than_a_few(path: Path) -> None:

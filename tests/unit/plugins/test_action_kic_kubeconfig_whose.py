@@ -180,3 +180,43 @@ def test_nodes_of_a_stopped_cluster_stay_ours() -> None:
     stopped = dataclasses.replace(CONTROL_PLANE, status="exited")
     assert kubeconfig_file.holds(Named("docker", stopped), "lab") is True
     assert kubeconfig_file.holds(Named("docker"), "lab") is False
+
+
+def test_comments_of_the_user(path: Path) -> None:
+    """Comments, anchors and styles stay through two clusters and their removal, and nothing is warned of."""
+    path.parent.mkdir()
+    text = (
+        "# prod, read only!\ncontexts:\n- &a {name: prod, context: {cluster: c, user: u}}\n"
+        "clusters: []\nusers: []\ncurrent-context: prod  # by default\n"
+    )
+    path.write_text(text)
+    result = plugin(path).run(task_vars={})
+    assert result["changed"] and not result.get("warnings")
+    assert "# prod, read only!\n" in path.read_text() and "&a" in path.read_text()
+    plugin(path, state="absent").run(task_vars={})
+    assert path.read_text().startswith(text[: text.index("clusters")]) and "prod  # by default" in path.read_text()
+    assert not path.with_name(path.name + kubeconfig_file.ORIGINAL).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "merge", "kind"),
+    [
+        ("{contexts: [], # mine\n users: []}\n", True, "comments"),
+        (USERS, False, "other entries"),
+        ("users: [{name: ada, user: {token: x}}]\n", False, "other entries"),
+    ],
+    ids=["flow-style", "alone", "alone-without-comments"],
+)
+def test_what_is_lost_is_kept(path: Path, text: str, merge: bool, kind: str) -> None:
+    """What a change cannot keep is named once, also in check mode, and the file as it was is kept for good."""
+    path.parent.mkdir()
+    path.write_text(text)
+    kept = path.with_name(path.name + kubeconfig_file.ORIGINAL)
+    (warning,) = plugin(path, merge=merge, check=True).run(task_vars={})["warnings"]
+    assert f"some of its {kind}." in warning and kubeconfig_file.ORIGINAL in warning and not kept.exists()
+    (warning,) = plugin(path, merge=merge).run(task_vars={})["warnings"]
+    assert f"some of its {kind}." in warning
+    again = plugin(path, merge=merge).run(task_vars={})
+    assert not again["changed"] and not again.get("warnings")
+    plugin(path, merge=merge, context="other").run(task_vars={})
+    assert kept.read_text() == text
