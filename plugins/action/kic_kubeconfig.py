@@ -59,6 +59,9 @@ class ActionModule(ActionBase):
 
     def _converge(self, result: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
+        searched = self._searched()
+        if searched:
+            arguments["search"] = searched
         if not arguments.get("owner"):
             asker = self._asker()
             if asker:
@@ -109,14 +112,55 @@ class ActionModule(ActionBase):
         return found
 
     def _asker(self) -> str | None:
-        """Who asked, where the connection can not tell: on this very machine, by a task that becomes root."""
+        """Who asked, where the module cannot tell: it runs as root, and only sudo and doas leave word of who became it."""
         become = self._connection.become
-        root = os.geteuid() == 0 if become is None else become.get_option("become_user") in (None, "", "root")
-        if getattr(self._connection, "transport", "") != "local" or not root:
+        if getattr(self._connection, "transport", "") == "local":
+            root = os.geteuid() == 0 if become is None else self._becomes() == "root"
+            return _this_user() if root else None
+        if become is None or self._becomes() != "root" or _is_plain_sudo(become):
             return None
-        if os.geteuid() == 0 and os.environ.get("SUDO_USER"):
-            return os.environ["SUDO_USER"]
-        return pwd.getpwuid(os.geteuid()).pw_name
+        # su, "sudo su -" and others: before that, the connection is that of the one who asks.
+        ansible: Any = self  # its methods have no types
+        told = ansible._low_level_execute_command("id -un", sudoable=False)
+        name: str = told.get("stdout", "").strip() if told.get("rc") == 0 else ""
+        return name.splitlines()[-1] if name else None
+
+    def _becomes(self) -> str:
+        """The user as whom the module runs; empty where the task becomes nobody."""
+        become = self._connection.become
+        return str(become.get_option("become_user") or "root") if become is not None else ""
+
+    def _searched(self) -> str | None:
+        """KUBECONFIG of the one who asks: the task's, or on this very machine the one of this user.
+
+        sudo does not hand it on, and what it names is of no use to another user than this one.
+        """
+        task: dict[str, Any] = {}
+        if any(self._task.environment or ()):
+            ansible: Any = self
+            ansible._compute_environment_string(task)
+        if task.get("KUBECONFIG"):
+            return str(task["KUBECONFIG"])
+        here, user = os.environ.get("KUBECONFIG"), _this_user()
+        owner = self._task.args.get("owner") or (user if self._becomes() in ("", "root") else self._becomes())
+        if not here or owner != user or getattr(self._connection, "transport", "") != "local":
+            return None
+        return os.pathsep.join(os.path.abspath(one) for one in here.split(os.pathsep) if one)
+
+
+def _this_user() -> str:
+    """The one who runs Ansible here, also where they became root for it."""
+    if os.geteuid() == 0:
+        for name in ("SUDO_USER", "DOAS_USER"):
+            if os.environ.get(name):
+                return os.environ[name]
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _is_plain_sudo(become: Any) -> bool:
+    """Whether the module finds SUDO_USER: after "sudo su -" it does not."""
+    program = str(become.get_option("become_exe") or "sudo")
+    return str(become.name).rpartition(".")[2] == "sudo" and os.path.basename(program) == "sudo"
 
 
 def _plain(value: Any) -> Any:

@@ -40,13 +40,16 @@ options:
     default: present
   path:
     description:
-      - The file; C(~/) is the home of O(owner). Left out, V(present) takes C(~/.kube/config), and V(absent) every
-        file that was written for the cluster.
+      - The file; C(~/) is the home of O(owner).
+      - Left out, it is the one that kubectl would write to. With E(KUBECONFIG) in the task's environment, or on the
+        controller itself in that of the user, that is the file of its list that has the entries, else the first that exists,
+        else the last; without it C(~/.kube/config). RV(path) says which file it was.
+      - Left out with O(state=absent), it is every file that was written for the cluster.
     type: str
   owner:
     description:
       - Whom the file belongs to. Left out, the one who asked - the user of the connection, also when the task became
-        root.
+        root, by whichever become method.
     type: str
   context:
     description:
@@ -62,6 +65,9 @@ options:
       - Whether a context that is new becomes the current one. A user who chose another later keeps it.
     type: bool
     default: true
+  search:
+    description: The list of the environment variable E(KUBECONFIG). Set by the action plugin, of no use in a playbook.
+    type: str
   write:
     description: Files to be written. Set by the action plugin, of no use in a playbook.
     type: list
@@ -190,9 +196,9 @@ def _write(params: dict[str, Any], subject: Subject, context: str) -> dict[str, 
 
 def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     owner = files.owner_entry(task.params["owner"])
-    path = files.target(task.params["path"], owner)
-    found = files.read(path, owner)
-    known = path in files.known_files(Subject(task.engine.store, cluster))
+    recorded = files.known_files(Subject(task.engine.store, cluster))
+    path = files.target(task.params["path"] or files.searched(task.params["search"], owner, recorded), owner)
+    found, known = files.read(path, owner), path in recorded
     result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid}
     result.update(files=[{**found, "known": known}], place=files.place_of(task.engine))
     container = files.control_plane(task.engine, cluster)
@@ -214,7 +220,9 @@ def _absent(task: Task, cluster: str) -> dict[str, Any]:
     given = params["path"] is not None
     known = dict.fromkeys(files.known_files(Subject(task.engine.store, cluster)), task.engine)
     paths = [] if given else list(known)
-    paths = paths or [files.target(params["path"], files.owner_entry(params["owner"]))]
+    if not paths:
+        owner = files.owner_entry(params["owner"])
+        paths = [files.target(params["path"] or files.searched(params["search"], owner, known), owner)]
     found = {path: _read(task, known, cluster, path) for path in paths}
     written = any(EXTENSION in (item["text"] or "") for item in found.values())
     ask = container is None and (written or files.is_recorded(cluster))
@@ -275,6 +283,7 @@ def main() -> None:
             "context": {"type": "str"},
             "merge": {"type": "bool", "default": True},
             "set_current": {"type": "bool", "default": True},
+            "search": {"type": "str"},
             "write": {
                 "type": "list",
                 "elements": "dict",

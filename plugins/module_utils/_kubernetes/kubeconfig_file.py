@@ -15,7 +15,7 @@ import pwd
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -38,9 +38,13 @@ ORIGINAL = ".nodeforge.kic-original~"
 """What a merge could not keep, such as comments; never overwritten."""
 
 
+def _before_root() -> str | None:
+    return os.environ.get("SUDO_USER") or os.environ.get("DOAS_USER") or None
+
+
 def owner_entry(owner: str | None) -> pwd.struct_passwd:
-    """Whose file it is: the one who was named, else the one who became root with sudo, else this user."""
-    asked = owner or (os.environ.get("SUDO_USER") if os.geteuid() == 0 else None)
+    """Whose file it is: the one who was named, else the one who became root with sudo or doas, else this user."""
+    asked = owner or (_before_root() if os.geteuid() == 0 else None)
     try:
         found = pwd.getpwnam(asked) if asked else pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -50,6 +54,24 @@ def owner_entry(owner: str | None) -> pwd.struct_passwd:
             "owner", f"only root can write a file of {found.pw_name}", "leave owner out, or set become"
         )
     return found
+
+
+def searched(search: str | None, owner: pwd.struct_passwd, known: Collection[str]) -> str | None:
+    """The file of KUBECONFIG's list that is written to, by client-go's rule: the first that exists, else the last.
+
+    One that holds the entries already, by the record, comes first, as kubectl too changes an entry where it is.
+    ``search`` is the list of the one who asked. Without it, this process's own counts where the owner is its user.
+    """
+    own = owner.pw_uid == os.geteuid() or owner.pw_name == _before_root()
+    listed = (search or (os.environ.get("KUBECONFIG") if own else None) or "").split(os.pathsep)
+    files = [one for one in listed if os.path.isabs(one)]
+    if not files:
+        return None
+    there: list[list[str]] = as_owner(
+        owner, files[0], lambda: [[one, os.path.realpath(one)] for one in files if os.path.exists(one)]
+    )
+    recorded = [one for one, real in there if real in known]
+    return [*recorded, *(one for one, _real in there), files[-1]][0]
 
 
 def target(path: str | None, owner: pwd.struct_passwd) -> str:
