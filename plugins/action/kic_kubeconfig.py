@@ -128,7 +128,7 @@ class ActionModule(ActionBase):
     def _becomes(self) -> str:
         """The user as whom the module runs; empty where the task becomes nobody."""
         become = self._connection.become
-        return str(become.get_option("become_user") or "root") if become is not None else ""
+        return _option(become, "become_user") or "root" if become is not None else ""
 
     def _searched(self) -> str | None:
         """KUBECONFIG of the one who asks: the task's, or on this very machine the one of this user.
@@ -159,8 +159,16 @@ def _this_user() -> str:
 
 def _is_plain_sudo(become: Any) -> bool:
     """Whether the module finds SUDO_USER: after "sudo su -" it does not."""
-    program = str(become.get_option("become_exe") or "sudo")
+    program = _option(become, "become_exe") or "sudo"
     return str(become.name).rpartition(".")[2] == "sudo" and os.path.basename(program) == "sudo"
+
+
+def _option(become: Any, name: str) -> str:
+    """An option of a become plugin; empty where the plugin does not have it, as not all have all."""
+    try:
+        return str(become.get_option(name) or "")
+    except KeyError:
+        return ""
 
 
 def _plain(value: Any) -> Any:

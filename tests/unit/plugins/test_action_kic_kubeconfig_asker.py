@@ -29,9 +29,11 @@ class Become:
     def __init__(self, name: str, user: str | None = None, exe: str | None = None) -> None:
         self.name = name
         self.options = {"become_user": user, "become_exe": exe}
+        if name.startswith("community.general."):
+            del self.options["become_exe"]  # sudosu has no such option
 
     def get_option(self, name: str) -> str | None:
-        """One of them."""
+        """One of them; Ansible raises KeyError for another."""
         return self.options[name]
 
 
