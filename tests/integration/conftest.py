@@ -418,7 +418,8 @@ def own_names(podman: Client) -> Iterator[Callable[[str], str]]:
         held = podman.holdings()
         mine = {kind: [item for item in items if item.startswith(tuple(given))] for kind, items in held.items()}
         if given and mine["containers"]:
-            removal = ("rm", "--force", "--ignore", "--time", "1", *mine["containers"])
+            quick = ("--ignore", "--time", "1") if podman.program == "podman" else ()
+            removal = ("rm", "--force", *quick, *mine["containers"])
             # On a busy machine podman 4.3 finds one that it has just ended "improper", and removes it the next time.
             if podman.run(*removal, check=False).returncode != 0:
                 podman.run(*removal)
@@ -439,6 +440,16 @@ def module_unique(podman: Client) -> Iterator[Callable[[str], str]]:
     """Names for what the tests of one file share."""
     with own_names(podman) as name:
         yield name
+
+
+@pytest.fixture
+def own_store(podman: Client) -> Iterator[Client]:
+    """A podman with a store of its own, so that every image in it may go."""
+    folder = Path(tempfile.mkdtemp(prefix="kictest-store-"))
+    settings = folder / "storage.conf"
+    settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n')
+    yield Client(dict(podman.environment, CONTAINERS_STORAGE_CONF=str(settings), XDG_CACHE_HOME=str(folder / "cache")))
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import tarfile
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,23 +104,13 @@ def test_check_mode_without_an_engine(
         assert any(done.endswith(task) for done in played.changed), played.text
 
 
-@pytest.fixture
-def own_store(podman: Client) -> Iterator[Client]:
-    """A podman with a store of its own, so that every image in it may go."""
-    folder = Path(tempfile.mkdtemp(prefix="kictest-store-"))
-    settings = folder / "storage.conf"
-    settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n')
-    yield Client(dict(podman.environment, CONTAINERS_STORAGE_CONF=str(settings), XDG_CACHE_HOME=str(folder / "cache")))
-    shutil.rmtree(folder)
-
-
 def test_purge_takes_images_and_cache(own_store: Client, play: Play) -> None:
     """Teardown lists the images that were built here and the cache and leaves them; with kic_purge they go, no others."""
     empty = io.BytesIO()
     tarfile.open(fileobj=empty, mode="w").close()
     archive = Path(own_store.environment["CONTAINERS_STORAGE_CONF"]).with_name("empty.tar")
     archive.write_bytes(empty.getvalue())
-    built, other = "localhost/nodeforge/kic-node:kictest", "localhost/kictest/other:1"
+    built, other = "localhost/nodeforge/kic-node:1-kictest", "localhost/kictest/other:1"
     own_store.run("import", "--change", "LABEL nodeforge.kic.image.key=kictest", str(archive), built)
     own_store.run("import", "--change", "LABEL kictest=1", str(archive), other)
     cache = Path(own_store.environment["XDG_CACHE_HOME"]) / "nodeforge.kic"
