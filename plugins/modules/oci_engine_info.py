@@ -248,13 +248,18 @@ diagnosis:
     output: {description: The engine's own words., type: str, returned: failure}
 """
 
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import refuse_without_packet_filter
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import (
+    of_network,
+    refuse_without_packet_filter,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.forwarding import forwarding
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts, packet_filters
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import user_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
@@ -268,9 +273,16 @@ def look(task: Task) -> dict[str, Any]:
         refuse_without_packet_filter(task.engine.info, packet_filters())
     cluster = task.params["cluster"]
     nodes = task.seen if task.seen is not None else cluster_nodes(task.engine, cluster) if cluster else []
+    network = of_network(task.engine.info, forwarding(task.runner))
+    for weakness in network:
+        task.warn(f"{weakness.cause} Fix: {weakness.fix}")
+    found = [
+        replace(item, improvements=(*item.improvements, *network)) if item.name == task.engine.name else item
+        for item in statuses(task.runner, task.engine)
+    ]
     return {
         "changed": False,
-        "engines": [status.as_dict() for status in statuses(task.runner, task.engine)],
+        "engines": [status.as_dict() for status in found],
         "engine_facts": task.engine.info.as_dict(),
         "images": find_images(task.engine),
         "cluster": {"name": cluster, "running": sorted(node.name for node in nodes if node.running)},

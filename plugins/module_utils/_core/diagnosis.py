@@ -176,6 +176,22 @@ CATALOGUE: dict[str, Entry] = {
         known="/var/lib/systemd/linger (loginctl(1)); kind #2272",
         severity="warning",
     ),
+    "forwarding_off": Entry(
+        "The kernel of this machine forwards no packets ({setting} is 0): containers of {engine} and pods do not reach the"
+        " outside.",
+        "{where}: sysctl -w {setting}=1",
+        known="/proc/sys/net/ipv4/ip_forward, sysctl.d(5); engines set it when they start, and a file of a hardening guide is"
+        " applied later: moby #47966",
+        severity="warning",
+    ),
+    "bridge_filtered": Entry(
+        "The packet filter of this machine drops what it does not know (policy DROP of FORWARD, as docker sets it), also between"
+        " two containers on one network ({setting} is 1): pods of two nodes on podman do not reach each other.",
+        "accept what stays on a bridge: iptables -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT (docker's networks with"
+        " icc=false are then no longer closed), or use one engine: kic_engine: docker",
+        known="/proc/sys/net/bridge, iptables -S FORWARD; dockerd 20.10 beside podman 4.3: podman #24486",
+        severity="warning",
+    ),
     "engine_failed": Entry(
         "{engine} failed: {action} (exit code {rc}).",
         "read the engine's words below",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from .._core.diagnosis import Diagnosis, failure
 from .._host.delegation import MOUNT
 from .._host.files import read
+from .._host.forwarding import BRIDGED, FORWARD, Forwarding
 from .._host.storage import Space, space
 from .._host.user import lingers, sub_ids, user_name
 from .model import EngineInfo
@@ -81,3 +82,18 @@ def weaknesses(info: EngineInfo, around: Surroundings) -> tuple[Diagnosis, ...]:
     if info.rootless and around.lingers is False:
         found.append(failure("no_linger", user=around.user))
     return tuple(error.diagnosis for error in found)
+
+
+def of_network(info: EngineInfo, found: Forwarding) -> tuple[Diagnosis, ...]:
+    """Why pods will reach nothing though nodes start and are Ready. It is the machine's, so no choice of an engine depends on
+    it. Pure."""
+    weak = []
+    # An ordinary user's containers have a network of their own. podman switches it on with each container that it starts,
+    # docker once, when its daemon starts.
+    if not info.rootless and found.off and (info.name == "docker" or found.bridges or found.files):
+        where = f"take {FORWARD} out of {', '.join(found.files)}, then type" if found.files else "type"
+        weak.append(failure("forwarding_off", engine=info.name, setting=FORWARD, where=where))
+    # docker accepts what stays on a bridge of its own.
+    if not info.rootless and info.name == "podman" and found.drops_bridged:
+        weak.append(failure("bridge_filtered", setting=BRIDGED))
+    return tuple(error.diagnosis for error in weak)
