@@ -35,7 +35,7 @@ _value:
   description:
     - C(problem), empty when there is none; C(diagnosis) of it; C(nodes) with C(name), C(role) and C(publish);
       C(control_plane); C(workers); C(avoid), the ranges that the cluster's network must not touch; C(no_proxy), what is
-      reached without a proxy; C(files).
+      reached without a proxy; C(labels) in Kubernetes by node; C(pod_network), whether ours is used; C(files).
   type: dict
 """
 
@@ -57,10 +57,16 @@ def cluster_layout(variables: dict[str, Any], files: str | None = None) -> dict[
         "workers": [],
         "avoid": [],
         "no_proxy": [],
+        "labels": {},
+        "pod_network": True,
         "files": [],
     }
     try:
-        found["files"] = files_below(files) if files else []
+        found["files"] = [
+            item
+            for item in (files_below(files) if files else [])
+            if found["pod_network"] or "pod-network" not in item["path"]
+        ]
         # Through JSON, as the strings of ansible-core know where they are from and are not plain ones.
         found.update(layout(json.loads(json.dumps(variables))))
     except Exception as error:

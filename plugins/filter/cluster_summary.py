@@ -36,12 +36,19 @@ _value:
 import os
 from typing import Any, Callable
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.summary import summary
+from ansible.utils.display import Display
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.summary import leftover, summary
 
 
 def cluster_summary(cluster: dict[str, Any]) -> str:
     """The text for the one who runs the play."""
-    return summary(cluster, root=os.geteuid() == 0)
+    root = os.geteuid() == 0
+    problem = leftover(cluster, root=root)
+    if problem:
+        # Only a module or the display can warn; a task of the role has no other way.
+        Display().warning(problem)
+    return summary(cluster, root=root)
 
 
 class FilterModule:

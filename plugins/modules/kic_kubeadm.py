@@ -81,6 +81,18 @@ options:
       - Patches of kubeadm for the manifests of the control plane and kubelet's configuration. Keys are file names as
         kubeadm reads them (C(target[suffix][+patchtype].json)), values are the patch itself or its text.
     type: dict
+  labels:
+    description:
+      - Labels that the node has in Kubernetes, as C(nodeSelector) of a pod uses them. Others that it has stay.
+      - Labels of the container are O(nodeforge.kic.kic_node#module:labels).
+    type: dict
+    default: {}
+    version_added: 0.1.0
+  wait:
+    description: Whether to wait until the node is Ready. Without a pod network it becomes so only when you have installed one.
+    type: bool
+    default: true
+    version_added: 0.1.0
   manifests:
     description:
       - What is applied to the cluster after O(state=initialized), and again when an object of it is missing or
@@ -244,6 +256,8 @@ def main() -> None:
                 "mutually_exclusive": [["content", "path"]],
                 "required_one_of": [["content", "path"]],
             },
+            "labels": {"type": "dict", "default": {}},
+            "wait": {"type": "bool", "default": True},
             "timeout": {"type": "int", "default": 600},
         },
         body,

@@ -25,6 +25,8 @@ from .._core.plan import Action, Plan, Resource, converge, known
 from .._engine import boot
 from .._engine.base import Engine
 from .._engine.model import Container
+from .._host.files import read
+from .._host.routes import routed
 from . import configuration as conf
 from . import ranges, reasons
 from .access import ADMIN, API_PORT
@@ -69,6 +71,7 @@ LIMITS = {
     "manifests": 60.0,
     "pod-network": 60.0,
     "schedulable": 30.0,
+    "labels": 60.0,
     "ready": 180.0,
 }
 """Seconds that each step may take by itself; what is left of the total limits it too."""
@@ -195,7 +198,8 @@ class KubeadmResource(Resource[Observed]):
             self._wait("api", _WAIT_API, limit, soft=seen.api)
             found = Observed(found.container, self._look(), found.api_addresses, found.addresses)
             seen = known(found.seen)
-        if seen.api and seen.node is not None and not seen.node.ready and not self._draft(found).actions:
+        waits = spec.wait and seen.api and seen.node is not None and not seen.node.ready
+        if waits and not self._draft(found).actions:
             self._ready()
             found = Observed(found.container, self._look(), found.api_addresses, found.addresses)
         return found
@@ -223,6 +227,7 @@ class KubeadmResource(Resource[Observed]):
         if observed is None:
             names = ["hosts", *(step.name for step in STEPS)] if spec.state == "initialized" else ["hosts", "join"]
             names += [f"manifest-{item['name']}" for item in spec.manifests]
+            names += ["labels"] if spec.labels else []
             actions = tuple(Action("run", "step", name) for name in names)
             return Plan(actions, {"state": "absent", "missing": names}, {"state": spec.state, "missing": []})
         return self._draft(observed)
@@ -248,7 +253,22 @@ class KubeadmResource(Resource[Observed]):
             self._run("pod-network", ["systemctl", "restart", POD_NETWORK])
             self._wait("pod-network", _WAIT_POD_NETWORK, self._deadline.limit("pod-network", LIMITS["pod-network"]))
             self.did("run", "pod-network")
-        self._ready()
+        if "labels" in self.steps:
+            self._label()
+            self.did("run", "labels")
+        if self._spec.wait:
+            self._ready()
+        else:
+            self._node = self._look().node
+
+    def _label(self) -> None:
+        limit = self._deadline.limit("labels", LIMITS["labels"])
+        pairs = [f"{key}={value}" for key, value in sorted(self._spec.labels.items())]
+        api_node = self._spec.control_plane if self._spec.state == "joined" else self._spec.node
+        command = ["bash", "-c", _LABEL, "labels", str(int(limit)), self.name, *pairs]
+        result = self._engine.exec(api_node, command, check=False, timeout=limit + _CLIENT_SECONDS)
+        if result.rc != 0:
+            raise self._failed("labels", f"kubectl label ended with exit code {result.rc}", result.words)
 
     def _hosts(self, observed: Observed) -> None:
         script = 'umask 022; mkdir -p "${0%/*}"; cat >"$0"; new=$(grep -vE "[[:space:]]$1$" /etc/hosts; cat "$0"); echo "$new" >/etc/hosts'
@@ -529,7 +549,17 @@ def converge_kubeadm(spec: KubeadmSpec, engine: Engine, *, check_mode: bool) -> 
             + "; ".join(str(item) for item in outcome.plan.drift)
             + ". They take effect in a new cluster."
         )
+    if any(action.name == "certificates" for action in outcome.plan.actions):
+        warnings += _hidden(spec)
     return Converged(outcome.plan, outcome.value, tuple(warnings))
+
+
+def _hidden(spec: KubeadmSpec) -> tuple[str, ...]:
+    """Of a new cluster: what of this machine's surroundings its pods will not reach."""
+    # systemd-resolved names itself in the first, and its servers in the second.
+    texts = [read(path) or "" for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")]
+    asked = {"pod_subnet": spec.shape.pod_subnet, "service_subnet": spec.shape.service_subnet}
+    return ranges.hidden(asked, routed(), ranges.resolvers("\n".join(texts)))
 
 
 def node_addresses(container: Container) -> list[str]:
@@ -569,6 +599,17 @@ def finished_steps(said: str) -> list[str]:
     over |= {f"addon/{name.lower()}" for name in re.findall(r"Applied essential addon: (\S+)", said)}
     return [step.name for step in STEPS if step.phases and set(step.phases) <= over]
 
+
+_LABEL = r"""
+end=$((SECONDS + $1))
+node=$2
+shift 2
+# kubelet registers its node some time after the join.
+until said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf label node "$node" --overwrite "$@" 2>&1); do
+  if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
+  sleep 0.3
+done
+"""
 
 _WAIT_API = r"""
 end=$((SECONDS + $1))

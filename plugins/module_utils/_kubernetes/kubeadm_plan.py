@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .._core import checks
@@ -104,6 +104,10 @@ class KubeadmSpec:
     patches: Mapping[str, str]
     manifests: tuple[Mapping[str, Any], ...]
     timeout: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the node in the API that it has to have; others stay."""
+    wait: bool = True
+    """Whether a node that is not Ready is waited for. Without a pod network none becomes so."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> KubeadmSpec:
@@ -122,6 +126,7 @@ class KubeadmSpec:
         endpoint = problems.take(_endpoint, params["endpoint"] or f"{cluster or 'cluster'}.kic.internal")
         patches = problems.take(conf.user_patches, params["patches"])
         manifests = [problems.take(_manifest, item) for item in params["manifests"]]
+        labels = problems.take(node_labels, params.get("labels") or {})
         with problems.collect():
             if params["timeout"] < 1:
                 raise checks.invalid("timeout", "is no time", "give it in seconds, like 600")
@@ -144,6 +149,8 @@ class KubeadmSpec:
             patches=patches,
             manifests=tuple(manifests) if state == "initialized" else (),
             timeout=float(params["timeout"]),
+            labels=labels,
+            wait=params.get("wait", True),
         )
 
     @property
@@ -172,6 +179,30 @@ def _endpoint(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", value):
         raise checks.invalid("endpoint", f"{value!r} is no domain name", "write it like lab.kic.internal")
     return value
+
+
+# Kubernetes, Labels and Selectors: syntax and character set.
+_LABEL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_LABEL_NAME}")
+
+
+def node_labels(given: Mapping[str, Any]) -> dict[str, str]:
+    """Labels of a node in Kubernetes; raises ``invalid_option`` for what the API would refuse."""
+    found = checks.labels("labels", given)
+    for key, value in found.items():
+        if not _LABEL_KEY.fullmatch(key):
+            raise checks.invalid(
+                "labels", f"{key!r} is not a label key of Kubernetes", "write it like example.com/zone"
+            )
+        if value and not re.fullmatch(_LABEL_NAME, value):
+            problem = f"{value!r} is not a label value of Kubernetes"
+            raise checks.invalid("labels", problem, "use letters, digits, '-', '_' and '.', at most 63")
+    return found
+
+
+def _lacks_labels(spec: KubeadmSpec, seen: Seen) -> bool:
+    have = seen.node.labels if seen.api and seen.node is not None else {}
+    return any(have.get(key) != value for key, value in spec.labels.items())
 
 
 def _manifest(item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -217,6 +248,8 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         # A node that has no such file has nothing to apply.
         if not seen.api or (item["name"] in seen.changes and not unchanged(seen.changes[item["name"]])):
             steps.append(f"manifest-{item['name']}")
+    if _lacks_labels(spec, seen):
+        steps.append("labels")
     if not done and not steps:
         steps.append("record")
     return _plan(spec, seen, steps, drift)
@@ -232,6 +265,8 @@ def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
         steps.append("join")
     elif seen.api and seen.node is not None and _pod_network_broken(seen, seen.node):
         steps.append("pod-network")
+    if _lacks_labels(spec, seen):
+        steps.append("labels")
     return _plan(spec, seen, steps, find_drift(spec, seen))
 
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core import checks
+from .._core.diagnosis import KicError
 from .._core.plan import known
 from .._core.subnet import overlapping
 from . import ranges
 from .access import ADMIN, API_PORT
-from .kubeadm_plan import KubeadmSpec
+from .kubeadm_plan import KubeadmSpec, node_labels
 
 CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000
 """Bytes below which kubeadm refuses a control plane (kubeadm's constants: ControlPlaneMem = 1700 MB)."""
@@ -79,6 +80,11 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
         with problems.collect(prefix="kic_cluster_"):
             ranges.check_room(spec.shape.pod_subnet, spec.user, 1 + workers)
         problems.take(_check_network, given, spec)
+    problems.take(_check_pod_network, given)
+    labels = {
+        role: problems.take(_labels_of, given, f"{role.replace('-', '_')}_labels")
+        for role in ("control-plane", "worker")
+    }
     problems.take(_check_api, given)
     node = problems.take(_check_node, given) or {}
     problems.finish()
@@ -104,6 +110,8 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
         "control_plane": control_plane["name"],
         "workers": [item["name"] for item in others],
         "avoid": avoid,
+        "labels": {item["name"]: labels[item["role"]] for item in (control_plane, *others)},
+        "pod_network": given.get("pod_network", "kic") != "none",
         "no_proxy": _direct(known(spec), avoid, [control_plane, *others]),
     }
 
@@ -131,6 +139,25 @@ def _check_control_planes(given: Mapping[str, Any]) -> None:
         problem = f"{given['control_planes']} control planes are more than this release makes"
         fix = "set it to 1, and give kic_cluster_workers for more nodes"
         raise checks.invalid("kic_cluster_control_planes", problem, fix)
+
+
+def _check_pod_network(given: Mapping[str, Any]) -> None:
+    if given.get("pod_network", "kic") not in ("kic", "none"):
+        problem = f"{given['pod_network']!r} is not a valid choice"
+        raise checks.invalid(
+            "kic_cluster_pod_network", problem, "set it to kic, or to none to install another one yourself"
+        )
+
+
+def _labels_of(given: Mapping[str, Any], key: str) -> dict[str, str]:
+    value = given.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise checks.invalid(f"kic_cluster_{key}", "is not a mapping", "write it like {ingress-ready: 'true'}")
+    try:
+        return node_labels(value)
+    except KicError as error:
+        cause = error.diagnosis.cause.partition(": ")[2].rstrip(".")
+        raise checks.invalid(f"kic_cluster_{key}", cause, error.diagnosis.fix) from error
 
 
 def _check_kinds(given: Mapping[str, Any]) -> None:

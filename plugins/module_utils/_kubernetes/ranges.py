@@ -145,35 +145,24 @@ def of_node(addresses: Sequence[str], pods: str) -> list[str]:
     return found
 
 
-def hidden(
-    ranges: Mapping[str, str], routes: Sequence[IPNetwork], resolvers: Sequence[str], network: Sequence[IPNetwork] = ()
-) -> tuple[str, ...]:
-    """What of the machine's surroundings pods will not reach, as sentences: what lies in a range of the cluster.
-
-    ``network`` is the cluster's own, whose routes the machine has too.
-    """
+def hidden(ranges: Mapping[str, str], routes: Sequence[IPNetwork], resolvers: Sequence[str]) -> tuple[str, ...]:
+    """What of the machine's surroundings pods will not reach, as sentences: what lies in a range of the cluster."""
     found = []
     for option, value in ranges.items():
         for item in parse(option, value):
             servers = [text for text in resolvers if ipaddress.ip_address(text) in item]
             if servers:
                 found.append(
-                    f"{option}: the name server {', '.join(servers)} of this machine lies in {item}, so pods may not"
-                    " reach it. Choose another range."
+                    f"{option}: the name server {', '.join(servers)} of this machine is in {item}, so pods may not reach it."
+                    " Fix: choose another range."
                 )
-            taken = [
-                str(route)
-                for route in routes
-                if route.version == item.version
-                and route.overlaps(item)
-                and not any(own.version == route.version and route.subnet_of(own) for own in network)  # type: ignore[arg-type]
-            ]
+            taken = [str(route) for route in routes if route.version == item.version and route.overlaps(item)]
             if taken and not servers:
                 found.append(
                     f"{option}: this machine routes {', '.join(taken[:3])}{', …' if len(taken) > 3 else ''}, which overlaps"
-                    f" {item}, so pods may not reach hosts there. Choose another range if they have to."
+                    f" {item}, so pods may not reach hosts there. Fix: choose another range, if they have to."
                 )
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def resolvers(text: str) -> tuple[str, ...]:
@@ -188,4 +177,4 @@ def resolvers(text: str) -> tuple[str, ...]:
                 continue
             if not address.is_loopback:
                 found.append(str(address))
-    return tuple(found)
+    return tuple(dict.fromkeys(found))

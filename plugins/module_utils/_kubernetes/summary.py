@@ -18,6 +18,24 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
+def leftover(result: Mapping[str, Any], *, root: bool) -> str:
+    """What is said of nodes of the cluster that its variables do not name; empty where there are none."""
+    names = list(result.get("surplus") or ())
+    if not names:
+        return ""
+    engine = result["engine"] if root or result.get("rootless") else f"sudo {result['engine']}"
+    inside = f"{engine} exec {result['control_plane']} kubectl"
+    commands = [
+        f"{inside} drain {name} --ignore-daemonsets --delete-emptydir-data; {inside} delete node {name};"
+        f" {engine} rm --force {name}; {engine} volume rm {name}"
+        for name in names
+    ]
+    text = "The cluster has more nodes than kic_cluster_workers says, and they stay as they are: "
+    return (
+        f"{text}{', '.join(names)}. Fix: set kic_cluster_workers to their number, or remove them: {'; '.join(commands)}"
+    )
+
+
 def summary(result: Mapping[str, Any], *, root: bool) -> str:
     """The closing words. ``root`` is whether the reader is root, who needs no sudo before the engine's name."""
     rows: list[Sequence[str]] = [HEADINGS]
@@ -31,7 +49,8 @@ def summary(result: Mapping[str, Any], *, root: bool) -> str:
             (node["name"], node.get("role") or "-", str(node.get("ip") or "-"), ready, status.get("version") or "-")
         )
     lines = table(rows)
-    if any(status.get("ready") for status in statuses.values()):
+    own_network = result.get("pod_network", True)
+    if statuses and (not own_network or any(status.get("ready") for status in statuses.values())):
         # An ordinary user's cluster is seen by nobody else, root included.
         rootless = result.get("rootless")
         engine = result["engine"] if root or rootless else f"sudo {result['engine']}"
@@ -39,6 +58,9 @@ def summary(result: Mapping[str, Any], *, root: bool) -> str:
         who = "The cluster, for the user whose it is and" if rootless else "The cluster,"
         lines += ["", f"{who} also where kubectl is not installed:", f"  {inside} get nodes"]
         lines += [f"  {inside} get pods --all-namespaces"]
+        if not own_network:
+            lines += ["Nodes become Ready when you have installed a pod network, such as Calico or Cilium:"]
+            lines += [f"  {engine} exec -i {result['control_plane']} kubectl apply -f - <FILE"]
         if result["kubeconfig"]:
             path = shlex.quote(result["kubeconfig"])
             lines += [

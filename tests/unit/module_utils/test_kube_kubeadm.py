@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -782,6 +784,7 @@ class Fake(AbsentEngine):
             *(
                 ("look", "look"),
                 ("ready", "ready"),
+                ("labels", "labels"),
                 ("wait", "wait"),
                 (RECORD, "record"),
                 (kubeadm.HOSTS, "hosts"),
@@ -1251,3 +1254,65 @@ def test_a_node_that_is_not_ready_yet_is_waited_for() -> None:
     found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
     assert engine.done() == ["look", "ready", "look"] and not found.plan.changed
     assert found.node["ready"] is True
+
+
+LABELS = {"ingress-ready": "true", "example.com/zone": "a"}
+
+
+@pytest.mark.parametrize("make", [spec, worker], ids=["control-plane", "worker"])
+def test_labels_of_a_node(make: Callable[..., kubeadm_plan.KubeadmSpec]) -> None:
+    """Labels are set where one is missing or other, by the API's node; a node that has them is left as it is."""
+    asked = make(labels=LABELS)
+    name, state = asked.node, "initialized" if make is spec else "joined"
+    held = [container()] if make is spec else [WORKER_CONTAINER, container()]
+    record = {"state": state, "asked": asked.asked}
+    names = f"127.0.0.1 localhost\n{HOSTS}"
+    for have, done in (({**LABELS, "other": "x"}, False), ({"ingress-ready": "false"}, True)):
+        node = replace(API_NODE, name=name, labels={ROLE: "", **have})
+        engine = Fake(*held, looks=[seen(asked, node=node, record=record, names=names)])
+        found = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
+        assert ("labels" in found.result(diff=False)["steps"]) is done
+        assert ("labels" in engine.done()) is done
+        if done:
+            _purpose, where, command, _stdin = next(call for call in engine.calls if call[0] == "labels")
+            assert where == CONTROL_PLANE
+            assert command[-3:] == [name, "example.com/zone=a", "ingress-ready=true"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        pytest.param({"a b": "x"}, "labels: ", id="blank"),
+        pytest.param({"a": "x y"}, "'x y' is not a label value", id="value"),
+        pytest.param({"-a": "x"}, "'-a' is not a label key", id="dash"),
+        pytest.param({"A.example/x": "y"}, "is not a label key", id="prefix"),
+        pytest.param({"a": True}, "labels: the value of 'a' is a boolean", id="boolean"),
+        pytest.param({"a": "x" * 64}, "is not a label value", id="long"),
+    ],
+)
+def test_labels_refused(labels: dict[str, Any], said: str) -> None:
+    """What the API would refuse is refused before anything is made."""
+    with pytest.raises(KicError, match=re.escape(said)):
+        spec(labels=labels)
+
+
+def test_without_a_pod_network_nothing_waits_for_ready() -> None:
+    """A node that no pod network makes Ready is made, and reported as it is."""
+    engine = Fake(container(), looks=[fresh(), seen(node=replace(API_NODE, ready=False))])
+    found = kubeadm.converge_kubeadm(spec(wait=False), engine, check_mode=False)
+    assert "init" in engine.done() and "ready" not in engine.done()
+    assert found.node["ready"] is False
+    again = Fake(container(), looks=[seen(node=replace(API_NODE, ready=False))])
+    assert not kubeadm.converge_kubeadm(spec(wait=False), again, check_mode=False).plan.changed
+    assert again.done() == ["look"]
+
+
+def test_a_new_cluster_is_compared_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a cluster that is made now is warned of: in another one it is known."""
+    monkeypatch.setattr(kubeadm, "routed", lambda: [ipaddress.ip_network("10.244.7.0/24")])
+    monkeypatch.setattr(kubeadm, "read", lambda _path: "nameserver 10.96.0.10\n")
+    found = kubeadm.converge_kubeadm(spec(), Fake(container(), looks=[fresh()]), check_mode=True)
+    assert len(found.warnings) == 2
+    assert "this machine routes 10.244.7.0/24" in found.warnings[0]
+    assert "the name server 10.96.0.10 of this machine is in 10.96.0.0/16" in found.warnings[1]
+    assert kubeadm.converge_kubeadm(spec(), Fake(container(), looks=[seen()]), check_mode=True).warnings == ()

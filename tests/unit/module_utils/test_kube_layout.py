@@ -46,6 +46,8 @@ def test_one_node() -> None:
         "control_plane": "lab-control-plane-1",
         "workers": [],
         "avoid": ["10.244.0.0/16", "10.96.0.0/16"],
+        "labels": {"lab-control-plane-1": {}},
+        "pod_network": True,
         "no_proxy": [
             *("lab.kic.internal", "lab-control-plane-1", "10.244.0.0/16", "10.96.0.0/16"),
             *(".svc", ".svc.cluster.local", ".cluster.local"),

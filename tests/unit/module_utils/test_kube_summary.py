@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.summary import summary, table
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.summary import leftover, summary, table
 
 RESULT: dict[str, Any] = {
     "engine": "podman",
@@ -92,3 +92,21 @@ def test_node_without_status() -> None:
     found = summary({**RESULT, "nodes": nodes, "statuses": []}, root=True).splitlines()
     assert len(found) == 2
     assert found[1].split() == ["lab-worker-1", "-", "-", "exited", "-"]
+
+
+def test_nodes_that_are_not_named_any_more() -> None:
+    """Each has the line that removes it; without any nothing is said."""
+    assert leftover(RESULT, root=True) == "" == leftover({**RESULT, "surplus": []}, root=True)
+    found = leftover({**RESULT, "surplus": ["lab-worker-2", "lab-worker-3"]}, root=False)
+    assert "lab-worker-2, lab-worker-3. Fix: " in found
+    assert "sudo podman exec lab-control-plane-1 kubectl drain lab-worker-3 --ignore-daemonsets" in found
+    assert "sudo podman rm --force lab-worker-3; sudo podman volume rm lab-worker-3" in found
+
+
+def test_cluster_without_a_pod_network() -> None:
+    """Its nodes are not Ready, and what to do about it is said."""
+    statuses = [{"name": "lab-control-plane-1", "ready": False, "version": "v1.35.4"}]
+    found = summary({**RESULT, "statuses": statuses, "pod_network": False}, root=True)
+    assert "NotReady" in found and "installed a pod network" in found
+    assert "  podman exec -i lab-control-plane-1 kubectl apply -f - <FILE" in found
+    assert "pod network" not in summary({**RESULT, "statuses": statuses}, root=True)

@@ -1,0 +1,129 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the roles kic_cluster and kic_image decide before any engine is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import ROOT, Play
+
+CLUSTER = ROOT / "roles/kic_cluster"
+IMAGE = ROOT / "roles/kic_image"
+CONTROL_PLANE, FIRST, SECOND = "lab-control-plane-1", "lab-worker-1", "lab-worker-2"
+
+
+def decided(play: Play, tmp_path: Path, role: Path, variables: dict[str, Any], asserted: dict[str, Any]) -> None:
+    """Have a play see that the role's variables are as ``asserted``."""
+    tasks = [
+        {"ansible.builtin.assert": {"that": f"{name} == expected.{name}", "fail_msg": "{{ " + name + " | string }}"}}
+        for name in asserted
+    ]
+    book = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars_files": [str(role / "defaults/main.yml"), str(role / "vars/main.yml")],
+        "vars": {**variables, "expected": asserted},
+        "tasks": tasks,
+    }
+    path = tmp_path / "decided.yml"
+    path.write_text(yaml.safe_dump([book]), encoding="utf-8")
+    play(path, **variables)
+
+
+def cluster(state: str, workers: int, there: dict[str, str], running: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A cluster of which ``there`` are nodes with their states, and ``workers`` are wanted."""
+    names = [CONTROL_PLANE, *(f"lab-worker-{index + 1}" for index in range(workers))]
+    layout = {"nodes": [{"name": name} for name in names], "workers": names[1:], "control_plane": CONTROL_PLANE}
+    return {
+        "kic_cluster_name": "lab",
+        "kic_cluster_state": state,
+        "kic_cluster__layout": layout,
+        "kic_cluster__info": {"nodes": [{"name": name, "state": value} for name, value in there.items()]},
+        "kic_cluster__engine_info": {"cluster": {"name": "lab", "running": list(running)}},
+    }
+
+
+UP = {CONTROL_PLANE: "running"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "joining", "new", "surplus"),
+    [
+        pytest.param(cluster("present", 1, {}), [FIRST], [CONTROL_PLANE, FIRST], [], id="present-from-nothing"),
+        pytest.param(cluster("present", 1, UP), [FIRST], [FIRST], [], id="present-with-one-more"),
+        pytest.param(cluster("present", 1, {**UP, FIRST: "exited"}), [], [], [], id="present-leaves-a-stopped-one"),
+        pytest.param(cluster("present", 0, {**UP, FIRST: "exited"}), [], [], [FIRST], id="present-with-fewer"),
+        pytest.param(
+            cluster("started", 1, {}, (CONTROL_PLANE, FIRST, SECOND)),
+            [FIRST],
+            [CONTROL_PLANE, FIRST],
+            [SECOND],
+            id="started-with-fewer",
+        ),
+        pytest.param(
+            cluster("started", 2, {**UP, FIRST: "running"}, (CONTROL_PLANE, FIRST)),
+            [FIRST, SECOND],
+            [CONTROL_PLANE, FIRST, SECOND],
+            [],
+            id="started-with-one-more",
+        ),
+    ],
+)
+def test_which_nodes_join_and_which_stay(
+    play: Play, tmp_path: Path, variables: dict[str, Any], joining: list[str], new: list[str], surplus: list[str]
+) -> None:
+    """A worker that is made is joined, in each state; nodes that nobody names any more are known, so that it is said."""
+    asserted = {"kic_cluster__joining": joining, "kic_cluster__new": new, "kic_cluster__surplus": surplus}
+    decided(play, tmp_path, CLUSTER, variables, asserted)
+
+
+@pytest.mark.parametrize(
+    ("variables", "digest", "unpinned"),
+    [
+        pytest.param({}, "sha256:452d707d4862f52530247495d180205e029056831160e22870e37e3f6c1ac31f", False, id="known"),
+        pytest.param({"kic_image_kubernetes_version": "1.33.1"}, "", True, id="other-release"),
+        pytest.param(
+            {"kic_image_kubernetes_version": "1.33.1", "kic_image_digest": "sha256:1"}, "sha256:1", False, id="given"
+        ),
+        pytest.param(
+            {"kic_image_kubernetes_version": "1.33.1", "kic_image_digest": "none"}, "", False, id="on-purpose"
+        ),
+        pytest.param({"kic_image_registry_name": "registry.example/node"}, "", False, id="own-registry"),
+    ],
+)
+def test_images_of_kind_are_pinned(
+    play: Play, tmp_path: Path, variables: dict[str, Any], digest: str, unpinned: bool
+) -> None:
+    """An image of kind's repository is taken by a digest, or on purpose by its tag."""
+    asserted = {"kic_image__registry_digest": digest, "kic_image__registry_unpinned": unpinned}
+    decided(play, tmp_path, IMAGE, variables, asserted)
+
+
+def test_a_cluster_that_cannot_be_is_refused_before_anything_is_made(play: Play, tmp_path: Path) -> None:
+    """IPv6 alone, arguments of a wrong kind and an unknown pod network are one message of the role's first task."""
+    path = tmp_path / "refused.yml"
+    role = {"name": "nodeforge.kic.kic_cluster", "tasks_from": "present"}
+    path.write_text(
+        yaml.safe_dump(
+            [{"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.include_role": role}]}]
+        )
+    )
+    played = play(
+        path,
+        ok=False,
+        kic_cluster_pod_subnet="fd00:10:244::/56",
+        kic_cluster_service_subnet="fd00:10:96::/112",
+        kic_cluster_configuration={"InitConfiguration": {"nodeRegistration": {"kubeletExtraArgs": "v=4"}}},
+        kic_cluster_image="localhost/x:1",
+        kic_cluster_engine_facts={"name": "podman", "version": "0"},
+    )
+    for text in ("3 problems", "kic_cluster_pod_subnet: ", "kic_cluster_service_subnet: ", "kubeletExtraArgs: "):
+        assert text in played.text
+    assert "Network of the cluster" not in played.text
