@@ -62,13 +62,11 @@ def cluster_layout(variables: dict[str, Any], files: str | None = None) -> dict[
         "files": [],
     }
     try:
-        found["files"] = [
-            item
-            for item in (files_below(files) if files else [])
-            if found["pod_network"] or "pod-network" not in item["path"]
-        ]
+        found["files"] = files_below(files) if files else []
         # Through JSON, as the strings of ansible-core know where they are from and are not plain ones.
         found.update(layout(json.loads(json.dumps(variables))))
+        if not found["pod_network"]:
+            found["files"] = [item for item in found["files"] if "pod-network" not in item["path"]]
     except Exception as error:
         failed = as_failure(error)
         found.update(problem=str(failed), diagnosis=failed.diagnosis.as_dict())

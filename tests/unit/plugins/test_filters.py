@@ -115,6 +115,15 @@ def test_files_below(tmp_path: Path) -> None:
     ]
 
 
+def test_files_without_a_pod_network() -> None:
+    """A cluster whose pod network is somebody else's gets no unit and no program of ours for one, and all else."""
+    root = str(ROOT / "roles/kic_cluster/files/node")
+    ours = {item["path"] for item in cluster_layout.cluster_layout(GIVEN, root)["files"]}
+    others = {item["path"] for item in cluster_layout.cluster_layout({**GIVEN, "pod_network": "none"}, root)["files"]}
+    assert others == {path for path in ours if "pod-network" not in path} and others < ours
+    assert "/usr/local/lib/nodeforge.kic/state" in others
+
+
 def test_files_of_the_role() -> None:
     """The role's own files are handed on with the layout, also where the variables have a problem."""
     root = ROOT / "roles/kic_cluster/files/node"
