@@ -106,6 +106,22 @@ def test_images_of_kind_are_pinned(
     decided(play, tmp_path, IMAGE, variables, asserted)
 
 
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        pytest.param(None, {}, id="root"),
+        pytest.param({"uid": 1000, "manager_running": True}, {"XDG_RUNTIME_DIR": "/run/user/1000"}, id="user"),
+        pytest.param({"uid": 1000, "manager_running": False}, {}, id="without-a-manager"),
+    ],
+)
+def test_environment_of_the_plain_image(
+    play: Play, tmp_path: Path, user: dict[str, Any] | None, expected: dict[str, str]
+) -> None:
+    """podman is run with the run-time directory of the user that the task became."""
+    look = {"engine": "podman", "host": {"user": user}}
+    decided(play, tmp_path, IMAGE, {"kic_image__plain_look": look}, {"kic_image__plain_environment": expected})
+
+
 def test_a_cluster_that_cannot_be_is_refused_before_anything_is_made(play: Play, tmp_path: Path) -> None:
     """IPv6 alone, arguments of a wrong kind and an unknown pod network are one message of the role's first task."""
     path = tmp_path / "refused.yml"
