@@ -529,7 +529,7 @@ def test_kubernetes(podman_world: World, node_image: str, play: Play, run_module
     """What needs Kubernetes: nodeforge.kic.site, the role kic_cluster, and kic_kubeadm."""
     world = podman_world
     name, worker = f"{world.name}-c", f"{world.name}-c-worker-1"
-    values = {"kic_cluster_name": name, "kic_image_name": node_image, "kic_cluster_image": node_image}
+    values: dict[str, Any] = {"kic_cluster_name": name, "kic_image_name": node_image, "kic_cluster_image": node_image}
     values |= {"kic_engine": "podman", "kic_cluster_workers": 1, "kic_cluster_kubeconfig": str(tmp_path / "config")}
 
     def state() -> Any:
