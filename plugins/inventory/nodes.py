@@ -49,6 +49,9 @@ extends_documentation_fragment:
   - ansible.builtin.inventory_cache
 notes:
   - The name of the file has to end in C(kic.yml) or C(kic.yaml).
+  - A node is skipped, with a warning, where its name is C(localhost) or that of a group or of a host that another inventory has
+    defined. What other inventories define is known only where they are read before this one; of a directory, files are read in
+    the order of their names.
 seealso:
   - module: nodeforge.kic.kic_node_info
 author:
@@ -83,14 +86,16 @@ keyed_groups:
     prefix: tier
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from ansible.constants import LOCALHOST
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner, SubprocessRunner
-from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks, labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.replaced import is_aside
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
@@ -156,6 +161,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         clusters = plugin.get_option("clusters")
         for node in nodes:
             if clusters is None or node["cluster"] in clusters:
+                problem = refusal(inventory, node)
+                if problem:
+                    self.display.warning(f"The node {node['name']} on {node['engine']} is skipped: {problem}")
+                    continue
                 _add(plugin, node)
 
     def _ask(self, asked: str) -> list[dict[str, Any]]:
@@ -186,6 +195,28 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                     "where there is nothing to miss."
                 )
         return list(nodes.values())
+
+
+def refusal(inventory: Any, node: dict[str, Any]) -> str:
+    """Why a node cannot be a host, as a sentence; "" where it can.
+
+    A host that is there already is somebody's machine: with the variables of the node, plays that mean the machine, and
+    their secrets, would go into the container.
+    """
+    name = str(node["name"])
+    try:
+        checks.name("name", name)
+    except KicError as error:
+        return error.diagnosis.cause
+    if name.lower().partition(".")[0] == "localhost" or name in LOCALHOST:
+        return "its name means the controller itself. Rename or remove the container."
+    if name in inventory.groups:
+        return "a group of the inventory has this name. Rename one of them."
+    there = inventory.hosts.get(name)
+    known = there.vars.get("kic") if there is not None else None
+    if there is not None and not (isinstance(known, Mapping) and known.get("id") == node["id"]):
+        return "another inventory has a host of this name. Rename one of them, or name other clusters by the option clusters."
+    return ""
 
 
 def _add(plugin: Any, node: dict[str, Any]) -> None:

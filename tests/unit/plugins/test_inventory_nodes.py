@@ -56,14 +56,16 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Parse a configuration; the inventory, and what was warned of."""
     warnings: list[str] = []
 
-    def run(runner: Runner, forget: bool = False, **options: Any) -> tuple[InventoryData, list[str]]:
+    def run(
+        runner: Runner, forget: bool = False, known: InventoryData | None = None, **options: Any
+    ) -> tuple[InventoryData, list[str]]:
         path = tmp_path / "lab.kic.yml"
         path.write_text(yaml.safe_dump({"plugin": "nodeforge.kic.nodes", **options}))
         plugin = inventory_loader.get("nodeforge.kic.nodes")
         assert plugin.verify_file(str(path))
         monkeypatch.setattr(plugin, "runner", runner)
         monkeypatch.setattr(plugin.display, "warning", warnings.append)
-        inventory = InventoryData()
+        inventory = known or InventoryData()
         plugin.parse(inventory, DataLoader(), str(path), not forget)
         if options.get("cache"):
             plugin.update_cache_if_changed()
@@ -138,6 +140,58 @@ def test_an_engine_that_can_not_answer(read: Any) -> None:
     failed = next(item for item in recorded_errors().values() if item.rc != 0)
     with pytest.raises(AnsibleParserError):
         read(TableRunner({"podman": failed}), engine="podman")
+
+
+def named(name: str) -> dict[str, CommandResult | Exception]:
+    """What podman says whose one node has this name."""
+    (node,) = recorded("container-inspect-running.json", PODMAN)
+    return {
+        **ON_PODMAN,
+        "podman container inspect": CommandResult((), 0, json.dumps([{**node, "Name": name}]).encode(), b""),
+    }
+
+
+@pytest.mark.parametrize("engine", ["podman", "auto"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("localhost", "means the controller itself"),
+        ("LocalHost", "means the controller itself"),
+        ("localhost.localdomain", "means the controller itself"),
+        ("127.0.0.1", "means the controller itself"),
+        ("db1", "another inventory has a host of this name"),
+        ("prod", "a group of the inventory has this name"),
+        ("all", "a group of the inventory has this name"),
+        ("a b", "is not a name"),
+        ("{{ x }}", "is not a name"),
+        ("node-1", ""),
+        ("ubuntu-22.04", ""),
+    ],
+)
+def test_no_host_of_another(read: Any, name: str, words: str, engine: str) -> None:
+    """A node takes no name that means something else: plays for that would go into the container."""
+    known = InventoryData()
+    known.add_group("prod")
+    known.add_host("db1", "prod")
+    known.set_variable("db1", "ansible_host", "10.0.0.5")
+    inventory, warnings = read(TableRunner({**named(name), **NO_DOCKER}), known=known, engine=engine)
+    assert inventory.hosts["db1"].vars["ansible_host"] == "10.0.0.5"
+    assert "ansible_connection" not in inventory.hosts["db1"].vars and groups(inventory, "db1") == {"prod"}
+    if not words:
+        assert name in inventory.hosts and warnings == []
+        return
+    assert set(inventory.hosts) == {"db1"}
+    (warning,) = warnings
+    assert warning.startswith(f"The node {name} on podman is skipped: ") and words in warning
+
+
+def test_same_node_by_two_files(read: Any) -> None:
+    """A node that another file of this plugin has found already is the same host."""
+    table = {**ON_PODMAN, **NO_DOCKER}
+    known, _warnings = read(TableRunner(table))
+    inventory, warnings = read(TableRunner(table), known=known, groups={"mine": "true"})
+    assert len(inventory.hosts) == 1 and warnings == []
+    assert "mine" in groups(inventory, next(iter(inventory.hosts)))
 
 
 def test_cache(read: Any, tmp_path: Path) -> None:
