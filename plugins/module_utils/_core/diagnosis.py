@@ -262,6 +262,11 @@ CATALOGUE: dict[str, Entry] = {
         "run again: it goes on with what is there",
         known="podman 4.3 and docker 20.10, words of the create",
     ),
+    "made_meanwhile": Entry(
+        "another run, maybe of another user, made the {kind} {name} at the same moment, twice in a row.",
+        "run again: it goes on with what is there; two runs for one name are better one after the other",
+        known="two users of one docker, each with a lock of their own",
+    ),
     # What must be there.
     "network_missing": Entry(
         "the network {name} does not exist.", "make it first with nodeforge.kic.oci_network, or name another"

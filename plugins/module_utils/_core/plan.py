@@ -13,10 +13,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Generic, TypeVar
 
-from .diagnosis import failure, keep_done
+from .diagnosis import KicError, failure, keep_done
 
 Value = TypeVar("Value")
 
@@ -147,6 +147,33 @@ class Outcome:
         return {"before": dict(self.plan.before), "after": dict(self.plan.after)}
 
 
+_RACES = ("name_taken", "name_conflict", "subnet_overlap")
+"""How an engine refuses what another run made between our look and our create."""
+
+
+def _lost(resource: Resource[Any], plan: Plan, lost: KicError | None) -> KicError | None:
+    """Reserve; the error where another run was faster and one more try is due, else None.
+
+    The lock is one user's. Another user of the same engine holds another lock, so the engine itself is asked who was first.
+
+    :param lost: the error of the first try.
+    """
+    try:
+        if plan.changed:
+            resource.reserve(plan)
+    except KicError as error:
+        # What was replaced already is not gone through a second time.
+        if error.diagnosis.id not in _RACES or plan.does("remove"):
+            raise
+        if lost is None:
+            return error
+        if error.diagnosis.id == "subnet_overlap":
+            raise
+        output = error.diagnosis.output
+        raise failure("made_meanwhile", output=output, kind=resource.kind, name=resource.name) from error
+    return None
+
+
 def converge(
     resource: Resource[Observed],
     *,
@@ -168,8 +195,14 @@ def converge(
         with lock():
             observed = resource.peek()
             made = resource.plan(observed)
-            if made.changed:
-                resource.reserve(made)
+            lost = _lost(resource, made, None)
+            if lost is not None:
+                observed = resource.peek()
+                made = resource.plan(observed)
+                _lost(resource, made, lost)
+                if not made.changed:
+                    other = f"Another run made the {resource.kind} {resource.name} at the same moment; it is taken as it is."
+                    made = replace(made, warnings=(*made.warnings, other))
         if made.changed:
             resource.apply(made)
             resource.did()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
@@ -37,6 +38,9 @@ from .secrecy import may_be_shown
 
 MINIMUM = (20, 10)
 _SOCKET_SECONDS = 60.0
+_SECOND_LOOKS = 10
+_SECOND_PAUSE = 0.3
+"""How often, and at which distance in seconds, it is seen whether another run takes its network back."""
 _MTU = "com.docker.network.driver.mtu"
 
 _TEXTS: Texts = (
@@ -194,10 +198,25 @@ class Docker(CommandLineEngine):
             arguments += ["--opt", f"{_MTU}={network.mtu}"]
         arguments += label_arguments(network.labels)
         made = self.call([*arguments, "--", network.name], action=f"creating the network {network.name}").out.strip()
-        # The API allows two of one name, and another program may have made one at the same moment.
-        if [item for item in self.networks() if item.name == network.name and item.id != made]:
-            self.remove_network(made)
-            raise failure("name_taken", kind="network", name=network.name, engine=self.name)
+        self._refuse_second(network, made)
+
+    def _refuse_second(self, network: Network, made: str) -> None:
+        """Take the network ``made`` back where another program made one of its name at the same moment.
+
+        The API allows two. Of two runs of ours, which are of two users, the later one takes its own back and the first waits
+        for that: were both to do so, or neither, there would be none or two. One that stays is not ours to remove.
+        """
+        for attempt in range(_SECOND_LOOKS):
+            listed = self.call(["network", "ls", "--no-trunc", "--quiet"], action="listing networks").out.split()
+            same = [item for item in self._inspect_all("network", listed) if item["Name"] == network.name]
+            if all(item["Id"] == made for item in same):
+                return
+            first = min(same, key=lambda item: (str(item.get("Created", "")), item["Id"]))
+            if first["Id"] != made or attempt == _SECOND_LOOKS - 1:
+                break
+            time.sleep(_SECOND_PAUSE)
+        self.remove_network(made)
+        raise failure("name_taken", kind="network", name=network.name, engine=self.name)
 
     # Volumes.
     def volume(self, name: str) -> Volume | None:
@@ -219,7 +238,8 @@ class Docker(CommandLineEngine):
             self._create_secret_volume(volume, action)
         # docker says yes to a name that another program took a moment ago, and hands out that one as it is.
         made = self.volume(volume.name)
-        if made is None or not our_labels.is_ours(made.labels):
+        owner = volume.labels.get(our_labels.CLUSTER)
+        if made is None or not our_labels.is_ours(made.labels) or made.labels.get(our_labels.CLUSTER) != owner:
             raise failure("name_taken", kind="volume", name=volume.name, engine=self.name)
 
     def _create_secret_volume(self, volume: Volume, action: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import (
     Docker,
@@ -624,6 +626,63 @@ def test_create_network(network: Network, command: str) -> None:
     assert not [item for item in runner.commands if " rm " in item]
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look again at once."""
+    monkeypatch.setattr(docker, "_SECOND_PAUSE", 0.0)
+
+
+class RaceRunner(TableRunner):
+    """A docker on which a run of another user made a network of our name; it takes its own back after some looks."""
+
+    def __init__(self, ours: str, theirs: str, looks: int) -> None:
+        plain = {**recorded("network-inspect.json")[1], "Name": "kic"}
+        self.networks = {
+            "ours": {**plain, "Id": "ours", "Created": ours},
+            "theirs": {**plain, "Id": "theirs", "Created": theirs},
+        }
+        self.looks = looks
+        super().__init__({})
+
+    def run(self, argv: Sequence[str], **_more: Any) -> CommandResult:
+        """Answer from what there is now."""
+        self.commands.append(" ".join(argv))
+        verb = argv[2]
+        if verb == "ls":
+            if self.looks == 0:
+                self.networks.pop("theirs", None)
+            self.looks -= 1
+            return said("\n".join(self.networks))
+        if verb == "rm":
+            del self.networks[argv[-1]]
+        return said(json.dumps(list(self.networks.values())) if verb == "inspect" else "ours\n")
+
+
+EARLY, LATE = "2026-01-01T10:00:00.1Z", "2026-01-01T10:00:00.2Z"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "looks", "left"),
+    [
+        (EARLY, LATE, 3, ["ours"]),
+        (LATE, EARLY, 3, ["theirs"]),
+        (EARLY, LATE, 99, ["theirs"]),
+        (EARLY, EARLY, 3, ["ours"]),
+    ],
+    ids=["first", "second", "first-but-the-other-stays", "same-moment"],
+)
+def test_create_network_at_the_same_moment(ours: str, theirs: str, looks: int, left: list[str]) -> None:
+    """Of two runs that make one name the later one takes its own back, and the first waits for that: one network stays."""
+    runner = RaceRunner(ours, theirs, looks)
+    found = Docker(runner, facts())
+    if left == ["ours"]:
+        found.create_network(Network("", "kic", "bridge", (), None, {}))
+    else:
+        with fails("name_taken"):
+            found.create_network(Network("", "kic", "bridge", (), None, {}))
+    assert list(runner.networks) == left
+
+
 def test_create_network_of_a_name_that_is_there() -> None:
     """Of two networks of one name, which docker allows, the one that was just made goes again, by its id."""
     found, runner = engine(**listed_networks("kic", "kic"))
@@ -715,7 +774,9 @@ def test_create_volume_with_a_secret_without_a_daemon(tmp_path: Path, monkeypatc
         found.create_volume(SECRET)
 
 
-@pytest.mark.parametrize("labels", [None, {"team": "a"}], ids=["none", "others"])
+@pytest.mark.parametrize(
+    "labels", [None, {"team": "a"}, {**OURS, CLUSTER: "lab"}], ids=["none", "others", "other-cluster"]
+)
 def test_create_volume_of_a_name_that_is_there(labels: dict[str, str] | None) -> None:
     """docker hands out the volume that another made a moment ago; one that is not ours is not taken, and stays."""
     found, runner = engine(volume_create=said("data\n"), volume_inspect=held_volume(labels))

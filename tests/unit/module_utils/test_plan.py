@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import (
     Action,
     Drift,
@@ -123,6 +124,53 @@ def test_done_meanwhile_by_another() -> None:
     assert number.done == ["observe", "plan", "observe locked", "plan locked", "observe"]
     assert not outcome.plan.changed
     assert outcome.value == {"observed": 2}
+
+
+class Raced(Number):
+    """A number that another user's run, which holds another lock, sets to ``other`` whenever ours is about to be set."""
+
+    def __init__(self, races: int, other: int | None, condition: str = "name_taken") -> None:
+        super().__init__(2, None)
+        self.races = races
+        self.other = other
+        self.condition = condition
+
+    def reserve(self, plan: Plan) -> None:
+        super().reserve(plan)
+        if self.races:
+            self.races -= 1
+            self.found = self.other
+            fields = {"kind": "number", "name": "n", "engine": "docker", "subnet": "10.0.0.0/24", "other": "another"}
+            raise failure(self.condition, **fields)
+
+
+def test_race_that_was_lost() -> None:
+    """What another user's run made at the same moment is taken, with a word; nothing is done twice."""
+    number = Raced(1, 2)
+    outcome = converge(number, check_mode=False, lock=number.lock)
+    assert not outcome.plan.changed and outcome.value == {"observed": 2}
+    assert outcome.plan.warnings == ("Another run made the number n at the same moment; it is taken as it is.",)
+    assert "apply" not in number.done
+
+
+@pytest.mark.parametrize("condition", ["name_taken", "name_conflict", "subnet_overlap"])
+def test_race_that_is_over(condition: str) -> None:
+    """Where the other run took its own back, ours is made at the second try."""
+    number = Raced(1, None, condition)
+    outcome = converge(number, check_mode=False, lock=number.lock)
+    assert outcome.plan.changed and outcome.plan.warnings == () and number.found == 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [("name_taken", "made_meanwhile"), ("name_conflict", "made_meanwhile"), ("subnet_overlap", "subnet_overlap")],
+)
+def test_race_that_goes_on(condition: str, told: str) -> None:
+    """There is one more try, and then the failure names the other run."""
+    number = Raced(5, None, condition)
+    with fails(told, "another"):
+        converge(number, check_mode=False, lock=number.lock)
+    assert number.done.count("reserve locked") == 2
 
 
 def test_vanished() -> None:
