@@ -99,7 +99,7 @@ AREAS = (
     Area(
         "stories",
         "clusters from nothing to nothing on podman and docker",
-        _integration("story", "kind", "site", "check_mode", "states"),
+        _integration("story", "kind", "site", "check_mode", "states", "ownership"),
         "engines",
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
     ),

@@ -12,11 +12,19 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import SubprocessRunner
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.subnet import DEFAULT_POOLS
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import driver
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
 
 from .conftest import ROOT, Client, Play
 from .dockerd import Daemon
@@ -74,6 +82,31 @@ def test_role_goes_where_its_cluster_is(
         there = {key: value for key, value in client.environment.items() if key in ("DOCKER_HOST", "DOCKER_CONFIG")}
         play(tmp_path / "absent.yml", kic_cluster_name=cluster, process_env=there)
         assert f"{cluster}-control-plane-1" not in client.holdings()["containers"]
+
+
+def test_two_users_of_one_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs that share no lock and make one network at once: one stays, and both runs end well or name the other."""
+    with Daemon.running(tmp_path / "docker") as daemon:
+        for key in ("DOCKER_HOST", "DOCKER_CONFIG"):
+            monkeypatch.setenv(key, daemon.client.environment[key])
+        before = daemon.networks()
+        nothing = dict.fromkeys(("subnet", "subnet6", "gateway", "mtu", "cluster"))
+        given = {"prefix": 24, "recreate": "never", "avoid": [], "pools": list(DEFAULT_POOLS), "labels": {}, **nothing}
+
+        def run(state: str) -> str:
+            spec = NetworkSpec.from_params({**given, "name": "kictest-race", "state": state})
+            engine = driver("docker")(SubprocessRunner())
+            try:
+                return str(converge(NetworkResource(spec, engine), check_mode=False, lock=nullcontext).plan.changed)
+            except KicError as error:
+                return error.diagnosis.id
+
+        for _round in range(5):
+            with ThreadPoolExecutor(2) as pool:
+                ended = [item.result() for item in [pool.submit(run, "present") for _user in range(2)]]
+            assert len(daemon.networks() - before) == 1, ended
+            assert set(ended) <= {"True", "False", "made_meanwhile", "network_ambiguous"} and "True" in ended, ended
+            assert run("absent") == "True"
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker"])
