@@ -85,9 +85,9 @@ CATALOGUE: dict[str, Entry] = {
     "invalid_option": Entry("{option}: {problem}.", "{fix}"),
     # The engine as a whole.
     "engine_is_another": Entry(
-        "the program {engine} of this machine is {other} under another name.",
-        "set engine: {other}, or leave it at auto",
-        known="podman-docker: podman's keys in the answer of docker info",
+        "The program {engine} of this machine leads to {other}: {why}.",
+        "set engine: {other}, or leave it at auto{more}",
+        known="podman-docker: podman's keys in the answer of docker info; podman's service: the components of docker version",
     ),
     "cluster_elsewhere": Entry(
         "the cluster {cluster} was made on {engine}, which can not be asked now: {problem} On {other} it would be made a second"
@@ -340,6 +340,24 @@ CATALOGUE: dict[str, Entry] = {
         "the disk below the engine's storage is full.",
         "free space or inodes there: {engine} system df; df -h; df -i",
         known="ENOSPC in the words of podman 4.3 and docker 20.10; minikube RSRC_DOCKER_STORAGE",
+    ),
+    "user_namespaces": Entry(
+        "The kernel gives {user} no further user namespace, which rootless containers are made of: {setting} is {value}.",
+        "see its value: sysctl {setting}; as root: sysctl -w user.max_user_namespaces=65536 (and where there is one:"
+        " kernel.unprivileged_userns_clone=1); take the line that sets it out of /etc/sysctl.conf and /etc/sysctl.d",
+        known="clone(2) and unshare(2): ENOSPC and EPERM; podman 4.3: cannot clone: No space left on device; hardening roles",
+    ),
+    "engine_locks": Entry(
+        "podman has no lock left for another container, pod or volume: num_locks in containers.conf is {count}.",
+        "see how many there are: podman ps -aq | wc -l; podman volume ls -q | wc -l; remove volumes that no container uses,"
+        " with their data: podman volume prune; or raise num_locks in containers.conf, then: podman system renumber",
+        known="podman 4.3: allocation failed; exceeded num_locks; anonymous volumes that stay",
+    ),
+    "kernel_limit": Entry(
+        "The kernel has no room for {path}: a limit is reached, the disk is not full.",
+        "for control groups: cat /sys/fs/cgroup/cgroup.max.descendants; for inotify, as root: sysctl -w"
+        " fs.inotify.max_user_watches=524288; what runs: {engine} ps",
+        known="ENOSPC of cgroup v1 and v2, inotify(7)",
     ),
     "lock_timeout": Entry(
         "another run holds the lock {path} for more than {seconds:g} seconds.",

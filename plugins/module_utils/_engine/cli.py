@@ -24,6 +24,24 @@ from .secrecy import hand_over
 Texts = tuple[tuple["re.Pattern[str]", str], ...]
 """Texts of failures that an engine has no code for, and their conditions. The first match wins."""
 
+USER_NAMESPACES: Texts = (
+    (
+        re.compile(
+            r"cannot clone: (?:No space left on device|Operation not permitted)|max_user_namespaces"
+            r"|(?:clone|unshare)\S*user\S*:[^\n]*(?:no space left on device|operation not permitted)",
+            re.IGNORECASE,
+        ),
+        "user_namespaces",
+    ),
+)
+"""A limit of user namespaces that is reached or 0: clone(2) and unshare(2) say ENOSPC, as a full disk does."""
+
+KERNEL_LIMITS: Texts = (
+    (re.compile(r"(?P<path>/(?:sys/fs/cgroup|proc)/\S*?):? no space left on device", re.IGNORECASE), "kernel_limit"),
+    (re.compile(r"(?P<path>inotify\w*)[^\n]*no space left on device", re.IGNORECASE), "kernel_limit"),
+)
+"""What the kernel has no room for in itself: control groups below a limit, watches of inotify (ENOSPC again)."""
+
 _LOG_SECONDS = 10.0
 
 _NAME_IN_USE = re.compile(r"already in use")
@@ -40,6 +58,14 @@ def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) ->
             fields = {"engine": engine, "other": "a network of this host", "address": "this machine"}
             fields.update({"network": "asked for", "owner": "another container", "node": "NAME", "ip": "asked for"})
             fields.update({"subnet": "asked for", "endpoint": "its socket", "program": "iptables or nft"})
+            fields.update(
+                {
+                    "count": "its value",
+                    "setting": "user.max_user_namespaces",
+                    "user": "this user",
+                    "value": "0 or reached",
+                }
+            )
             fields.update({key: value for key, value in match.groupdict().items() if value})
             return failure(condition, output=words, **fields)
     return failure("engine_failed", output=words, engine=engine, action=action, rc=result.rc)

@@ -22,6 +22,8 @@ from .._core.diagnosis import KicError, failure
 from .._host.machine import GO_ARCHITECTURES, has_program, runtimes
 from . import proxy
 from .cli import (
+    KERNEL_LIMITS,
+    USER_NAMESPACES,
     CommandLineEngine,
     Texts,
     common_arguments,
@@ -41,6 +43,8 @@ _SOCKET_SECONDS = 60.0
 _SECOND_LOOKS = 10
 _SECOND_PAUSE = 0.3
 """How often, and at which distance in seconds, it is seen whether another run takes its network back."""
+_LICENSE_OF_PODMAN = "Apache-2.0"
+"""What podman says for docker's ProductLicense; docker says "Community Engine"."""
 _MTU = "com.docker.network.driver.mtu"
 
 _TEXTS: Texts = (
@@ -61,10 +65,23 @@ _TEXTS: Texts = (
     (re.compile(r"Pool overlaps with other one on this address space"), "subnet_overlap"),
     # 20.10: "Error starting userland proxy: listen tcp4 127.0.0.1:80: bind: address already in use"
     (re.compile(r"listen (?:tcp|udp)\w? (?P<address>\S+):(?P<port>\d+): bind: address already in use"), "port_taken"),
+    # 28: "failed to bind host port for 127.0.0.1:80:172.18.0.2:80/tcp: address already in use"; 29 without the container's
+    (
+        re.compile(
+            r"failed to bind host port (?:for )?(?P<address>\[[^\]]*\]|[\d.]+):(?P<port>\d+)(?::\S+)?/\w+:"
+            r" address already in use"
+        ),
+        "port_taken",
+    ),
     # 20.10: "Bind for 127.0.0.1:80 failed: port is already allocated"
     (re.compile(r"Bind for (?P<address>\S+):(?P<port>\d+) failed: port is already allocated"), "port_taken"),
-    # 20.10: "Error response from daemon: Address already in use"
-    (re.compile(r"Error response from daemon: Address already in use"), "address_taken"),
+    # 20.10: "Error response from daemon: Address already in use"; 28: "…: failed to set up container networking: Address …"
+    (
+        re.compile(r"Error response from daemon: (?:failed to set up container networking: )?Address already in use"),
+        "address_taken",
+    ),
+    *USER_NAMESPACES,
+    *KERNEL_LIMITS,
     (re.compile(r"no space left on device", re.IGNORECASE), "disk_full"),
     # 20.10: "Unknown runtime specified x", 28: "unknown or invalid runtime name: x"
     (re.compile(r"[Uu]nknown (?:or invalid )?runtime (?:specified|name:) (?P<runtime>[^\s.]+)"), "runtime_missing"),
@@ -140,7 +157,8 @@ class Docker(CommandLineEngine):
             errors = found.get("ServerErrors") or []
             if "host" in found:
                 # podman-docker: podman answers by its own keys.
-                raise failure("engine_is_another", engine=self.name, other="podman")
+                why, more = "it is podman under another name", ""
+                raise failure("engine_is_another", engine=self.name, other="podman", why=why, more=more)
             context = (found.get("ClientInfo") or {}).get("Context") or "default"
             if errors or not found.get("ServerVersion"):
                 # A daemon of another machine that does not answer is not to be started here.
@@ -152,6 +170,8 @@ class Docker(CommandLineEngine):
                 raise problem
             self._refuse_remote(context)
             self.answer = decode_info(found)
+            if found.get("ProductLicense") == _LICENSE_OF_PODMAN:
+                self._refuse_podman()
             check_info(self.answer)
             self._info = self.answer
         return self._info
@@ -160,6 +180,16 @@ class Docker(CommandLineEngine):
     def store(self) -> str:
         # A user may have a daemon of their own next to the machine's.
         return f"{self.name}-rootless" if self.info.rootless else self.name
+
+    def _refuse_podman(self) -> None:
+        """Raise for podman's service behind docker's client: it answers docker's API, in part and with its own numbers."""
+        action = "asking docker for its version"
+        result = self.call(["version", "--format", "{{json .Server}}"], action=action, check=False)
+        if "Podman Engine" in result.out:
+            endpoint = self.endpoint()
+            more = f"; or take DOCKER_HOST or the context that names {endpoint} out of the task's environment"
+            why = f"podman's service answers at {endpoint}"
+            raise failure("engine_is_another", engine=self.name, other="podman", why=why, more=more)
 
     def _refuse_remote(self, context: str) -> None:
         """Raise for a daemon of another machine, whose kernel can not be read from here."""
@@ -322,8 +352,8 @@ def create_arguments(new: NewContainer) -> list[str]:
     found += ["--init=false"]
     # The console: what systemd and the entrypoint say at start ends in the log, of which not more than this is kept.
     found += ["--tty", "--log-driver=json-file", "--log-opt=max-size=10m", "--log-opt=max-file=1"]
-    # On cgroup v1 the engine's default is the host's own tree.
-    found += ["--cgroupns=private"]
+    # On cgroup v1 the engine's default is the host's own tree; daemon.json may say otherwise of both.
+    found += ["--cgroupns=private", "--ipc=private"]
     # What makes systemd power the machine off (systemd(1)); an image need not name it.
     found += ["--stop-signal=SIGRTMIN+3"]
     found += [f"--restart={new.restart_policy}"]

@@ -21,6 +21,8 @@ from .._core.diagnosis import KicError, failure
 from .._host.machine import runtimes
 from . import proxy
 from .cli import (
+    KERNEL_LIMITS,
+    USER_NAMESPACES,
     CommandLineEngine,
     common_arguments,
     decode_limits,
@@ -55,6 +57,14 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         "packet_filter_missing",
     ),
+    # pasta below podman 5: "Failed to bind port 8080 (Address already in use) for option '-t 127.0.0.1/8080-8080:80-80'"
+    (re.compile(r"Failed to bind port (?P<port>\d+) \(Address already in use\)"), "port_taken"),
+    # What is no disk, though the kernel has the same word for it. 4.3.1, of a user: "cannot clone: No space left on device"
+    *USER_NAMESPACES,
+    # 4.3.1: "allocation failed; exceeded num_locks (2048)"; older: "error allocating lock for new volume: no space left …"
+    (re.compile(r"exceeded num_locks \((?P<count>\d+)\)"), "engine_locks"),
+    (re.compile(r"allocating lock for new \w+:[^\n]*no space left on device"), "engine_locks"),
+    *KERNEL_LIMITS,
     (re.compile(r"no space left on device", re.IGNORECASE), "disk_full"),
     # crun 1.21 below podman 5.4.2: "crun: controller `cpuset` is not available under …"
     (re.compile(r"crun: controller `?(?P<controller>\w+)`? is not available under"), "controller_not_delegated"),
@@ -278,8 +288,13 @@ def create_arguments(new: NewContainer) -> list[str]:
     found += ["--init=false", f"--systemd={'false' if new.privileged else 'always'}"]
     # The console: what systemd and the entrypoint say at start ends in the log, of which not more than this is kept.
     found += ["--tty", "--log-driver=k8s-file", "--log-opt=max-size=10mb"]
-    # On cgroup v1 the engine's default is the host's own tree.
-    found += ["--cgroupns=private"]
+    # Namespaces of its own, and a control group: containers.conf may give those of the machine to every container, as
+    # that of the image quay.io/podman/stable does. On cgroup v1 the engine's own default is the host's tree.
+    found += [f"--{kind}=private" for kind in ("cgroupns", "uts", "ipc", "pid")]
+    found += ["--userns=host", "--cgroups=enabled"]
+    found += [] if new.network else ["--network=private"]
+    # More of what a node is that containers.conf may decide for all.
+    found += ["--umask=0022", "--env-host=false", "--read-only=false"]
     # What makes systemd power the machine off (systemd(1)); an image need not name it.
     found += ["--stop-signal=SIGRTMIN+3"]
     found += [f"--restart={new.restart_policy}"]

@@ -15,9 +15,13 @@ from .._engine.health import SUB_IDS
 from .._engine.model import EngineInfo
 from .._host import delegation as host
 from .._host.files import read
+from .._host.kernel import sysctl
 from .._host.sub_ids import MAPPERS, unfit_mode
 from .._host.user import sub_ids
 from .delegation import MODES, refusal
+
+USER_NAMESPACES = {"user.max_user_namespaces": 1, "kernel.unprivileged_userns_clone": 1}
+"""What the kernel's settings must be at least for an ordinary user's namespaces; the second is Debian's own."""
 
 NEEDED = ("cpu", "memory", "pids")
 """Without these neither kind's entrypoint nor ours starts a node in a user namespace."""
@@ -50,6 +54,10 @@ def refuse_user(runner: Runner, reader: Callable[[str], str | None] = read) -> N
         user = pwd.getpwuid(uid).pw_name
     except KeyError:
         user = str(uid)
+    for setting, least in USER_NAMESPACES.items():
+        value = sysctl(setting, reader)
+        if value is not None and value < least:
+            raise failure("user_namespaces", user=user, setting=setting, value=value)
     mode = host.cgroup_mode(reader)
     if mode != "v2":
         raise failure("cgroup_not_unified", mode=MODES[mode])

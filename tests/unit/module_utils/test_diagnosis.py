@@ -81,10 +81,10 @@ def test_message() -> None:
 
 def test_documented_keys() -> None:
     """What a failed task returns has four keys."""
-    error = failure("engine_is_another", engine="docker", other="podman", output=" words\n")
+    error = failure("engine_is_another", engine="docker", other="podman", why="it is one", more="", output=" words\n")
     assert error.diagnosis.as_dict() == {
         "id": "engine_is_another",
-        "cause": "the program docker of this machine is podman under another name.",
+        "cause": "The program docker of this machine leads to podman: it is one.",
         "fix": "set engine: podman, or leave it at auto",
         "output": "words",
     }

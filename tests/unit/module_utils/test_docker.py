@@ -221,7 +221,7 @@ def test_docker_is_not_installed() -> None:
 def test_podman_under_the_name_of_docker() -> None:
     """podman that is called docker (podman-docker) answers by its own keys, and is to be asked by its own name."""
     runner = TableRunner({"docker info": said(json.dumps(support.recorded("info.json")))})
-    with fails("engine_is_another", "the program docker of this machine is podman", "set engine: podman"):
+    with fails("engine_is_another", "leads to podman: it is podman under another name", "set engine: podman"):
         assert Docker(runner).info
 
 
@@ -493,6 +493,7 @@ def test_create_arguments_of_plain_node() -> None:
         "--log-opt=max-size=10m",
         "--log-opt=max-file=1",
         "--cgroupns=private",
+        "--ipc=private",
         "--stop-signal=SIGRTMIN+3",
         "--restart=no",
         "--privileged",

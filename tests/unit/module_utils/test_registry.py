@@ -128,7 +128,7 @@ def test_select_refuses(engine: str, facts: EngineInfo, words: str) -> None:
 
 def test_named_engine_in_disguise() -> None:
     """podman under the name of docker is refused before it is told to do anything."""
-    with fails("engine_is_another", "the program docker of this machine is podman"):
+    with fails("engine_is_another", "The program docker of this machine leads to podman"):
         select("docker", machine(PODMAN_ANSWERS, PODMAN_ANSWERS))
 
 

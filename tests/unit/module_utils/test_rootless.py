@@ -78,6 +78,15 @@ def test_refused(changed: dict[str, Any], condition: str, words: tuple[str, ...]
         refuse_unfit(ROOTLESS, fake, fake.read)
 
 
+@pytest.mark.parametrize("setting", ["user.max_user_namespaces", "kernel.unprivileged_userns_clone"])
+def test_no_user_namespaces(setting: str) -> None:
+    """A hardened kernel that gives no user namespaces is told before anything of them is tried."""
+    fake = FakeHost()
+    fake.files["/proc/sys/" + setting.replace(".", "/")] = "0\n"
+    with fails("user_namespaces", f"{setting} is 0", f"sysctl {setting}"):
+        refuse_unfit(ROOTLESS, fake, fake.read)
+
+
 @pytest.mark.parametrize(("count", "condition"), [(0, "sub_ids_missing"), (65535, "sub_ids_missing"), (None, "")])
 def test_ids(monkeypatch: pytest.MonkeyPatch, count: int | None, condition: str) -> None:
     """Too few subordinate ids are told; those of a name service are not counted."""

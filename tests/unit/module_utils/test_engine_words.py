@@ -1,0 +1,122 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What failures of strangers' engines and kernels mean, in the words of releases that this machine does not have."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker, podman
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import DOCKER, TableRunner, fails, recorded, said
+
+NETWORKING = "Error response from daemon: failed to set up container networking: driver failed programming: "
+
+
+@pytest.mark.parametrize(
+    ("engine", "words", "condition", "message"),
+    [
+        (
+            docker,
+            NETWORKING + "failed to bind host port for 127.0.0.1:8080:172.18.0.2:80/tcp: address already in use",
+            "port_taken",
+            "The port 8080 of 127.0.0.1",
+        ),
+        (
+            docker,
+            NETWORKING + "failed to bind host port 0.0.0.0:53/udp: address already in use",
+            "port_taken",
+            "The port 53 of 0.0.0.0",
+        ),
+        (
+            docker,
+            NETWORKING + "failed to bind host port [::1]:6443/tcp: address already in use",
+            "port_taken",
+            "The port 6443 of [::1]",
+        ),
+        (docker, NETWORKING.partition("driver")[0] + "Address already in use", "address_taken", "address"),
+        (
+            podman,
+            "Error: pasta failed with exit code 1:\nFailed to bind port 8080 (Address already in use) for option '-t x'",
+            "port_taken",
+            "The port 8080",
+        ),
+        (
+            podman,
+            "cannot clone: No space left on device\nError: cannot re-exec process",
+            "user_namespaces",
+            "user.max_user_namespaces",
+        ),
+        (
+            podman,
+            "user namespaces are not enabled in /proc/sys/user/max_user_namespaces",
+            "user_namespaces",
+            "sysctl -w user.max_user_namespaces",
+        ),
+        (podman, "cannot clone: Operation not permitted", "user_namespaces", "kernel.unprivileged_userns_clone=1"),
+        (
+            podman,
+            "Error: allocating lock for new volume: allocation failed; exceeded num_locks (32)",
+            "engine_locks",
+            "num_locks in containers.conf is 32",
+        ),
+        (
+            podman,
+            "Error: error allocating lock for new container: no space left on device",
+            "engine_locks",
+            "podman volume prune",
+        ),
+        (
+            docker,
+            "mkdir /sys/fs/cgroup/memory/docker/0f: no space left on device: unknown",
+            "kernel_limit",
+            "/sys/fs/cgroup/memory/docker/0f",
+        ),
+        (podman, "inotify_add_watch /x: no space left on device", "kernel_limit", "fs.inotify.max_user_watches"),
+        (podman, "writing blob: storing blob: write /var/tmp/x: no space left on device", "disk_full", "df -i"),
+        (docker, "write /var/lib/docker/tmp/x: no space left on device", "disk_full", "df -i"),
+    ],
+)
+def test_words(engine: object, words: str, condition: str, message: str) -> None:
+    """ENOSPC is not always a disk, and a port that is taken is one whatever the release says of it."""
+    explained = engine.explain(said(rc=125, err=words), "starting a container")  # type: ignore[attr-defined]
+    assert explained.diagnosis.id == condition, explained
+    assert message.lower() in str(explained).lower() and explained.diagnosis.output == words
+
+
+def service_of_podman(version: str) -> dict[str, object]:
+    """What docker's client makes of the answer of podman's service; seen on 4.3.1."""
+    found = recorded("info.json", DOCKER)
+    return {**found, "ServerVersion": version, "ProductLicense": "Apache-2.0", "DefaultRuntime": "crun"}
+
+
+@pytest.mark.parametrize("version", ["4.3.1", "5.4.2", "29.0.0"])
+def test_service_of_podman(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    """podman's service behind docker's client is podman, however its number compares with docker's."""
+    endpoint = "unix:///run/user/1000/podman/podman.sock"
+    monkeypatch.setenv("DOCKER_HOST", endpoint)
+    runner = TableRunner(
+        {
+            "docker info": said(json.dumps(service_of_podman(version))),
+            "docker version": said(json.dumps({"Components": [{"Name": "Podman Engine", "Version": version}]})),
+        }
+    )
+    with fails("engine_is_another", f"podman's service answers at {endpoint}", "engine: podman", "DOCKER_HOST"):
+        assert Docker(runner).info
+
+
+def test_old_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A docker that is too old is still one."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    runner = TableRunner(
+        {
+            "docker info": said(json.dumps({**recorded("info.json", DOCKER), "ServerVersion": "19.03.0"})),
+            "docker version": said(json.dumps({"Components": [{"Name": "Engine"}]})),
+        }
+    )
+    with fails("engine_too_old", "19.03.0"):
+        assert Docker(runner).info
