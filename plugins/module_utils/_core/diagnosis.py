@@ -101,6 +101,19 @@ CATALOGUE: dict[str, Entry] = {
         "run the task on that machine, or take DOCKER_HOST, CONTAINER_HOST or the context out of its environment",
         known="podman info (serviceIsRemote), DOCKER_HOST, docker context inspect",
     ),
+    "engine_elsewhere": Entry(
+        "The daemon of {engine} at {endpoint} runs in another PID namespace than this task, so what its containers really"
+        " have cannot be read here: {why}.",
+        "run the task on the machine of the daemon, for example by ssh; or start the container in which Ansible runs with"
+        " --pid=host",
+        known="SO_PEERCRED of the socket, State.Pid of inspect and /proc/PID/cgroup; docker.sock in a container, kind #1880",
+    ),
+    "processes_hidden": Entry(
+        "/proc shows this user only their own processes (hidepid), so what the containers of {engine} really have cannot be"
+        " read.",
+        "run the task with become: true; or as root: mount -o remount,hidepid=0 /proc",
+        known="proc(5), mount option hidepid; no /proc/1/cgroup",
+    ),
     "engine_not_installed": Entry(
         "{engine} is not installed on this machine: no program of that name is on PATH.",
         "install it, on Debian and Ubuntu: apt-get install {package}; or run the role nodeforge.kic.kic_host",

@@ -30,6 +30,9 @@ class Engine(ABC):
     def info(self) -> EngineInfo:
         """Facts of the engine and its host, asked once."""
 
+    watches = False
+    """Whether a daemon watches the containers: then one that runs has its process, here or where it cannot be seen."""
+
     @property
     def store(self) -> str:
         """What tells what it holds from what the other engines hold that this user may ask: records are kept by it."""

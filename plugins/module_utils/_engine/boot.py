@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from .._core.diagnosis import KicError, failure
 from .._host.cgroup import settled
 from .._host.files import read
+from .._host.process import belongs
 from .base import Engine
 from .model import Container
 
@@ -76,6 +77,7 @@ def decode_boot(out: str) -> Boot:
 
 def peek(engine: Engine, container: Container) -> Boot:
     """The state as it is now; nothing is waited for, and a node that does not answer is ``unknown``."""
+    _refuse_stranger(engine, container)
     if not settled(read(f"/proc/{container.pid}/cgroup") or ""):
         return Boot("initializing")
     try:
@@ -91,6 +93,7 @@ def enter(engine: Engine, container: Container, seconds: float) -> None:
     controllers. Raises ``node_died`` and ``node_not_ready``.
     """
     end = time.monotonic() + seconds
+    _refuse_stranger(engine, container)
     while not settled(read(f"/proc/{container.pid}/cgroup") or ""):
         if read(f"/proc/{container.pid}/cgroup") is None:
             raise died(engine, container.name)
@@ -158,6 +161,22 @@ def _not_ready(engine: Engine, container: Container, boot: Boot, seconds: float)
     )
 
 
+def elsewhere(engine: Engine, container: Container) -> KicError:
+    """The failure of a daemon whose containers' processes are not to be seen here; the container itself is well."""
+    why = f"{container.name} runs there as process {container.pid}, which is none of its own here"
+    return failure("engine_elsewhere", engine=engine.name, endpoint="its socket", why=why)
+
+
+def _refuse_stranger(engine: Engine, container: Container) -> None:
+    """Raise for a process of this machine that only has the number of the container's."""
+    if (
+        engine.watches
+        and read(f"/proc/{container.pid}/cgroup") is not None
+        and not belongs(container.pid, container.id)
+    ):
+        raise elsewhere(engine, container)
+
+
 def _gone(pid: int) -> bool:
     """Whether the process has ended: it is not there, or nobody has yet asked how it ended (proc_pid_stat(5))."""
     stat = read(f"/proc/{pid}/stat")
@@ -173,6 +192,8 @@ def died(engine: Engine, name: str) -> KicError:
             break
         # Its monitor tells the engine a moment after the process has ended.
         time.sleep(_LOOK_SECONDS)
+    if found is not None and found.running and engine.watches and not belongs(found.pid, found.id):
+        return elsewhere(engine, found)
     if found is not None and found.running and _gone(found.pid):
         # podman 4.3 goes by what conmon wrote down, and a conmon that was killed too (a machine that lost power or was
         # restored, the out-of-memory killer) wrote nothing.

@@ -19,8 +19,11 @@ from .._command import CommandResult
 from .._core import labels as our_labels
 from .._core.checks import image_registry
 from .._core.diagnosis import KicError, failure
+from .._host.files import read
 from .._host.machine import GO_ARCHITECTURES, has_program, runtimes
+from .._host.process import belongs
 from . import proxy
+from .boot import elsewhere
 from .cli import (
     KERNEL_LIMITS,
     USER_NAMESPACES,
@@ -34,7 +37,7 @@ from .cli import (
     read_manifest,
     release,
 )
-from .docker_socket import post
+from .docker_socket import listener, post
 from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Offered, Range, Volume
 from .secrecy import may_be_shown
 
@@ -43,6 +46,9 @@ _SOCKET_SECONDS = 60.0
 _SECOND_LOOKS = 10
 _SECOND_PAUSE = 0.3
 """How often, and at which distance in seconds, it is seen whether another run takes its network back."""
+_SOCKET = "/var/run/docker.sock"
+_LISTENERS = ("dockerd", "systemd", "init", "rootlesskit")
+"""Who listens at the socket of a daemon of this machine: it itself, or who keeps the socket for it."""
 _LICENSE_OF_PODMAN = "Apache-2.0"
 """What podman says for docker's ProductLicense; docker says "Community Engine"."""
 _MTU = "com.docker.network.driver.mtu"
@@ -101,6 +107,7 @@ class Docker(CommandLineEngine):
     name = "docker"
     package = "docker.io"
     priority = 10
+    watches = True
     question_seconds = 20.0
     stuck = (
         "see whether its daemon answers: timeout 5 docker version; if not, restart it: systemctl restart docker (without"
@@ -173,6 +180,7 @@ class Docker(CommandLineEngine):
             if found.get("ProductLicense") == _LICENSE_OF_PODMAN:
                 self._refuse_podman()
             check_info(self.answer)
+            self._refuse_elsewhere(found, context)
             self._info = self.answer
         return self._info
 
@@ -198,6 +206,33 @@ class Docker(CommandLineEngine):
         endpoint = self.endpoint()
         if not endpoint.startswith("unix://"):
             raise failure("engine_remote", engine=self.name, endpoint=endpoint)
+
+    def _refuse_elsewhere(self, found: Mapping[str, Any], context: str) -> None:
+        """Raise for a daemon whose containers' processes cannot be read from here, though it has a socket here: that of a
+        virtual machine or of the machine around this container, or one whose /proc shows a user only their own."""
+        default = context == "default" and not os.environ.get("DOCKER_HOST")
+        endpoint = f"unix://{_SOCKET}" if default else self.endpoint()
+        kernel, here = str(found.get("KernelVersion") or ""), os.uname().release
+        if kernel and kernel != here:
+            where = f"{endpoint}, behind which is a machine with the kernel {kernel} (this one has {here})"
+            raise failure("engine_remote", engine=self.name, endpoint=where)
+        if read("/proc/1/cgroup") is None:
+            raise failure("processes_hidden", engine=self.name)
+        pid = listener(endpoint)
+        if pid == 0:
+            why = "the process that listens there is not among those that this task can see"
+            raise failure("engine_elsewhere", engine=self.name, endpoint=endpoint, why=why)
+        comm = (read(f"/proc/{pid}/comm") or "").strip()
+        if pid is not None and comm not in _LISTENERS and found.get("ContainersRunning"):
+            self._refuse_strangers()
+
+    def _refuse_strangers(self) -> None:
+        """Something else hands the socket on: ask a container that runs for its process."""
+        command = ["ps", "--quiet", "--no-trunc", "--filter", "status=running"]
+        listed = self.call(command, action="listing containers").out.split()
+        container = self.container(listed[0]) if listed else None
+        if container is not None and container.running and not belongs(container.pid, container.id):
+            raise elsewhere(self, container)
 
     def endpoint(self) -> str:
         found = os.environ.get("DOCKER_HOST", "")

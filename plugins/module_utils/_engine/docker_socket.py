@@ -1,15 +1,18 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""dockerd without its client, for the one call whose client takes a secret only as an argument."""
+"""dockerd without its client: for the one call whose client takes a secret only as an argument, and for who listens."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
+
+_CONNECT_SECONDS = 5.0
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -21,6 +24,21 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+def listener(endpoint: str) -> int | None:
+    """The process that listens at ``unix://PATH``, as this PID namespace numbers it: 0 for one that is not in it.
+
+    None where nobody can say. Of a socket that systemd keeps it is systemd (unix(7), SO_PEERCRED).
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CONNECT_SECONDS)
+        try:
+            connection.connect(endpoint[len("unix://") :])
+            found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        except OSError:
+            return None
+    return int(struct.unpack("3i", found)[0])
 
 
 def post(endpoint: str, path: str, body: Mapping[str, Any], seconds: float) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .._core.checks import IPAddress
@@ -81,6 +81,20 @@ def followed(path: str, readlink: Callable[[str], str | None]) -> str:
     return done or "/"
 
 
+def mounted_at(pid: int, path: str, mounted: Mapping[str, Mounted]) -> Mounted | None:
+    """What is mounted at ``path`` for the process, whose links may lead elsewhere. Where its root is closed to this user
+    (a member of group docker), what is mounted at a longer path with the same end: /usr/lib/modules for /lib/modules."""
+    found = mounted.get(place(pid, path))
+    if found is not None or is_open(pid):
+        return found
+    return next((item for target, item in mounted.items() if target.endswith((path, path.replace("/var/", "/")))), None)
+
+
+def is_open(pid: int) -> bool:
+    """Whether this user may follow links inside the process's root."""
+    return os.access(f"/proc/{pid}/root/", os.X_OK)
+
+
 def place(pid: int, path: str) -> str:
     """Where ``path`` is for the process, links followed inside its own root."""
 
@@ -92,6 +106,11 @@ def place(pid: int, path: str) -> str:
             return None
 
     return followed(path, readlink)
+
+
+def belongs(pid: int, identity: str) -> bool:
+    """Whether the process is one of the container with this id, by its control group; False also when it is not here."""
+    return identity in (read(f"/proc/{pid}/cgroup") or "")
 
 
 def mounts(pid: int) -> dict[str, Mounted]:
