@@ -58,6 +58,7 @@ def daemon(**given: Any) -> Docker:
         "docker info": said(json.dumps(info)),
         "docker ps": said(running["Id"]),
         "docker container inspect": said(json.dumps([running])),
+        "docker image inspect": said(json.dumps(recorded("image-inspect.json", DOCKER))),
     }
     return Docker(TableRunner(table))
 
