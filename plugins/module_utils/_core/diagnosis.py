@@ -592,6 +592,12 @@ CATALOGUE: dict[str, Entry] = {
         " that range out of pod_subnet",
     ),
     "node_unreadable": Entry("a look at the node {node} gave no sense.", "read its words below"),
+    "node_busy": Entry(
+        "Another run works on Kubernetes of the node {node} for more than {seconds:g} seconds: {holder}.",
+        "wait for it to end; see what it does: {engine} exec {node} ps -ef; where its run was ended from outside:"
+        " {engine} exec {node} pkill kubeadm",
+        known="a name of the kernel that runs of this machine share (unix(7)), and flock(1) in the node",
+    ),
     "no_kubernetes": Entry(
         "the image of the node {node} holds no Kubernetes: /kind/version is missing.",
         "use an image of nodeforge.kic.kic_image or kindest/node",

@@ -30,6 +30,7 @@ from .._host.routes import routed
 from . import configuration as conf
 from . import ranges, reasons
 from .access import ADMIN, API_PORT
+from .alone import BUSY, Busy, alone, only_run, wait_for_other
 from .kubeadm_plan import (
     LOOKED_FOR,
     STEPS,
@@ -131,6 +132,8 @@ class KubeadmResource(Resource[Observed]):
             self._refuse_other_versions(addresses)
         waits = not self._check_mode and spec.state != "reset"
         seen = self._boot(container) if waits else self._look()
+        if waits and not self._complete(seen) and self._wait_for_other():
+            seen = self._look()
         found = Observed(container, seen, tuple(api_addresses), tuple(addresses))
         if waits:
             found = self._settle(found)
@@ -153,6 +156,14 @@ class KubeadmResource(Resource[Observed]):
             seen = self._look(seconds=limit)
         boot.refuse_unready(self._engine, container, seen.boot, limit)
         return seen
+
+    def _complete(self, seen: Seen) -> bool:
+        """Whether nobody can be in the middle of making this node."""
+        return bool(seen.record) and set(LOOKED_FOR if self._spec.state == "initialized" else ()) <= seen.stands
+
+    def _wait_for_other(self) -> bool:
+        limit = self._deadline.limit("other-run", LIMITS["kubeadm"])
+        return wait_for_other(self._engine, self._spec.node, limit, _CLIENT_SECONDS)
 
     def _refuse_foreign(self, container: Container) -> None:
         owner = container.labels.get(labels.CLUSTER)
@@ -190,8 +201,8 @@ class KubeadmResource(Resource[Observed]):
     def _settle(self, found: Observed) -> Observed:
         """Of a node that is part of a cluster and was just started: wait until it answers, and is Ready or has a reason
         to be mended. Waiting changes nothing."""
-        spec, seen = self._spec, known(found.seen)
-        if not seen.record or not set(LOOKED_FOR if spec.state == "initialized" else ()) <= seen.stands:
+        seen = known(found.seen)
+        if not self._complete(seen):
             return found
         if not seen.api or (seen.pod_network and not seen.masquerades):
             limit = self._deadline.limit("ready", LIMITS["ready"])
@@ -234,6 +245,15 @@ class KubeadmResource(Resource[Observed]):
 
     # Doing.
     def apply(self, plan: Plan) -> None:
+        try:
+            self._apply(plan)
+        except Busy:
+            # Another user's run, which this one does not share a name with, began since the look.
+            self._wait_for_other()
+            self._observed = None
+            self.apply(self.plan(self.observe()))
+
+    def _apply(self, plan: Plan) -> None:
         observed = known(self._observed)
         self.steps = [action.name for action in plan.actions]
         if self._spec.state == "reset":
@@ -412,7 +432,7 @@ exit $status
         # Ended from outside, the engine's client would be gone and kubeadm would go on inside: the limit is kept there.
         result = self._engine.exec(
             self._spec.node,
-            ["timeout", "--kill-after=5", f"{limit:.1f}", *command],
+            alone(["timeout", "--kill-after=5", f"{limit:.1f}", *command]),
             action=f"kubeadm {verb} in {self._spec.node}",
             stdin=stdin.encode(),
             timeout=limit + _CLIENT_SECONDS,
@@ -420,6 +440,8 @@ exit $status
         )
         if result.rc == 0:
             return
+        if result.rc == BUSY:
+            raise Busy
         said, reason = result.words, f"kubeadm {verb} ended with exit code {result.rc}"
         if result.rc in (TIMED_OUT, *KILLED):
             reason = f"it did not end within {limit:.0f} seconds"
@@ -486,7 +508,9 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
             f"rm -rf /etc/cni/net.d/10-kic.conflist {RECORD} {CONFIGURATION} {PATCHES} {HOSTS}; exit 0"
         )
         limit = self._deadline.limit("reset", LIMITS["kubeadm"])
-        result = self._engine.exec(self.name, ["bash", "-c", script], check=False, timeout=limit)
+        result = self._engine.exec(self.name, alone(["bash", "-c", script]), check=False, timeout=limit)
+        if result.rc == BUSY:
+            raise Busy
         if result.rc != 0:
             raise self._failed("reset", f"kubeadm reset ended with exit code {result.rc}", result.words)
 
@@ -537,9 +561,11 @@ class Converged:
 
 
 def converge_kubeadm(spec: KubeadmSpec, engine: Engine, *, check_mode: bool) -> Converged:
-    """Bring Kubernetes on a node into its state. Nothing is allocated, so the host's lock is not needed."""
+    """Bring Kubernetes on a node into its state. Nothing is allocated, so the host's lock is not needed; two runs on one
+    node wait for each other."""
     resource = KubeadmResource(spec, engine, check_mode=check_mode)
-    outcome = converge(resource, check_mode=check_mode, lock=nullcontext)
+    with nullcontext() if check_mode else only_run(engine, spec.node, spec.timeout):
+        outcome = converge(resource, check_mode=check_mode, lock=nullcontext)
     warnings = list(outcome.plan.warnings)
     if resource.prerequisite and spec.state != "reset":
         warnings.append(f"{resource.prerequisite}; what would be done is said as if it were new.")

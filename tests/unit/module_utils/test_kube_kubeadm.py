@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,8 +26,10 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent impor
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeadm, kubeadm_plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.alone import BUSY, LOCK, WAIT, only_run
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.configuration import NodeFacts
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.look import RECORD, ApiNode, Seen
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
 
 CONTROL_PLANE = "lab-control-plane-1"
 WORKER = "lab-worker-1"
@@ -776,6 +779,10 @@ class Fake(AbsentEngine):
     @staticmethod
     def purpose(command: Sequence[str]) -> str:
         """What a command is for, in one word."""
+        if LOCK in command:
+            if WAIT in command:
+                return "other"
+            command = command[5:]
         if command[0] == "timeout":
             return "init" if any("kubeadm init" in word for word in command) else "join"
         if command[0] == "kubeadm":
@@ -809,7 +816,9 @@ class Fake(AbsentEngine):
         words = [word for word in arguments[1:] if word != "--interactive"]
         node, command = words[0], words[1:]
         purpose = self.purpose(command)
-        self.calls.append((purpose, node, command, (stdin or b"").decode()))
+        if purpose != "other" or purpose in self.answers:
+            # Asked before each change of a node; what most tests are about comes after it.
+            self.calls.append((purpose, node, command, (stdin or b"").decode()))
         if purpose == "look":
             found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
             parts = command[command.index("-c") + 1]
@@ -1220,6 +1229,51 @@ def test_drift_is_warned_of() -> None:
     assert "pod_subnet is '10.244.0.0/16', asked for was '10.1.0.0/16'" in found.warnings[0]
     (drift,) = found.result(diff=False)["drift"]
     assert drift == {"field": "pod_subnet", "asked": "10.1.0.0/16", "found": "10.244.0.0/16"}
+
+
+def test_a_kubeadm_that_an_ended_run_left_is_waited_for() -> None:
+    """A node that is half made is not planned for before the kubeadm in it has ended, and then looked at again."""
+    engine = Fake(container(), looks=[fresh(), seen()], other=said("waited\n"))
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert engine.done() == ["look", "other", "look"] and not found.plan.changed
+
+
+def test_a_kubeadm_that_does_not_end() -> None:
+    """It is named by who started it."""
+    engine = Fake(container(), looks=[fresh()], other=said("process 7 of host, since 10:00:00\n", rc=BUSY))
+    with fails("node_busy", "process 7 of host, since 10:00:00", "pkill kubeadm", "240 seconds"):
+        kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert engine.done() == ["look", "other"]
+
+
+class Overtaken(Fake):
+    """Another user's run begins after the look: the first kubeadm finds the node's lock held."""
+
+    def call(self, arguments: Sequence[str], **given: Any) -> CommandResult:
+        answer = super().call(arguments, **given)
+        if self.calls and self.calls[-1][0] in ("init", "reset"):
+            return self.answers.pop("overtaken", answer)
+        return answer
+
+
+def test_overtaken_after_the_look() -> None:
+    """No second kubeadm is run over the files of the first: the node is looked at again, and what is left is done."""
+    left = seen(objects=frozenset(OBJECTS) - {"Deployment/coredns"})
+    engine = Overtaken(container(), looks=[fresh(), left, left, seen()], overtaken=said("", rc=BUSY))
+    kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    first, second = [text for purpose, _node, _command, text in engine.calls if purpose == "init"]
+    assert "certs" not in kubeadm_documents(first)["InitConfiguration"]["skipPhases"]
+    assert "certs" in kubeadm_documents(second)["InitConfiguration"]["skipPhases"]
+
+
+def test_runs_wait_for_each_other() -> None:
+    """Two runs of this machine on one node: the second waits, and after its limit names the first."""
+    engine = Fake(container(), looks=[seen()])
+    with only_run(engine, CONTROL_PLANE, 1):
+        with fails("node_busy", f"process {os.getpid()} of the user {os.geteuid()}"):
+            kubeadm.converge_kubeadm(spec(timeout=1), engine, check_mode=False)
+        kubeadm.converge_kubeadm(spec(), engine, check_mode=True)
+    kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
 
 
 def test_reset_runs_once() -> None:
