@@ -119,6 +119,7 @@ engine_facts:
   type: dict
   returned: success
   sample:
+    address_pools: []
     apparmor: false
     architecture: amd64
     cgroup_controllers: [cpuset, cpu, memory, pids]

@@ -37,7 +37,10 @@ options:
       - V(none) makes a network without IPv6.
     type: str
   pools:
-    description: Where a free IPv4 subnet is looked for, in this order.
+    description:
+      - Where a free IPv4 subnet is looked for, in this order.
+      - Where it has its default, the pools of the engine's own configuration take its place, if there are any
+        (C(default-address-pools) of C(daemon.json), C(default_subnet_pools) of C(containers.conf)).
     type: list
     elements: str
     default: [192.168.128.0/17, 172.16.0.0/12, 10.0.0.0/8, 192.168.0.0/17]

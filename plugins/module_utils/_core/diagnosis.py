@@ -249,9 +249,9 @@ CATALOGUE: dict[str, Entry] = {
         known="docker's API, which takes a name twice; kind #1596",
     ),
     "no_free_subnet": Entry(
-        "no free /{prefix} is left in {pools}: {count} ranges are taken by networks of the engine, routes of the host"
-        " or the ranges to avoid.",
-        "name another pool with the option pools, or a larger prefix number",
+        "No free /{prefix} is left in {pools}: {count} ranges are taken by networks of the engine, routes of the host"
+        " or the ranges to avoid; in these pools: {taken}.",
+        "name another pool with the option pools, or a larger prefix number; see the routes: ip route show table all",
     ),
     "address_taken": Entry(
         "the address {ip} on network {network} is taken by {owner}.",

@@ -16,6 +16,10 @@ DEFAULT_POOLS = ("192.168.128.0/17", "172.16.0.0/12", "10.0.0.0/8", "192.168.0.0
 and a network that a laptop will join tomorrow can not be seen today."""
 
 
+_LARGE_PART = 16
+"""Of fd00::/8, by its prefix length."""
+
+
 def overlapping(subnet: IPNetwork, taken: Iterable[IPNetwork]) -> IPNetwork | None:
     """The first of ``taken`` that shares an address with ``subnet``."""
     for other in taken:
@@ -50,7 +54,11 @@ def _network(pool: IPNetwork, start: int, prefix: int) -> IPNetwork:
 
 
 def unique_local(name: str, taken: Sequence[IPNetwork]) -> IPNetwork:
-    """A free IPv6 /64 of the unique local range (RFC 4193), the same for the same name while it is free."""
+    """A free IPv6 /64 of the unique local range (RFC 4193), the same for the same name while it is free.
+
+    A route to a large part of the whole range claims nothing: 56 bits that were drawn do not meet what is behind it.
+    """
+    taken = [item for item in taken if item.version == 6 and item.prefixlen > _LARGE_PART]
     attempt = 0
     while True:
         seed = hashlib.sha256(f"{name} {attempt}".encode()).digest()

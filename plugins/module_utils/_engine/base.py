@@ -39,6 +39,10 @@ class Engine(ABC):
         return self.name
 
     # Networks.
+    def address_pools(self) -> tuple[str, ...]:
+        """Where its administrator lets it take networks from; () where nobody said."""
+        return self.info.address_pools
+
     @abstractmethod
     def networks(self) -> list[Network]:
         """All networks, ours and others'."""

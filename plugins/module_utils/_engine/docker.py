@@ -436,6 +436,8 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
         selinux="selinux" in security,
         apparmor="apparmor" in security,
         userns_remap="userns" in security,
+        # Only there where daemon.json says it.
+        address_pools=tuple(str(item["Base"]) for item in found.get("DefaultAddressPools") or ()),
     )
 
 

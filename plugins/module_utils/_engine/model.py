@@ -45,6 +45,8 @@ class EngineInfo:
     apparmor: bool
     userns_remap: bool = False
     """Whether root of its containers is another user of the machine (dockerd's ``userns-remap``)."""
+    address_pools: tuple[str, ...] = ()
+    """Where its administrator lets it take networks from (dockerd's ``default-address-pools``)."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types only, for a module's result."""
@@ -75,6 +77,7 @@ class EngineInfo:
                 selinux=_flag(facts["selinux"]),
                 apparmor=_flag(facts["apparmor"]),
                 userns_remap=_flag(facts["userns_remap"]),
+                address_pools=tuple(str(item) for item in facts.get("address_pools") or ()),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise failure(

@@ -18,6 +18,7 @@ from typing import Any
 from .._command import CommandResult
 from .._core.checks import invalid
 from .._core.diagnosis import KicError, failure
+from .._host.containers_conf import subnet_pools
 from .._host.machine import runtimes
 from . import proxy
 from .cli import (
@@ -107,6 +108,9 @@ class Podman(CommandLineEngine):
 
     def proxies(self) -> dict[str, str]:
         return proxy.of_environment(os.environ)
+
+    def address_pools(self) -> tuple[str, ...]:
+        return tuple(subnet_pools())
 
     def _environment(self) -> dict[str, str]:
         return environment()

@@ -16,13 +16,25 @@ from .files import read
 # lead to (kernel: net/ipv4/fib_trie.c, fib_trie_seq_show).
 _PREFIX = re.compile(r"\|--\s+(\S+)")
 _LENGTH = re.compile(r"^\s*/(\d+)\s+\S+\s+(UNICAST|LOCAL|BLACKHOLE|UNREACHABLE|PROHIBIT)")
+_GUARDS = ("BLACKHOLE", "UNREACHABLE", "PROHIBIT")
 
-# A default route, whole or in two halves as VPN clients write it (0.0.0.0/1 and 128.0.0.0/1), claims no address.
-_DEFAULT_LENGTH = 1
+# A default route, whole or in parts as VPN clients write it (halves, quarters, or all that is left beside a hole), claims
+# no address. No private range of IPv4 is shorter than 10.0.0.0/8; of IPv6 2000::/3 is all that is routed in public.
+_DEFAULT_LENGTH = 7
+_DEFAULT_LENGTH6 = 3
+
+_GUARD_LENGTH = 16
+"""A route that leads nowhere and is as broad as this keeps what nothing else routes from leaving by the default route: it
+hides no host, as a network of an engine is more specific. A narrower one reserves its range for somebody (Calico)."""
+_REJECT = 0x0200
+"""RTF_REJECT of linux/route.h."""
 
 
-def parse_fib_trie(text: str) -> list[IPNetwork]:
-    """The IPv4 destinations of all routing tables but default routes; each once, in the order of the kernel."""
+def parse_fib_trie(text: str, *, guards: bool = False) -> list[IPNetwork]:
+    """The IPv4 destinations of all routing tables but default routes; each once, in the order of the kernel.
+
+    With ``guards`` only those broad ones that lead nowhere, else all but them.
+    """
     found: dict[IPNetwork, None] = {}
     prefix = ""
     for line in text.splitlines():
@@ -32,16 +44,21 @@ def parse_fib_trie(text: str) -> list[IPNetwork]:
             continue
         match = _LENGTH.match(line)
         if match and prefix and int(match.group(1)) > _DEFAULT_LENGTH:
-            found[ipaddress.IPv4Network((prefix, int(match.group(1))), strict=False)] = None
+            length = int(match.group(1))
+            if guards is (match.group(2) in _GUARDS and length <= _GUARD_LENGTH):
+                found[ipaddress.IPv4Network((prefix, length), strict=False)] = None
     return list(found)
 
 
 def parse_ipv6_route(text: str) -> list[IPNetwork]:
-    """The IPv6 destinations of /proc/net/ipv6_route but default routes (format: kernel net/ipv6/route.c)."""
+    """The IPv6 destinations of /proc/net/ipv6_route but default routes and such that lead nowhere (format: kernel
+    net/ipv6/route.c)."""
     found: dict[IPNetwork, None] = {}
     for line in text.splitlines():
         fields = line.split()
-        if len(fields) < 2 or int(fields[1], 16) <= _DEFAULT_LENGTH:
+        if len(fields) < 2 or int(fields[1], 16) <= _DEFAULT_LENGTH6:
+            continue
+        if len(fields) > 8 and int(fields[8], 16) & _REJECT:
             continue
         packed = bytes.fromhex(fields[0])
         found[ipaddress.IPv6Network((packed, int(fields[1], 16)), strict=False)] = None
@@ -51,6 +68,11 @@ def parse_ipv6_route(text: str) -> list[IPNetwork]:
 def routed() -> list[IPNetwork]:
     """What this machine routes, of both IP versions."""
     return parse_fib_trie(_read("/proc/net/fib_trie")) + parse_ipv6_route(_read("/proc/net/ipv6_route"))
+
+
+def guards() -> list[IPNetwork]:
+    """Broad IPv4 ranges that this machine routes nowhere, so that they do not leave it: taken only where all else is."""
+    return parse_fib_trie(_read("/proc/net/fib_trie"), guards=True)
 
 
 def has_ipv6() -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,11 +17,14 @@ from .._core.diagnosis import KicError, failure
 from .._core.drift import differing, in_use, label_drift, refuse_foreign, without_removed
 from .._core.plan import Action, Drift, Plan, Resource, known
 from .._core.replaced import checked_name, probe_name
-from .._core.subnet import first_free, overlapping, unique_local
+from .._core.subnet import DEFAULT_POOLS, first_free, overlapping, unique_local
 from .._engine.base import Engine
 from .._engine.model import Attached, Network, Range
 from .._host import routes
 from .._host.podman_networks import podman_networks
+
+_NAMED = 6
+"""How many ranges a message names."""
 
 NO_IPV6 = "none"
 """What ``subnet6`` takes to keep a network from having IPv6."""
@@ -107,6 +111,10 @@ class Surroundings:
     mtu: int | None
     """MTU of the host's default route."""
     ipv6: bool
+    guards: tuple[IPNetwork, ...] = ()
+    """Ranges that the host routes nowhere; taken only where nothing else is free."""
+    pools: tuple[IPNetwork, ...] = ()
+    """Where the engine's administrator lets networks be taken from; () where nobody said."""
 
     @property
     def subnets(self) -> list[IPNetwork]:
@@ -144,7 +152,29 @@ def look_around(networks: list[Network], name: str, engine: str) -> Surroundings
         inside_own = any(route.version == item.version and route.subnet_of(item) for item in own)  # type: ignore[arg-type]
         if route not in known and not inside_own:
             taken.append((route, f"a route of this host to {route}"))
-    return Surroundings(tuple(taken), routes.default_route_mtu(), routes.has_ipv6())
+    return Surroundings(tuple(taken), routes.default_route_mtu(), routes.has_ipv6(), tuple(routes.guards()))
+
+
+def administrators_pools(engine: Engine) -> tuple[IPNetwork, ...]:
+    """The IPv4 pools of the engine's own configuration; what is no network there is for the engine to refuse."""
+    found = []
+    for text in engine.address_pools():
+        try:
+            pool = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            continue
+        found += [pool] if pool.version == 4 else []
+    return tuple(found)
+
+
+def _pools(spec: NetworkSpec, around: Surroundings) -> tuple[tuple[IPNetwork, ...], int]:
+    """The pools to choose from, and the length of what is taken from them. Those of the task come first; the
+    administrator's stand in for ours, which only guess."""
+    ours = tuple(str(pool) for pool in spec.pools) == DEFAULT_POOLS
+    if not ours or not around.pools:
+        return spec.pools, spec.prefix
+    # One that is too small for what is usual is taken whole.
+    return around.pools, max(spec.prefix, min(pool.prefixlen for pool in around.pools))
 
 
 def plan_network(spec: NetworkSpec, observed: ObservedNetwork | None, around: Surroundings | None, engine: str) -> Plan:
@@ -210,10 +240,12 @@ def choose(spec: NetworkSpec, around: Surroundings) -> Network:
             if overlapping(spec.subnet, [other]):
                 raise failure("subnet_overlap", subnet=spec.subnet, other=owner)
     taken = [*around.subnets, *spec.avoid]
-    subnet = spec.subnet or first_free(spec.pools, spec.prefix, taken)
+    pools, prefix = _pools(spec, around)
+    subnet = spec.subnet or first_free(pools, prefix, [*taken, *around.guards]) or first_free(pools, prefix, taken)
     if subnet is None:
-        pools = ", ".join(str(pool) for pool in spec.pools)
-        raise failure("no_free_subnet", prefix=spec.prefix, pools=pools, count=len(taken))
+        named = ", ".join(str(pool) for pool in pools)
+        inside = _inside(pools, spec, around)
+        raise failure("no_free_subnet", prefix=prefix, pools=named, count=len(taken), taken=inside)
     ranges = [Range(subnet, spec.gateway or subnet.network_address + 1)]
     if spec.subnet6 is not None:
         for other, owner in around.taken:
@@ -230,6 +262,15 @@ def choose(spec: NetworkSpec, around: Surroundings) -> Network:
         mtu=spec.mtu if spec.mtu is not None else around.mtu,
         labels={**spec.labels, **labels.ownership(spec.cluster)},
     )
+
+
+def _inside(pools: Sequence[IPNetwork], spec: NetworkSpec, around: Surroundings) -> str:
+    """What takes the pools, the largest first."""
+    taken = [*around.taken, *((item, f"{item}, which the option avoid names") for item in spec.avoid)]
+    inside = [(item, owner) for item, owner in taken if overlapping(item, pools) is not None]
+    inside.sort(key=lambda found: found[0].prefixlen)
+    names = [owner if str(item) in owner else f"{item} by {owner}" for item, owner in inside[:_NAMED]]
+    return "; ".join(names + (["others"] if len(inside) > _NAMED else [])) or "nothing of them"
 
 
 def find_drift(spec: NetworkSpec, found: Network) -> tuple[Drift, ...]:
@@ -287,6 +328,8 @@ class NetworkResource(Resource[ObservedNetwork]):
         if creates:
             self._engine.info  # noqa: B018  # refuses an engine whose networks can not hold nodes
         around = look_around(self._networks, self.name, self._engine.name) if creates else None
+        if around is not None:
+            around = replace(around, pools=administrators_pools(self._engine))
         plan = plan_network(spec, observed, around, self._engine.name)
         left = self._left()
         if left is not None:

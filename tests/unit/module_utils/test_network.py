@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.subnet import DEFAULT_POOLS
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import network as resource
@@ -23,6 +25,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network i
     NetworkSpec,
     ObservedNetwork,
     Surroundings,
+    administrators_pools,
     choose,
     describe,
     find_drift,
@@ -33,6 +36,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network i
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     OURS,
     MemoryEngine,
+    engine_info,
     fails,
     network,
     network_params,
@@ -174,8 +178,55 @@ def test_subnet_overlap(asked: dict[str, Any], words: str) -> None:
 
 def test_no_free_subnet() -> None:
     """Pools that are full are named."""
-    with fails("no_free_subnet", "no free /24 is left in 192.168.128.0/17: 2 ranges are taken"):
+    with fails("no_free_subnet", "o free /24 is left in 192.168.128.0/17: 2 ranges are taken", "route 192.168.0.0/16"):
         choose(spec(avoid=["10.0.0.0/8"]), around("192.168.0.0/16"))
+
+
+def test_what_takes_the_pools_is_named() -> None:
+    """The largest first, and not more than a person reads."""
+    taken = ["192.168.128.0/17", *(f"192.168.{number}.0/24" for number in range(130, 140))]
+    with pytest.raises(KicError) as caught:
+        choose(spec(), around(*reversed(taken)))
+    said = caught.value.diagnosis.cause.partition("in these pools: ")[2].split("; ")
+    assert said[0] == "route 192.168.128.0/17" and said[-1] == "others." and len(said) == 7
+
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+
+
+def test_guard_routes() -> None:
+    """All private ranges are routed nowhere, as RFC 6890 advises: what nothing else takes is taken all the same."""
+    guards = tuple(ipaddress.ip_network(item) for item in PRIVATE)
+    surroundings = replace(around("192.168.128.0/24"), guards=guards)
+    asked = spec(pools=list(DEFAULT_POOLS))
+    assert str(choose(asked, surroundings).range(4).subnet) == "192.168.129.0/24"  # type: ignore[union-attr]
+    # What no guard covers comes first.
+    some = replace(surroundings, guards=guards[2:])
+    assert str(choose(asked, some).range(4).subnet) == "172.16.0.0/24"  # type: ignore[union-attr]
+    # One that is asked for by name is nobody's.
+    assert choose(spec(subnet="10.7.0.0/24"), surroundings)
+
+
+@pytest.mark.parametrize(
+    ("given", "pools", "expected"),
+    [
+        (list(DEFAULT_POOLS), ["10.20.0.0/16"], "10.20.0.0/24"),
+        (list(DEFAULT_POOLS), ["10.20.0.0/28"], "10.20.0.0/28"),
+        (["10.30.0.0/16"], ["10.20.0.0/16"], "10.30.0.0/24"),
+        (list(DEFAULT_POOLS), [], "192.168.128.0/24"),
+    ],
+    ids=["engine's", "small", "task's", "none"],
+)
+def test_pools_of_the_administrator(given: list[str], pools: list[str], expected: str) -> None:
+    """The engine's own pools stand in for ours, but not for those of the task."""
+    surroundings = replace(around(), pools=tuple(ipaddress.ip_network(item) for item in pools))
+    assert str(choose(spec(pools=given), surroundings).range(4).subnet) == expected  # type: ignore[union-attr]
+
+
+def test_pools_of_the_engine() -> None:
+    """Those of IPv4; what is no network there is for the engine to refuse."""
+    engine = MemoryEngine(engine_info(address_pools=("10.20.0.0/16", "fd00::/48", "x", "10.21.0.9/16")))
+    assert [str(pool) for pool in administrators_pools(engine)] == ["10.20.0.0/16", "10.21.0.0/16"]
 
 
 @pytest.mark.parametrize(("asked", "route", "mtu"), [(None, 1400, 1400), (9000, 1400, 9000), (None, None, None)])

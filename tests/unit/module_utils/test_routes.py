@@ -62,13 +62,61 @@ VPN = """Id 51820:
 
 def test_fib_trie_of_vpn() -> None:
     """Tables that policy rules lead to count; of one prefix all lengths; halves of a default route claim nothing."""
-    assert [str(item) for item in routes.parse_fib_trie(VPN)] == [
-        "10.9.0.0/16",
-        "10.9.0.0/24",
+    assert [str(item) for item in routes.parse_fib_trie(VPN)] == ["10.9.0.0/16", "10.9.0.0/24"]
+
+
+def test_routes_that_lead_nowhere() -> None:
+    """Broad ones guard what nobody has; a narrow one is the range of somebody, as Calico reserves it."""
+    assert [str(item) for item in routes.parse_fib_trie(VPN, guards=True)] == [
         "172.20.0.0/14",
         "172.30.0.0/16",
         "172.31.0.0/16",
     ]
+    narrow = "  +-- 0.0.0.0/0 2 0 2\n     |-- 10.244.7.0\n        /26 universe BLACKHOLE\n"
+    assert [str(item) for item in routes.parse_fib_trie(narrow)] == ["10.244.7.0/26"]
+    assert routes.parse_fib_trie(narrow, guards=True) == []
+
+
+def trie(*ranges: str) -> str:
+    """A table of routes into a tunnel."""
+    lines = ["Main:", "  +-- 0.0.0.0/0 2 0 2"]
+    for text in ranges:
+        prefix, _slash, length = text.partition("/")
+        lines += [f"     |-- {prefix}", f"        /{length} universe UNICAST"]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        ("0.0.0.0/0",),
+        ("0.0.0.0/1", "128.0.0.0/1"),
+        ("0.0.0.0/2", "64.0.0.0/2", "128.0.0.0/2", "192.0.0.0/2"),
+        tuple(f"{number << 5}.0.0.0/3" for number in range(8)),
+        ("0.0.0.0/5", "8.0.0.0/7", "172.0.0.0/6"),
+    ],
+)
+def test_default_route_in_parts(ranges: tuple[str, ...]) -> None:
+    """However many parts a VPN client writes its default route in, they claim nothing."""
+    assert routes.parse_fib_trie(trie(*ranges)) == []
+
+
+def test_route_of_a_site() -> None:
+    """A route to all of a private range is one to hosts."""
+    assert [str(item) for item in routes.parse_fib_trie(trie("10.0.0.0/8"))] == ["10.0.0.0/8"]
+
+
+def test_ipv6_routes_that_lead_nowhere() -> None:
+    """An unreachable route (RTF_REJECT) and a VPN's part of the public range claim nothing."""
+    line = "{} {:02x} " + "0" * 32 + " 00 " + "0" * 32 + " 00000400 00000001 00000000 {} lo"
+    text = "\n".join(
+        (
+            line.format("fc" + "0" * 30, 7, "00200200"),
+            line.format("2" + "0" * 31, 3, "00000001"),
+            line.format("fd07" + "0" * 28, 16, "00000001"),
+        )
+    )
+    assert [str(item) for item in routes.parse_ipv6_route(text)] == ["fd07::/16"]
 
 
 def test_ipv6_route() -> None:

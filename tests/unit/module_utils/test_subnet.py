@@ -92,6 +92,12 @@ def test_unique_local() -> None:
     assert subnet.unique_local("kic", [first, second]) not in (first, second)
 
 
+@pytest.mark.parametrize("taken", [["fd00::/8"], ["fc00::/7"], ["fd00::/9", "fd80::/9"], ["10.0.0.0/8"]])
+def test_unique_local_behind_a_route_to_all_of_it(taken: list[str]) -> None:
+    """A route to the whole range does not keep us from drawing one in it, nor draw for ever."""
+    assert subnet.unique_local("kic", nets(*taken)) == subnet.unique_local("kic", [])
+
+
 @pytest.mark.parametrize(
     ("net", "taken", "free"),
     [

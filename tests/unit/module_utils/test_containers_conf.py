@@ -1,0 +1,93 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pools of containers.conf and daemon.json, in the forms that people write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import decode_info
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import EngineInfo
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.containers_conf import (
+    parse_pools,
+    paths,
+    subnet_pools,
+)
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import DOCKER, engine_info, recorded
+
+SEVERAL = """
+[engine]
+num_locks = 9
+[network]
+default_subnet = "10.1.0.0/16"
+default_subnet_pools = [
+  # the first
+  {base = '10.20.0.0/16', size = 24},
+  { size = 25, base = "10.30.0.0/15" },
+]
+[x]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "pools"),
+    [
+        ('[network]\ndefault_subnet_pools=[{"base"="10.20.0.0/16","size"=24}]\n', ["10.20.0.0/16"]),
+        (SEVERAL, ["10.20.0.0/16", "10.30.0.0/15"]),
+        ("[network]\ndefault_subnet_pools = []\n", []),
+        ('[network]\n#default_subnet_pools = [{"base" = "10.89.0.0/24", "size" = 24}]\n', None),
+        ('[engine]\ndefault_subnet_pools=[{"base"="10.20.0.0/16","size"=24}]\n', None),
+        ("", None),
+    ],
+    ids=["one line", "several", "empty", "comment", "another section", "nothing"],
+)
+def test_parse_pools(text: str, pools: list[str] | None) -> None:
+    """The bases, in their order."""
+    assert parse_pools(text) == pools
+
+
+def test_a_later_file_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of several files that say it the last is podman's, and a file that says nothing changes nothing."""
+    monkeypatch.delenv("CONTAINERS_CONF", raising=False)
+    monkeypatch.setenv("CONTAINERS_CONF_OVERRIDE", str(tmp_path / "over"))
+    line = '[network]\ndefault_subnet_pools=[{{"base"="{}","size"=24}}]\n'
+    files = {"/usr/share/containers/containers.conf": line.format("10.1.0.0/16")}
+    assert subnet_pools(files.get) == ["10.1.0.0/16"]
+    files["/etc/containers/containers.conf"] = line.format("10.2.0.0/16")
+    files[str(tmp_path / "over")] = "[engine]\n"
+    assert subnet_pools(files.get) == ["10.2.0.0/16"]
+    files[str(tmp_path / "over")] = line.format("10.3.0.0/16")
+    assert subnet_pools(files.get) == ["10.3.0.0/16"]
+    assert subnet_pools({}.get) == []
+
+
+def test_files_of_a_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user's own files come after the machine's, with their drop-ins; CONTAINERS_CONF stands in for all."""
+    for name in ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    drop_ins = tmp_path / "containers" / "containers.conf.d"
+    drop_ins.mkdir(parents=True)
+    for name in ("b.conf", "a.conf", "a.txt"):
+        (drop_ins / name).touch()
+    own = str(tmp_path / "containers" / "containers.conf")
+    assert paths()[-3:] == [own, f"{own}.d/a.conf", f"{own}.d/b.conf"]
+    monkeypatch.setenv("CONTAINERS_CONF", "/x")
+    assert paths() == ["/x"]
+
+
+def test_pools_of_docker() -> None:
+    """``docker info`` tells what daemon.json says, and the facts that a play hands on keep it."""
+    found = decode_info(
+        {**recorded("info.json", DOCKER), "DefaultAddressPools": [{"Base": "10.20.0.0/16", "Size": 24}]}
+    )
+    assert found.address_pools == ("10.20.0.0/16",)
+    assert EngineInfo.from_dict(found.as_dict()) == found
+    older = {key: value for key, value in engine_info().as_dict().items() if key != "address_pools"}
+    assert EngineInfo.from_dict(older).address_pools == ()
