@@ -328,6 +328,13 @@ CATALOGUE: dict[str, Entry] = {
         "the archive {path} can not be used: {reason}.",
         "make it again: {engine} save --format oci-archive --output {path} {name}",
     ),
+    "archive_overwrites": Entry(
+        "The archive {path} would give the names {names} to other images than {engine} has under them, though only {name}"
+        " was asked for.",
+        "if that is wanted: {engine} load --input {path}; else make an archive of that image alone: {engine} save --output"
+        " ARCHIVE {name}",
+        known="the names in the archive, and the store; load takes all of them",
+    ),
     "registry_refused": Entry(
         "the registry does not let this user have {name}; many registries also say so where no such image exists.",
         "correct the name, or log in first: {engine} login {registry}",

@@ -503,6 +503,8 @@ def decode_image(found: Mapping[str, Any]) -> Image:
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
         volumes=tuple(config.get("Volumes") or ()),
+        layers=tuple((found.get("RootFS") or {}).get("Layers") or ()),
+        created=str(found.get("Created") or ""),
     )
 
 

@@ -153,6 +153,20 @@ class Image:
     """Arguments of the entrypoint, or all of what starts where there is none."""
     volumes: tuple[str, ...] = ()
     """Paths at which each container of it gets a volume without a name, unless something else is mounted there."""
+    layers: tuple[str, ...] = ()
+    """Digests of its layers, unpacked."""
+    created: str = ""
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """What it is, whatever a store names it by: the digest of its configuration, or, where docker keeps images in
+        containerd's store (29, and 26.1 if told so), of its manifest."""
+        config = (self.environment, self.entrypoint, self.command, tuple(sorted(self.labels.items())))
+        return (self.layers, self.created[:_SECONDS], self.architecture, *config)
+
+
+_SECONDS = len("2026-01-01T00:00:00")
+"""Engines write the fraction in different lengths."""
 
 
 @dataclass(frozen=True)

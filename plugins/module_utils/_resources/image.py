@@ -11,7 +11,7 @@ import os
 import re
 import tarfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._core import checks
@@ -95,6 +95,15 @@ class ArchivedImage:
     """Digest of its manifest; None in docker's layout of archives, which has none."""
     content: str = field(default="", compare=False)
     """The digest that its configuration really has, which ``id`` only claims."""
+    image: Image | None = field(default=None, compare=False)
+    """As a store would describe it."""
+
+    def stored_as(self, image: Image) -> bool:
+        """Whether ``image`` of a store is this one: by its id, or where the store has ids of its own by what it is."""
+        manifest = (self.digest or "").partition(":")[2]
+        if image.id in (self.id, manifest):
+            return True
+        return self.image is not None and bool(image.layers) and image.content == self.image.content
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,26 @@ def _of_docker(config: bytes, item: Mapping[str, Any]) -> ArchivedImage:
     # "<id>.json" by docker save and podman save, "blobs/sha256/<id>" by newer docker.
     identity = os.path.basename(item["Config"]).partition(".")[0]
     content = hashlib.sha256(config).hexdigest()
-    return ArchivedImage(identity, tuple(item.get("RepoTags") or ()), json.loads(config)["architecture"], None, content)
+    names, found = tuple(item.get("RepoTags") or ()), json.loads(config)
+    return ArchivedImage(identity, names, found["architecture"], None, content, _described(identity, found))
+
+
+def _described(identity: str, found: Mapping[str, Any]) -> Image:
+    """The image of a configuration (image-spec, config.md) as an engine's inspect shows it."""
+    config = found.get("config") or {}
+    return Image(
+        id=identity,
+        tags=(),
+        digests=(),
+        size=0,
+        architecture=str(found.get("architecture", "")),
+        labels=config.get("Labels") or {},
+        environment=tuple(config.get("Env") or ()),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        layers=tuple((found.get("rootfs") or {}).get("diff_ids") or ()),
+        created=str(found.get("created") or ""),
+    )
 
 
 def _reference(manifest: Mapping[str, Any]) -> str:
@@ -178,7 +206,9 @@ def _of_index(read: Any, manifest: Mapping[str, Any], reference: str, depth: int
     names = (reference,) if reference else ()
     identity = found["config"]["digest"].partition(":")[2]
     content = hashlib.sha256(text).hexdigest()
-    return [ArchivedImage(identity, names, config.get("architecture", "unknown"), manifest["digest"], content)]
+    described = _described(identity, config)
+    architecture = config.get("architecture", "unknown")
+    return [ArchivedImage(identity, names, architecture, manifest["digest"], content, described)]
 
 
 def _blob(digest: str) -> str:
@@ -286,7 +316,7 @@ def _plan_archive(
         # Before anything is loaded: the name would be that of a stranger's image.
         reason = f"its image has the id {found.content}, and the image that was built has {spec.image_id}"
         raise failure("archive_unusable", path=str(spec.archive), reason=reason, engine=engine, name=spec.name)
-    if observed is not None and observed.image.id == found.id:
+    if observed is not None and found.stored_as(observed.image):
         return Plan((), before, before)
     after = {"name": spec.name, "id": found.id, "digest": spec.digest}
     actions = (_load(spec),)
@@ -325,6 +355,8 @@ class ImageResource(Resource[ObservedImage]):
         self._check_mode = check_mode
         self._removed = removed
         self._offers: Offers | None = None
+        self._brought = ""
+        """Id of the image that was brought, as the store names it."""
 
     def observe(self) -> ObservedImage | None:
         found = self._engine.image(self.name)
@@ -340,7 +372,24 @@ class ImageResource(Resource[ObservedImage]):
             self._offers = self._look_for(observed)
         spec = self._spec
         machine = self._engine.info.architecture if spec.present else ""
-        return plan_image(spec, observed, self._offers, machine, self._engine.name)
+        plan = plan_image(spec, observed, self._offers, machine, self._engine.name)
+        return self._with_other_names(plan, self._offers.archive or ()) if plan.does("load") else plan
+
+    def _with_other_names(self, plan: Plan, archive: tuple[ArchivedImage, ...]) -> Plan:
+        """A load takes all names of an archive. Raises where one of them is that of another image here: later runs would
+        take it for the one that they know. One that is new is warned of."""
+        others = sorted({name for item in archive for name in item.names if not has_name(self.name, (name,))})
+        lost = []
+        for name in others:
+            here = self._engine.image(name)
+            if here is not None and has_name(name, here.tags):
+                same = any(name in item.names and item.stored_as(here) for item in archive)
+                lost += [] if same else [name]
+        path, engine = str(self._spec.archive), self._engine.name
+        if lost:
+            raise failure("archive_overwrites", path=path, names=", ".join(lost), engine=engine, name=self.name)
+        warning = f"The archive {path} also brings names that were not asked for: {', '.join(others)}."
+        return replace(plan, warnings=(*plan.warnings, warning)) if others else plan
 
     def _look_for(self, observed: ObservedImage | None) -> Offers:
         """Where the image could come from; stops at the first place that has it."""
@@ -401,8 +450,8 @@ class ImageResource(Resource[ObservedImage]):
         if plan.does("pull"):
             engine.pull_image(spec.reference, PULL_SECONDS)
             self.did("pull")
-        identity = plan.chosen.get("id")
-        found = engine.image(identity or spec.reference)
+        found = self._loaded() if plan.does("load") else engine.image(plan.chosen.get("id") or spec.reference)
+        self._brought = found.id if found is not None else ""
         if found is None:
             raise failure("vanished", kind="image", name=spec.reference)
         if found.architecture != engine.info.architecture:
@@ -422,10 +471,21 @@ class ImageResource(Resource[ObservedImage]):
         if not has_name(self.name, found.tags):
             engine.tag_image(found.id, self.name)
 
+    def _loaded(self) -> Image | None:
+        """What an archive brought: by its id, or by a name of it where the store has ids of its own."""
+        machine, engine = self._engine.info.architecture, self._engine
+        archived = pick(self._spec, known(known(self._offers).archive), machine, engine.name)
+        found = (engine.image(reference) for reference in (archived.id, self.name, *archived.names))
+        return next((image for image in found if image is not None and archived.stored_as(image)), None)
+
     def describe(self, observed: ObservedImage | None, plan: Plan) -> dict[str, Any]:
         if not plan.after:
             return {}
-        if observed is None or (plan.changed and plan.after.get("id") not in (None, observed.image.id)):
+        if observed is None or (
+            plan.changed
+            and plan.after.get("id") not in (None, observed.image.id)
+            and observed.image.id != self._brought
+        ):
             # In check mode: what the run would bring, as far as it can be known before.
             return {"id": plan.after["id"], "digest": plan.after["digest"], "tags": [self.name], "size": None}
         image = observed.image

@@ -11,6 +11,7 @@ import io
 import json
 import tarfile
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker, podman
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import (
     ArchivedImage,
@@ -31,11 +33,14 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image imp
     read_archive,
 )
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
+    DOCKER,
+    RECORDED,
     MemoryEngine,
     engine_info,
     fails,
     image,
     image_params,
+    recorded,
 )
 
 NAME = "registry.example/team/node:v1"
@@ -651,3 +656,84 @@ def test_archive_by_its_image_at_any_place(tmp_path: Path) -> None:
     done = run(engine, archive=path, **asked)
     assert foretold.plan.actions == done.plan.actions and len(done.plan.actions) == 1
     assert not run(engine, check_mode=True, archive=f"{tmp_path}/later.tar", **asked).plan.changed
+
+
+@pytest.mark.parametrize("engine_has", ["another", "the same", "nothing"])
+def test_other_names_of_an_archive(tmp_path: Path, engine_has: str) -> None:
+    """A load takes all names of an archive: one that is another image's here is not overwritten, a new one is warned of."""
+    files = docker_files(("a" * 64, "amd64", [NAME, "docker.io/library/debian:13"]))
+    path = write_archive(tmp_path / "a.tar", files)
+    engine = MemoryEngine()
+    loaded = image(id="a" * 64, tags=(NAME, "docker.io/library/debian:13"))
+    engine.archives[path] = [loaded]
+    if engine_has != "nothing":
+        there = "a" * 64 if engine_has == "the same" else "d" * 64
+        engine.image_table[there] = image(id=there, tags=("docker.io/library/debian:13",))
+    if engine_has == "another":
+        for check_mode in (True, False):
+            with fails("archive_overwrites", "docker.io/library/debian:13", f"podman load --input {path}"):
+                run(engine, check_mode=check_mode, source="archive", archive=path)
+        assert engine.done == []
+    else:
+        found = run(engine, source="archive", archive=path)
+        assert "names that were not asked for: docker.io/library/debian:13" in found.plan.warnings[0]
+
+
+class ManifestStore(MemoryEngine):
+    """docker with containerd's store: an image's id is the digest of a manifest that the daemon writes itself."""
+
+    name = "docker"
+
+
+@pytest.mark.parametrize("layout", ["docker", "oci"])
+def test_store_that_names_images_by_manifest(tmp_path: Path, layout: str) -> None:
+    """An archive is loaded once: its image is known again by what it is, not by its id."""
+    config = {
+        "architecture": "amd64",
+        "created": "2026-01-01T00:00:00.000000000Z",
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["/sbin/init"], "Labels": {"a": "b"}},
+        "rootfs": {"type": "layers", "diff_ids": [DIGEST, OTHER]},
+    }
+    identity = hashlib.sha256(json.dumps(config).encode()).hexdigest()
+    files: dict[str, Any] = {
+        "manifest.json": [{"Config": f"{identity}.json", "RepoTags": [NAME]}],
+        f"{identity}.json": config,
+    }
+    if layout == "oci":
+        files = {
+            "index.json": {
+                "manifests": [{"digest": DIGEST, "annotations": {"io.containerd.image.name": NAME}}],
+            },
+            "blobs/sha256/" + "1" * 64: {"config": {"digest": f"sha256:{identity}"}},
+            f"blobs/sha256/{identity}": config,
+        }
+    path = write_archive(tmp_path / "a.tar", files)
+    engine = ManifestStore()
+    stored = image(
+        id="f" * 64,
+        tags=(NAME,),
+        digests=("sha256:" + "f" * 64,),
+        labels={"a": "b"},
+        environment=("PATH=/bin",),
+        command=("/sbin/init",),
+        layers=(DIGEST, OTHER),
+        created="2026-01-01T00:00:00Z",
+    )
+    engine.archives[path] = [stored]
+    asked: dict[str, Any] = {"source": "archive", "archive": path, "image_id": identity}
+    first = run(engine, **asked)
+    assert first.plan.changed and first.value["id"] == "f" * 64 and first.value["tags"] == [NAME]
+    assert engine.done == [f"load {path}"]
+    again = run(engine, **asked)
+    assert not again.plan.changed and again.value["id"] == "f" * 64
+    # Another image under the name is replaced.
+    engine.image_table = {"f" * 64: replace(stored, layers=(DIGEST,))}
+    assert run(engine, check_mode=True, **asked).plan.changed
+
+
+def test_identity_is_read_from_both_engines() -> None:
+    """What an image is, is in the answers of both."""
+    for decode, folder in ((docker.decode_image, DOCKER), (podman.decode_image, RECORDED / "podman-5.4.2")):
+        (found,) = recorded("image-inspect.json", folder)
+        read = decode(found)
+        assert len(read.layers) == 4 and read.created.startswith("2026-01-01T00:00:00")
