@@ -16,7 +16,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.filter.cluster_layout import files_below
+
+from ..conftest import ROOT
 from .conftest import Client
+
+ROLE = ROOT / "roles" / "kic_cluster" / "files"
 
 Module = Callable[..., dict[str, Any]]
 
@@ -34,14 +39,25 @@ with patch_module_args(json.loads(sys.argv[1])):
 def node(run_module: Module, unique: Callable[[str], str], node_image: str) -> str:
     """A fresh node with a network and a volume of its own."""
     name = unique("alone")
+    files = files_below(str(ROLE / "node"))
     for module, params in (
         ("oci_network", {"subnet6": "none"}),
         ("oci_volume", {}),
-        ("kic_node", {"image": node_image, "network": name, "volume": name, "role": "control-plane"}),
+        ("kic_node", {"image": node_image, "network": name, "volume": name, "role": "control-plane", "files": files}),
     ):
         made = run_module(module, name=name, cluster=name, **params)
         assert not made.get("failed"), made
     return name
+
+
+def asked(node: str) -> dict[str, Any]:
+    """What the role kic_cluster asks for, as far as a node needs it to become Ready."""
+    manifest = (ROLE / "manifests" / "pod-network.yaml").read_text()
+    return {
+        "node": node,
+        "cluster": node,
+        "manifests": [{"name": "pod-network", "content": manifest, "validate": False}],
+    }
 
 
 def kubeadms(podman: Client, node: str) -> int:
@@ -52,9 +68,8 @@ def kubeadms(podman: Client, node: str) -> int:
 @pytest.mark.full("two runs of kubeadm on a fresh node; the lock itself is in the unit tests")
 def test_two_runs(run_module: Module, podman: Client, node: str) -> None:
     """The second waits for the first, and then has nothing to do."""
-    asked = {"node": node, "cluster": node}
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(run_module, "kic_kubeadm", **asked) for _ in range(2)]
+        running = [pool.submit(run_module, "kic_kubeadm", **asked(node)) for _ in range(2)]
         most = 0
         while not all(item.done() for item in running):
             most = max(most, kubeadms(podman, node))
@@ -66,9 +81,8 @@ def test_two_runs(run_module: Module, podman: Client, node: str) -> None:
 @pytest.mark.full("a killed run of kubeadm and the next on a fresh node; the lock itself is in the unit tests")
 def test_killed_run(run_module: Module, podman: Client, node: str, environment: dict[str, str]) -> None:
     """The kubeadm that it left goes on, and the next run waits for it before it looks at the node."""
-    asked = {"node": node, "cluster": node}
     with subprocess.Popen(
-        [sys.executable, "-c", RUN, json.dumps(asked)],
+        [sys.executable, "-c", RUN, json.dumps(asked(node))],
         env={**environment, "PYTHONPATH": os.environ["ANSIBLE_COLLECTIONS_PATH"]},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -77,7 +91,7 @@ def test_killed_run(run_module: Module, podman: Client, node: str, environment: 
             assert first.poll() is None
         first.kill()
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(run_module, "kic_kubeadm", **asked)
+        running = pool.submit(run_module, "kic_kubeadm", **asked(node))
         most = 0
         while not running.done():
             most = max(most, kubeadms(podman, node))
