@@ -56,14 +56,14 @@ def test_a_later_file_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.delenv("CONTAINERS_CONF", raising=False)
     monkeypatch.setenv("CONTAINERS_CONF_OVERRIDE", str(tmp_path / "over"))
     line = '[network]\ndefault_subnet_pools=[{{"base"="{}","size"=24}}]\n'
-    files = {"/usr/share/containers/containers.conf": line.format("10.1.0.0/16")}
+    files: dict[str, str] = {"/usr/share/containers/containers.conf": line.format("10.1.0.0/16")}
     assert subnet_pools(files.get) == ["10.1.0.0/16"]
     files["/etc/containers/containers.conf"] = line.format("10.2.0.0/16")
     files[str(tmp_path / "over")] = "[engine]\n"
     assert subnet_pools(files.get) == ["10.2.0.0/16"]
     files[str(tmp_path / "over")] = line.format("10.3.0.0/16")
     assert subnet_pools(files.get) == ["10.3.0.0/16"]
-    assert subnet_pools({}.get) == []
+    assert subnet_pools(lambda _path: None) == []
 
 
 def test_files_of_a_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
