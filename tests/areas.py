@@ -79,6 +79,7 @@ AREAS = (
         _integration(
             "bad_input",
             "failures",
+            "faults",
             "image",
             "inventory",
             "locking",
@@ -91,6 +92,7 @@ AREAS = (
             "rootless",
             "secrecy",
             "storage",
+            "strangers_configuration",
             "volume",
         ),
         "engines",
@@ -100,6 +102,7 @@ AREAS = (
         "stories",
         "clusters from nothing to nothing on podman and docker",
         _integration("story", "kind", "site", "check_mode", "states", "ownership"),
+        _integration("story", "kind", "site", "check_mode", "states", "kubeadm_alone"),
         "engines",
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
     ),
