@@ -101,8 +101,7 @@ AREAS = (
     Area(
         "stories",
         "clusters from nothing to nothing on podman and docker",
-        _integration("story", "kind", "site", "check_mode", "states", "ownership"),
-        _integration("story", "kind", "site", "check_mode", "states", "kubeadm_alone"),
+        _integration("story", "kind", "site", "check_mode", "states", "ownership", "kubeadm_alone"),
         "engines",
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
     ),

@@ -209,7 +209,7 @@ class KubeadmResource(Resource[Observed]):
             self._wait("api", _WAIT_API, limit, soft=seen.api)
             found = Observed(found.container, self._look(), found.api_addresses, found.addresses)
             seen = known(found.seen)
-        waits = spec.wait and seen.api and seen.node is not None and not seen.node.ready
+        waits = self._spec.wait and seen.api and seen.node is not None and not seen.node.ready
         if waits and not self._draft(found).actions:
             self._ready()
             found = Observed(found.container, self._look(), found.api_addresses, found.addresses)
