@@ -10,6 +10,8 @@ Nothing here has to run: a container that was created has all of its labels.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,9 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import SubprocessRunner
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.lock import host_lock
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.subnet import DEFAULT_POOLS
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
@@ -82,6 +86,33 @@ def test_role_goes_where_its_cluster_is(
         there = {key: value for key, value in client.environment.items() if key in ("DOCKER_HOST", "DOCKER_CONFIG")}
         play(tmp_path / "absent.yml", kic_cluster_name=cluster, process_env=there)
         assert f"{cluster}-control-plane-1" not in client.holdings()["containers"]
+
+
+def test_teardown_of_one_engine(play: Play, podman: Client, unique: Callable[[str], str], tmp_path: Path) -> None:
+    """It leaves the kubeconfig entry of the other engine's cluster alone, and names an engine that could not be asked."""
+    del podman
+    cluster, config = unique("kept"), tmp_path / "config"
+    config.write_text("apiVersion: v1\nkind: Config\ncontexts: []\n")
+    state = ClusterState(Subject("docker", cluster))
+    state.record_file("kubeconfig", str(config), context=f"kic-{cluster}", owner="root", made=True, directory=False)
+    with host_lock():
+        state.save()
+    try:
+        nobody = {"DOCKER_HOST": f"unix://{tmp_path}/nobody"}
+        teardown = ROOT / "playbooks" / "teardown.yml"
+        named = play(teardown, kic_cluster_name=cluster, kic_engine="podman", process_env=nobody)
+        assert named.changed == [] and named.results("kic_kubeconfig") == []
+        (result,) = named.results("debug")[-1:]
+        assert result["msg"]["removed"] == [] and result["msg"]["skipped_engines"] == []
+        if shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is not None:
+            (result,) = play(teardown, kic_cluster_name=cluster, process_env=nobody).results("debug")[-1:]
+            (skipped,) = result["msg"]["skipped_engines"]
+            assert skipped.startswith("docker: docker is installed, but nothing answers")
+        assert config.exists() and ClusterState.load(Subject("docker", cluster)).files == state.files
+    finally:
+        state.files.clear()
+        with host_lock():
+            state.save()
 
 
 def test_two_users_of_one_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
