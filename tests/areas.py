@@ -82,7 +82,9 @@ AREAS = (
             "faults",
             "image",
             "inventory",
+            "kubeconfig",
             "locking",
+            "names",
             "network",
             "node",
             "node_drift",
@@ -101,7 +103,9 @@ AREAS = (
     Area(
         "stories",
         "clusters from nothing to nothing on podman and docker",
-        _integration("story", "kind", "site", "check_mode", "states", "ownership", "kubeadm_alone"),
+        _integration(
+            "story", "kind", "site", "check_mode", "states", "ownership", "kubeadm_alone", "pod_network", "role_cluster"
+        ),
         "engines",
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
     ),

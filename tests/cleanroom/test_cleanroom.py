@@ -91,7 +91,11 @@ def recap(typed: Typed) -> dict[str, int]:
 
 def next_lines(typed: Typed) -> list[str]:
     """What the play says to type next where kubectl is not installed; Ansible's default is to print JSON."""
-    found = [line.strip() for line in typed.text.replace("\\n", "\n").splitlines() if re.match(r" +(sudo )?podman exec ", line)]
+    found = [
+        line.strip()
+        for line in typed.text.replace("\\n", "\n").splitlines()
+        if re.match(r" +(sudo )?podman exec ", line)
+    ]
     assert found, typed.text[-3000:]
     return found
 
