@@ -122,7 +122,14 @@ def test_two_users_of_one_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             monkeypatch.setenv(key, daemon.client.environment[key])
         before = daemon.networks()
         nothing = dict.fromkeys(("subnet", "subnet6", "gateway", "mtu", "cluster"))
-        given = {"prefix": 24, "recreate": "never", "avoid": [], "pools": list(DEFAULT_POOLS), "labels": {}, **nothing}
+        given: dict[str, Any] = {
+            "prefix": 24,
+            "recreate": "never",
+            "avoid": [],
+            "pools": list(DEFAULT_POOLS),
+            "labels": {},
+            **nothing,
+        }
 
         def run(state: str) -> str:
             spec = NetworkSpec.from_params({**given, "name": "kictest-race", "state": state})
