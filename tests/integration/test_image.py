@@ -268,6 +268,25 @@ def push(images: Images, name: str, *options: str, architecture: str = "", size:
     return digest.read_text().strip()
 
 
+def test_node_of_a_digest(run_module: Module, pulled: Images, registry: Registry) -> None:
+    """A name with tag and digest, as people pin images, is the one of that digest for oci_image and kic_node alike."""
+    name = pulled.name(f"{registry.address}/")
+    pinned = f"{name}@{push(pulled, name)}"
+    node = name.rpartition("/")[2].partition(":")[0]
+    common: dict[str, Any] = {"process_env": pulled.environment(registry), **pulled.where}
+    made: dict[str, Any] = {"name": node, "image": pinned, "state": "present", "volume": "none", "command": ["/x"]}
+    found = run_module("oci_image", name=pinned, **common)
+    assert found["changed"] and not run_module("oci_image", name=pinned, **common)["changed"], found
+    try:
+        created = run_module("kic_node", **made, **common)
+        assert created.get("node", {}).get("image_id") == found["image"]["id"], created
+        assert run_module("kic_node", **made, **common)["changed"] is False
+        other = run_module("kic_node", **{**made, "name": f"{node}-2", "image": f"{name}@{NO_DIGEST}"}, **common)
+        assert other["diagnosis"]["id"] == "image_missing", other
+    finally:
+        run_module("kic_node", name=node, state="absent", **common)
+
+
 def test_registry(run_module: Module, pulled: Images, registry: Registry) -> None:
     """An image is pulled by tag and by digest, once; what check mode says is what the run does."""
     name = pulled.name(f"{registry.address}/")

@@ -375,7 +375,8 @@ def told(played: Played) -> list[tuple[Any, ...]]:
         for item in result.get("results", [result]) if isinstance(result, dict) else ():
             # What is begun and what is waited for: the second has the result.
             kept = {key: item.get(key) for key in ("changed", "actions", "drift") if key in item}
-            if "actions" in kept:
+            # Those that only look, or start a probe, keep nothing in a state.
+            if "drift" in kept or kept.get("changed"):
                 found.append((task["task"], kept))
     return found
 
