@@ -91,6 +91,7 @@ AREAS = (
             "own_containerd",
             "probe",
             "progress",
+            "replacement",
             "rootless",
             "secrecy",
             "storage",

@@ -13,9 +13,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,3 +103,21 @@ class Daemon:
     def networks(self) -> set[str]:
         """Ids of all its networks."""
         return set(self.client.out("network", "ls", "--no-trunc", "--quiet").split())
+
+
+class _OwnDocker(AbstractContextManager[Client]):
+    """The client of a docker of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._running = Daemon.running(folder)
+
+    def __enter__(self) -> Client:
+        return self._running.__enter__().client
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        return self._running.__exit__(*raised)
+
+
+def client_of(engine: str, podman: Client, folder: Path) -> AbstractContextManager[Client]:
+    """The machine's podman, or a docker of the test's own with its store below ``folder``."""
+    return nullcontext(podman) if engine == "podman" else _OwnDocker(folder / "docker")

@@ -69,7 +69,7 @@ def kubeadms(podman: Client, node: str) -> int:
 def test_two_runs(run_module: Module, podman: Client, node: str) -> None:
     """The second waits for the first, and then has nothing to do."""
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(run_module, "kic_kubeadm", **asked(node)) for _ in range(2)]
+        running = [pool.submit(run_module, "kic_kubeadm", **asked(node)) for _run in range(2)]
         most = 0
         while not all(item.done() for item in running):
             most = max(most, kubeadms(podman, node))

@@ -13,9 +13,9 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,10 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry imp
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
 
 from .conftest import ROOT, Client, Play
-from .dockerd import Daemon
+from .dockerd import Daemon, client_of
 
 Module = Callable[..., dict[str, Any]]
 NAME = "localhost/kictest-owner:1"
-
-
-@contextmanager
-def client_of(engine: str, podman: Client, folder: Path) -> Iterator[Client]:
-    """The machine's podman, or a docker of the test's own."""
-    if engine == "podman":
-        yield podman
-        return
-    with Daemon.running(folder / "docker") as daemon:
-        yield daemon.client
 
 
 def small_image(client: Client, folder: Path) -> None:
@@ -157,8 +147,8 @@ def test_commit_of_a_node(
     with client_of(engine, podman, tmp_path) as client:
         there = {key: value for key, value in client.environment.items() if key in ("DOCKER_HOST", "DOCKER_CONFIG")}
 
-        def module(name: str, /, **params: Any) -> dict[str, Any]:
-            return run_module(name, engine=engine, process_env=there, **params)
+        def module(called: str, /, **params: Any) -> dict[str, Any]:
+            return run_module(called, engine=engine, process_env=there, **params)
 
         def nodes(**params: Any) -> list[str]:
             return [item["name"] for item in module("kic_node_info", **params)["nodes"]]

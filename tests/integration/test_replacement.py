@@ -26,7 +26,7 @@ from typing import Any
 import pytest
 
 from .conftest import Client
-from .dockerd import Daemon
+from .dockerd import client_of
 
 Module = Callable[..., dict[str, Any]]
 IMAGE = "localhost/kictest-replaced:1"
@@ -35,20 +35,20 @@ PROGRAM = """
 package main
 
 import (
-	"os"
-	"os/signal"
-	"syscall"
+    "os"
+    "os/signal"
+    "syscall"
 )
 
 func main() {
-	for _, argument := range os.Args {
-		if argument == "/sbin/none" {
-			os.Exit(3)
-		}
-	}
-	signals := make(chan os.Signal, 9)
-	signal.Notify(signals, syscall.SIGTERM, syscall.Signal(37))
-	<-signals
+    for _, argument := range os.Args {
+        if argument == "/sbin/none" {
+            os.Exit(3)
+        }
+    }
+    signals := make(chan os.Signal, 9)
+    signal.Notify(signals, syscall.SIGTERM, syscall.Signal(37))
+    <-signals
 }
 """
 """Ends at the stop signal of a node, SIGRTMIN+3. It is /bin/sh too, which a node with a list of capabilities begins with."""
@@ -83,10 +83,10 @@ class Place:
     network: str
     run: Module
 
-    def module(self, name: str, /, **params: Any) -> dict[str, Any]:
+    def module(self, module: str, /, **params: Any) -> dict[str, Any]:
         """Run a module on the engine."""
         env = {**self.env, **params.pop("process_env", {})}
-        return self.run(name, engine=self.engine, process_env=env, **params)
+        return self.run(module, engine=self.engine, process_env=env, **params)
 
     def node(self, name: str, **params: Any) -> dict[str, Any]:
         """Run kic_node; the node has a fixed address and a published port."""
@@ -138,16 +138,6 @@ def image_archive(folder: Path) -> Path:
             item.type, item.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(item, io.BytesIO())
     return folder / "image.tar"
-
-
-@contextmanager
-def client_of(engine: str, podman: Client, folder: Path) -> Iterator[Client]:
-    """The machine's podman, or a docker of the test's own."""
-    if engine == "podman":
-        yield podman
-        return
-    with Daemon.running(folder / "docker") as daemon:
-        yield daemon.client
 
 
 @pytest.fixture(scope="module", params=["podman", "docker"])

@@ -761,7 +761,8 @@ def test_create_volume_with_a_secret(
     path = tmp_path / "socket"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     found, runner = engine(volume_inspect=held_volume(OURS))
-    with Daemon(path, answer) as daemon, fails(condition) if condition else nullcontext():
+    expected = fails(condition) if condition else nullcontext()
+    with expected, Daemon(path, answer) as daemon:
         found.create_volume(SECRET)
     assert json.loads(daemon.request.partition(b"\r\n\r\n")[2])["DriverOpts"]["o"] == "password=S3CRET"
     assert not [command for command in runner.commands if "S3CRET" in command]
