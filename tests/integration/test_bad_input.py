@@ -188,10 +188,12 @@ def _little_endian(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def held(podman: Client, world: dict[str, Any]) -> dict[str, set[str]]:
-    """What is there before the first bad input."""
+def held(podman: Client, world: dict[str, Any]) -> Iterator[None]:
+    """What is there before the first bad input is there after the last, and no more; asked once, as it takes time."""
     del world
-    return ours(podman)
+    before = ours(podman)
+    yield
+    assert ours(podman) == before
 
 
 def ours(podman: Client) -> dict[str, set[str]]:
@@ -216,17 +218,15 @@ def filled(value: Any, world: Mapping[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_bad_input(
-    run_module: Module, podman: Client, world: dict[str, Any], held: dict[str, set[str]], row: Row
-) -> None:
+def test_bad_input(run_module: Module, world: dict[str, Any], held: None, row: Row) -> None:
     """The error has the stable name of its cause and says which option is wrong and how; nothing was changed."""
+    del held
     result = run_module(row.module, **filled(dict(row.params), world))
     assert result.get("failed"), result
     assert result["diagnosis"]["id"] == row.id, result["msg"]
     assert filled(row.words, world) in result["msg"]
     assert result["diagnosis"]["fix"]
-    assert result["actions"] == []
-    assert ours(podman) == held
+    assert result["actions"] == [] and not result.get("changed")
 
 
 ENGINE_TASKS: list[tuple[str, dict[str, Any]]] = [
