@@ -201,13 +201,15 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     found, known = files.read(path, owner), path in recorded
     result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid}
     result.update(files=[{**found, "known": known}], place=files.place_of(task.engine))
-    container = files.control_plane(task.engine, cluster)
-    if container is None:
+    # In check mode an earlier task of the play may be about to start it.
+    container = files.control_plane(task.engine, cluster, stopped=task.check_mode)
+    admin = files.admin_configuration(task.engine, container) if container is not None else ""
+    if container is None or not admin:
         if not task.check_mode:
             raise failure("control_plane_missing", cluster=cluster)
         task.warn(f"The cluster {cluster} has no control plane yet; its entry would be new.")
         return result
-    result["admin"] = files.admin_configuration(task.engine, container)
+    result["admin"] = admin
     result["server"] = files.server_of(container)
     if not task.check_mode and found["text"] is not None and not known:
         # The record was lost: what it is for must work all the same.

@@ -107,6 +107,9 @@ class AbsentEngine(Engine):
     def create_container(self, new: NewContainer) -> str:
         self._refuse()
 
+    def read_file(self, identity: str, path: str) -> bytes | None:
+        return None
+
     def put_files(self, identity: str, archive: bytes) -> None:
         self._refuse()
 

@@ -135,6 +135,10 @@ class Engine(ABC):
         """Unpack a tar archive at the container's root; it need not run."""
 
     @abstractmethod
+    def read_file(self, identity: str, path: str) -> bytes | None:
+        """Content of a file in a container, which need not run; None where there is no such file."""
+
+    @abstractmethod
     def start_container(self, identity: str) -> None:
         """Start it. Raises ``port_taken`` or ``address_taken`` when another was faster."""
 

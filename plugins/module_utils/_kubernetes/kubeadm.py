@@ -105,6 +105,8 @@ class KubeadmResource(Resource[Observed]):
         self._node: ApiNode | None = None
         self.prerequisite = ""
         """In check mode: what an earlier task of the play would make and is not there yet."""
+        self.complete = False
+        """In check mode: the node does not run, and Kubernetes on it is as requested."""
         self.steps: list[str] = []
 
     # Looking.
@@ -114,6 +116,8 @@ class KubeadmResource(Resource[Observed]):
             return self._observed
         spec = self._spec
         container = self._engine.container(spec.node)
+        if container is not None and not container.running and self._check_mode and self._stopped(container):
+            return None
         if container is None or not container.running:
             if spec.state == "reset" or self._check_mode:
                 self.prerequisite = f"the node {spec.node} " + (
@@ -139,6 +143,16 @@ class KubeadmResource(Resource[Observed]):
             found = self._settle(found)
         self._observed = self._answered(found)
         return self._observed
+
+    def _stopped(self, container: Container) -> bool:
+        """In check mode, of a node that does not run: whether a former run was through with it, so that a start is all."""
+        self._refuse_foreign(container)
+        try:
+            record = json.loads(self._engine.read_file(container.id, RECORD) or b"{}")
+        except ValueError:
+            return False
+        self.complete = isinstance(record, dict) and record.get("state") == self._spec.state
+        return self.complete
 
     def _refuse_other_versions(self, addresses: Sequence[str]) -> None:
         """Raise where pods have an IP version that the node has no address of: no other node would reach them."""
@@ -235,6 +249,8 @@ class KubeadmResource(Resource[Observed]):
         spec = self._spec
         if spec.state == "reset":
             return plan_reset(observed)
+        if self.complete:
+            return Plan((), {"state": spec.state, "missing": []}, {"state": spec.state, "missing": []})
         if observed is None:
             names = ["hosts", *(step.name for step in STEPS)] if spec.state == "initialized" else ["hosts", "join"]
             names += [f"manifest-{item['name']}" for item in spec.manifests]

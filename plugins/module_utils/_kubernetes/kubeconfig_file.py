@@ -267,17 +267,17 @@ def is_recorded(cluster: str) -> bool:
     return any(subject.cluster == cluster for subject in recorded_clusters())
 
 
-def control_plane(engine: Engine, cluster: str) -> Container | None:
-    """The first control plane of the cluster that runs."""
+def control_plane(engine: Engine, cluster: str, *, stopped: bool = False) -> Container | None:
+    """The first control plane of the cluster that runs; with ``stopped`` also one that does not."""
     found = [
         container
         for container in engine.containers(f"{labels.CLUSTER}={cluster}")
         if container.labels.get(labels.ROLE) == "control-plane"
-        and container.running
+        and (container.running or stopped)
         and labels.is_ours(container.labels)
         and not is_aside(container.name)
     ]
-    return min(found, key=lambda item: item.name) if found else None
+    return min(found, key=lambda item: (not item.running, item.name)) if found else None
 
 
 def server_of(container: Container) -> str:
@@ -296,7 +296,9 @@ def server_of(container: Container) -> str:
 
 
 def admin_configuration(engine: Engine, container: Container) -> str:
-    """kubeadm's own kubeconfig in the node, as text. A secret."""
+    """kubeadm's own kubeconfig in the node, as text; empty where a node that does not run has none. A secret."""
+    if not container.running:
+        return (engine.read_file(container.id, ADMIN) or b"").decode()
     action = f"reading the administrator's configuration of {container.name}"
     return engine.exec(container.name, ["cat", ADMIN], action=action).out
 

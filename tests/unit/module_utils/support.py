@@ -276,6 +276,7 @@ class MemoryEngine(Engine):
 
     def __init__(self, info: EngineInfo | None = None) -> None:
         self.facts = info or engine_info()
+        self.contents: dict[tuple[str, str], bytes] = {}
         self.network_table: dict[str, Network] = {}
         self.volume_table: dict[str, Volume] = {}
         self.image_table: dict[str, Image] = {}
@@ -419,6 +420,9 @@ class MemoryEngine(Engine):
             )
         )
         return identity
+
+    def read_file(self, identity: str, path: str) -> bytes | None:
+        return self.contents.get((identity, path))
 
     def put_files(self, identity: str, archive: bytes) -> None:
         self.done.append(f"put files {identity}")

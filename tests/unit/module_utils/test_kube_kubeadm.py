@@ -772,9 +772,14 @@ class Fake(AbsentEngine):
         self.looks = list(looks)
         self.answers = answers
         self.calls: list[tuple[str, str, list[str], str]] = []
+        self.file: bytes | None = None
 
     def container(self, name: str) -> Container | None:
         return self.held.get(name)
+
+    def read_file(self, identity: str, path: str) -> bytes | None:
+        assert path == RECORD and not self.held[identity].running
+        return self.file
 
     @staticmethod
     def purpose(command: Sequence[str]) -> str:
@@ -1211,6 +1216,27 @@ def test_check_mode_before_there_is_a_node(held: list[Container], word: str) -> 
     assert len(found.warnings) == 1 and f"the node {CONTROL_PLANE} {word}" in found.warnings[0]
     joined = kubeadm.converge_kubeadm(worker(), Fake(), check_mode=True)
     assert steps(joined.plan) == ["hosts", "join"]
+
+
+@pytest.mark.parametrize(
+    ("content", "asked", "foretold"),
+    [
+        (b'{"state": "initialized"}', spec(), []),
+        (b'{"state": "joined"}', worker(), []),
+        (b'{"state": "joined"}', spec(), ["hosts"]),
+        (b"{", spec(), ["hosts"]),
+        (None, spec(), ["hosts"]),
+    ],
+    ids=["initialized", "joined", "other", "damaged", "nothing"],
+)
+def test_check_mode_of_a_stopped_node(
+    content: bytes | None, asked: kubeadm_plan.KubeadmSpec, foretold: list[str]
+) -> None:
+    """Where a former run was through with it, a start is all that it takes: nothing is predicted, and nothing warned of."""
+    engine = Fake(container(asked.node, status="exited"))
+    engine.file = content
+    found = kubeadm.converge_kubeadm(asked, engine, check_mode=True)
+    assert steps(found.plan)[:1] == foretold and bool(found.warnings) is bool(foretold)
 
 
 def test_check_mode_only_looks() -> None:

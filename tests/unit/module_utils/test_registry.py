@@ -345,6 +345,7 @@ def test_every_call_of_an_engine_has_a_limit(kind: type[CommandLineEngine]) -> N
         lambda engine: engine.container("x"),
         lambda engine: engine.containers("x"),
         lambda engine: engine.put_files("x", b""),
+        lambda engine: engine.read_file("x", "/y"),
         lambda engine: engine.start_container("x"),
         lambda engine: engine.stop_container("x", 1),
         lambda engine: engine.resume_container("x"),
