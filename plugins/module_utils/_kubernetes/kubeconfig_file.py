@@ -28,6 +28,7 @@ from .._engine.base import Engine
 from .._engine.model import Container
 from .access import ADMIN, API_PORT
 from .as_owner import as_owner
+from .look import STATE
 
 KIND = "kubeconfig"
 """What these files are called in a cluster's state file."""
@@ -298,7 +299,9 @@ def server_of(container: Container) -> str:
 def admin_configuration(engine: Engine, container: Container) -> str:
     """kubeadm's own kubeconfig in the node, as text; empty where a node that does not run has none. A secret."""
     if not container.running:
-        return (engine.read_file(container.id, ADMIN) or b"").decode()
+        # What lies below /etc/kubernetes in a node that runs is kept on its volume, and bound there at each start.
+        found = engine.read_file(container.id, f"{STATE}{ADMIN}") or engine.read_file(container.id, ADMIN)
+        return (found or b"").decode("utf-8", "backslashreplace")
     action = f"reading the administrator's configuration of {container.name}"
     return engine.exec(container.name, ["cat", ADMIN], action=action).out
 
