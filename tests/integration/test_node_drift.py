@@ -149,6 +149,7 @@ NO_DRIFT = {
     "name": "a node is found by it",
     "state": "it is what is done, not what is compared",
     "cluster": "a node of another cluster is refused",
+    "no_proxy": "it is added to the variables of a proxy, which are those of the time of the create",
     "files": "they are part of the first start only",
     "files.path": "likewise",
     "files.content": "likewise",
