@@ -101,6 +101,9 @@ def specs() -> set[str]:
     """Names of all classes that are made from a module's parameters."""
     found = set()
     for item in pkgutil.walk_packages(module_utils.__path__, f"{module_utils.__name__}."):
+        if item.name.endswith(("._module", "._engine_module")):
+            # They know Ansible, which a managed machine need not have, and make no class of parameters.
+            continue
         for name, kind in inspect.getmembers(importlib.import_module(item.name), inspect.isclass):
             made: Callable[..., Any] | None = getattr(kind, "from_params", None)
             if made is not None:
