@@ -169,6 +169,7 @@ def test_daemon_stopped(on_docker: Module, daemon: Daemon) -> None:
     assert {"kictest-a", "kictest-b"} <= daemon.client.holdings()["volumes"]
 
 
+@pytest.mark.full("waits for the limit of several calls; the limits have unit tests")
 def test_daemon_hung(on_docker: Module, run_module: Module, daemon: Daemon) -> None:
     """A daemon that is there and does not answer ends the task at its limit; the other engine is not held up by it."""
     assert daemon.process is not None

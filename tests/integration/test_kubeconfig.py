@@ -107,6 +107,7 @@ def mounted(target: Path, source: Path) -> Path:
     return target
 
 
+@pytest.mark.full("makes a control plane; reading and writing as the owner has unit tests")
 def test_files_of_a_user(play: Play, control_plane: str, home: Path) -> None:
     """Twice and away again: the first run writes, the second changes nothing, the removal restores what was there."""
     own, roots = home / "own", home / "roots"

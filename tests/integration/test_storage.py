@@ -85,6 +85,7 @@ def test_cluster_on_podman(environment: dict[str, str], play: Play, btrfs: Btrfs
         shutil.rmtree(run, ignore_errors=True)
 
 
+@pytest.mark.full("a docker and a file system of its own")
 def test_node_on_docker(play: Play, run_module: Callable[..., dict[str, Any]], btrfs: Btrfs) -> None:
     """A node that is not privileged, as docker's are where the machine withholds a capability, is given the device."""
     with Daemon.running(btrfs.folder / "store") as daemon:
