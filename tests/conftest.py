@@ -54,10 +54,6 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() == "true"
 
 
-DOCKERS = ("tests/integration/test_probe.py",)
-"""Other files with tests on the docker of the stories: the end of a second one would take the rules of the first away."""
-
-
 def stream(nodeid: str) -> str:
     """In which process of `make test` a test runs: those of one stream run one after the other.
 
@@ -73,7 +69,7 @@ def stream(nodeid: str) -> str:
     """
     path, _colons, test = nodeid.partition("::")
     area = area_of(nodeid)
-    if (area.name == "stories" or path in DOCKERS) and "docker" in test:
+    if area.name == "stories" and "docker" in test:
         return "docker"
     return area.stream or path
 

@@ -24,6 +24,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._host.podman_network
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.probe import LABEL, PREFIX, PROGRAMS
 
 from .conftest import Client
+from .dockerd import client_of
 
 Module = Callable[..., dict[str, Any]]
 
@@ -44,22 +45,22 @@ def test_the_program_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker"])
-def test_a_probe_leaves_nothing(engine: str, run_module: Module, request: pytest.FixtureRequest) -> None:
+def test_a_probe_leaves_nothing(engine: str, run_module: Module, podman: Client, tmp_path: Path) -> None:
     """It starts a container, changes nothing, is quick, and everything in the store is as before."""
-    client: Client = request.getfixturevalue(engine)
-    before = client.holdings()
-    existed = Path(DIRECTORY).exists()
-    found = run_module("oci_engine_probe", engine=engine, process_env=client.environment)
-    assert found.get("failed") is not True, found
-    assert found["changed"] is False
-    if found["probe"]["skipped"]:
-        assert "already runs here" in found["probe"]["skipped"]
-        pytest.fail("a node runs on this engine, so nothing was proven")
-    assert found["probe"]["started"] is True
-    assert 0 < found["probe"]["seconds"] <= LIMIT
-    assert client.holdings() == before
-    # podman creates it with its first network, below /etc; next to a test on docker another may do so.
-    assert engine == "docker" or Path(DIRECTORY).exists() is existed
+    with client_of(engine, podman, tmp_path) as client:
+        before = client.holdings()
+        existed = Path(DIRECTORY).exists()
+        found = run_module("oci_engine_probe", engine=engine, process_env=client.environment)
+        assert found.get("failed") is not True, found
+        assert found["changed"] is False
+        if found["probe"]["skipped"]:
+            assert "already runs here" in found["probe"]["skipped"]
+            pytest.fail("a node runs on this engine, so nothing was proven")
+        assert found["probe"]["started"] is True
+        assert 0 < found["probe"]["seconds"] <= LIMIT
+        assert client.holdings() == before
+        # podman creates it with its first network, below /etc.
+        assert Path(DIRECTORY).exists() is existed
 
 
 def test_check_mode_starts_nothing(run_module: Module, podman: Client) -> None:
