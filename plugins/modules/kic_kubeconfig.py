@@ -161,7 +161,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure, keep_done
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver, holds_cluster
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig import EXTENSION, context_name
@@ -228,7 +228,7 @@ def _absent(task: Task, cluster: str) -> dict[str, Any]:
     found = {path: _read(task, known, cluster, path) for path in paths}
     written = any(EXTENSION in (item["text"] or "") for item in found.values())
     ask = container is None and (written or files.is_recorded(cluster))
-    asked = {engine: files.holds(engine, cluster) for engine in _others(task)} if ask else {}
+    asked = {engine: holds_cluster(engine, cluster) for engine in _others(task)} if ask else {}
     # Where nobody has the cluster, what is left of it goes, whichever engine it was on.
     gone = [engine for engine, held in asked.items() if held is False and params["engine"] == "auto"]
     for engine in gone:

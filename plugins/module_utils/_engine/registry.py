@@ -168,16 +168,19 @@ def cluster_nodes(engine: Engine, cluster: str) -> list[Container]:
     return [item for item in engine.containers(f"{CLUSTER}={cluster}") if is_ours(item.labels)]
 
 
+def holds_cluster(engine: Engine, cluster: str) -> bool | None:
+    """Whether the engine has nodes of the cluster; None when it cannot be asked.
+
+    One that is not installed has none, nor has podman under docker's name any that podman has not.
+    """
+    try:
+        engine.info  # noqa: B018
+        return bool(cluster_nodes(engine, cluster))
+    except KicError as error:
+        return False if _not_installed(error.diagnosis) else None
+
+
 def holders(runner: Runner, cluster: str, besides: str) -> tuple[str, ...]:
     """The other engines of this machine that hold containers of ``cluster``, or do not say whether they do."""
-    found = []
-    for name in BY_PRIORITY:
-        if name == besides:
-            continue
-        try:
-            holds = bool(cluster_nodes(driver(name)(runner), cluster))
-        except KicError as error:
-            holds = not _not_installed(error.diagnosis)
-        if holds:
-            found.append(name)
-    return tuple(found)
+    others = (name for name in BY_PRIORITY if name != besides)
+    return tuple(name for name in others if holds_cluster(driver(name)(runner), cluster) is not False)

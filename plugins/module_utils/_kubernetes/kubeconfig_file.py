@@ -26,6 +26,7 @@ from .._core.replaced import is_aside
 from .._core.state import ClusterState, Subject, recorded_clusters
 from .._engine.base import Engine
 from .._engine.model import Container
+from .._engine.registry import cluster_nodes
 from .access import ADMIN, API_PORT
 from .as_owner import as_owner
 from .look import STATE
@@ -243,18 +244,6 @@ def _machine() -> str:
     return hashlib.sha256(found).hexdigest()[:12] if len(found) == 32 else ""
 
 
-def holds(engine: Engine, cluster: str) -> bool | None:
-    """Whether the engine has nodes of the cluster; None when it cannot be asked.
-
-    One that is not installed has none, nor has podman under docker's name any that podman has not.
-    """
-    try:
-        engine.info  # noqa: B018
-        return bool(engine.containers(f"{labels.CLUSTER}={cluster}"))
-    except KicError as error:
-        return False if error.diagnosis.id in ("engine_not_installed", "engine_is_another") else None
-
-
 def record_of(engine: Engine, cluster: str) -> Subject:
     """What the records of an engine's cluster are kept by, also where the engine does not answer."""
     try:
@@ -272,10 +261,9 @@ def control_plane(engine: Engine, cluster: str, *, stopped: bool = False) -> Con
     """The first control plane of the cluster that runs; with ``stopped`` also one that does not."""
     found = [
         container
-        for container in engine.containers(f"{labels.CLUSTER}={cluster}")
+        for container in cluster_nodes(engine, cluster)
         if container.labels.get(labels.ROLE) == "control-plane"
         and (container.running or stopped)
-        and labels.is_ours(container.labels)
         and not is_aside(container.name)
     ]
     return min(found, key=lambda item: (not item.running, item.name)) if found else None

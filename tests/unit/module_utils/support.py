@@ -506,7 +506,7 @@ class MemoryEngine(Engine):
         return answer
 
 
-CALLS = (
+ACTS = (
     "create_container",
     "put_files",
     "start_container",
@@ -514,6 +514,11 @@ CALLS = (
     "resume_container",
     "rename_container",
     "remove_container",
+)
+"""What is done to a container."""
+
+CALLS = (
+    *ACTS,
     "container",
     "containers",
     "image",
@@ -581,6 +586,31 @@ class Breakable(MemoryEngine):
     def arm(self, fault: Fault | None, counted: Collection[str] = CALLS) -> None:
         """Begin to count again."""
         self.calls, self.fault, self.counted = [], fault, counted
+
+
+def broken_at_each(
+    count: int,
+    prepared: Callable[[], Breakable],
+    work: Callable[[Breakable], object],
+    error: Callable[[], BaseException],
+    counted: Collection[str] = CALLS,
+) -> Iterator[tuple[Fault, Breakable]]:
+    """Each engine after ``work`` on it broke: at each of its ``count`` calls, before and after the call was done."""
+    for at in range(count):
+        for done in (False, True):
+            engine, fault = prepared(), Fault(at, error(), done)
+            engine.arm(fault, counted)
+            try:
+                work(engine)
+            except KicError as caught:
+                engine.raised = caught
+            except Killed:
+                pass
+            else:
+                raise AssertionError(f"{engine.calls[at]} broke, and the run went on")
+            engine.broke_in = engine.calls[: at + 1]
+            engine.arm(None)
+            yield fault, engine
 
 
 class TableRunner:

@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import socket
-import tarfile
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -984,23 +982,6 @@ def test_rename_container() -> None:
     failed, _runner = engine(rename=said(rc=1, err="busy"))
     with fails("engine_failed", "renaming the container x to y", "busy"):
         failed.rename_container("x", "y")
-
-
-def test_read_file() -> None:
-    """The content of a file of a container, out of the archive that cp writes; a file that is not there is none."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        item = tarfile.TarInfo("x")
-        item.size = 2
-        archive.addfile(item, io.BytesIO(b"{}"))
-    found, runner = engine(cp=said(buffer.getvalue()))
-    assert found.read_file("n", "/x") == b"{}"
-    assert runner.commands == ["docker cp n:/x -"]
-    missing, _runner = engine(cp=said(rc=1, err="Error: No such container:path: n:/x"))
-    assert missing.read_file("n", "/x") is None
-    failed, _runner = engine(cp=said(rc=125, err="busy"))
-    with fails("engine_failed", "reading /x in the container n", "busy"):
-        failed.read_file("n", "/x")
 
 
 def test_container_commands() -> None:

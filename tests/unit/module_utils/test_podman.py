@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import io
 import ipaddress
 import json
 import os
-import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -717,25 +715,6 @@ def test_rename_container() -> None:
     failed, _runner = engine(rename=said(rc=125, err="busy"))
     with fails("engine_failed", "renaming the container x to y", "busy"):
         failed.rename_container("x", "y")
-
-
-def test_read_file() -> None:
-    """The content of a file of a container, out of the archive that cp writes; a file that is not there is none."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        item = tarfile.TarInfo("x")
-        item.size = 2
-        archive.addfile(item, io.BytesIO(b"{}"))
-    found, runner = engine(cp=said(buffer.getvalue()))
-    assert found.read_file("n", "/x") == b"{}"
-    assert runner.commands == ["podman cp n:/x -"]
-    missing, _runner = engine(
-        cp=said(rc=1, err='Error: "/x" could not be found on container n: no such file or directory')
-    )
-    assert missing.read_file("n", "/x") is None
-    failed, _runner = engine(cp=said(rc=125, err="busy"))
-    with fails("engine_failed", "reading /x in the container n", "busy"):
-        failed.read_file("n", "/x")
 
 
 def test_container_commands() -> None:

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
+import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Callable
@@ -323,6 +325,28 @@ def test_only_engine_hangs() -> None:
 def test_limits(command: list[str], seconds: float) -> None:
     """Each kind of call has its limit; a grace that a container is given for its end comes on top."""
     assert limit_of(command, 7) == seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        (Podman, 'Error: "/x" could not be found on container n: no such file or directory'),
+        (Docker, "Error: No such container:path: n:/x"),
+    ],
+)
+def test_read_file(kind: type[CommandLineEngine], missing: str) -> None:
+    """The content of a file of a container, out of the archive that cp writes; a file that is not there is none."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        item = tarfile.TarInfo("x")
+        item.size = 2
+        archive.addfile(item, io.BytesIO(b"{}"))
+    runner = TableRunner({"": said(buffer.getvalue())})
+    assert kind(runner).read_file("n", "/x") == b"{}"
+    assert runner.commands == [f"{kind.name} cp n:/x -"]
+    assert kind(TableRunner({"": said(rc=1, err=missing)})).read_file("n", "/x") is None
+    with fails("engine_failed", "reading /x in the container n", "busy"):
+        kind(TableRunner({"": said(rc=125, err="busy")})).read_file("n", "/x")
 
 
 @pytest.mark.parametrize("kind", [Podman, Docker])

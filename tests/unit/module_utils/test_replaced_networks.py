@@ -28,6 +28,7 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     Fault,
     Killed,
     MemoryEngine,
+    broken_at_each,
     fails,
     network,
     network_params,
@@ -62,6 +63,9 @@ NEW: dict[str, Any] = {"labels": {"tier": "two"}, "recreate": "on_drift"}
 kinds = pytest.mark.parametrize("run", [run_network, run_volume], ids=["network", "volume"])
 
 
+Things = dict[str, Any]
+
+
 def things(engine: MemoryEngine) -> dict[str, Any]:
     """All networks and volumes by name."""
     return {**engine.network_table, **engine.volume_table}
@@ -84,30 +88,20 @@ def disk_full() -> KicError:
 
 def broken(
     run: Run, error: Callable[[], BaseException], counted: Collection[str]
-) -> list[tuple[Fault, Breakable, dict[str, Any]]]:
+) -> list[tuple[Fault, Breakable, Things]]:
     """The engine after a replacement that broke, at each of its calls, with what was there before."""
-    clean = Breakable()
-    run(clean)
+
+    def old() -> Breakable:
+        engine = Breakable()
+        run(engine)
+        return engine
+
+    clean = old()
+    before = things(clean)
     clean.arm(None, counted)
     run(clean, **NEW)
-    found = []
-    for at in range(len(clean.calls)):
-        for done in (False, True):
-            engine, fault = Breakable(), Fault(at, error(), done)
-            run(engine)
-            before = things(engine)
-            engine.arm(fault, counted)
-            try:
-                run(engine, **NEW)
-            except KicError as caught:
-                engine.raised = caught
-            except Killed:
-                pass
-            else:
-                raise AssertionError(f"{engine.calls[at]} broke, and the run went on")
-            engine.arm(None)
-            found.append((fault, engine, before))
-    return found
+    each = broken_at_each(len(clean.calls), old, lambda engine: run(engine, **NEW), error, counted)
+    return [(fault, engine, before) for fault, engine in each]
 
 
 @kinds

@@ -24,6 +24,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.replacement import Replacement
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
+    ACTS,
     CALLS,
     GIB,
     Breakable,
@@ -31,6 +32,7 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     Killed,
     MemoryEngine,
     MemoryPorts,
+    broken_at_each,
     container,
     fails,
     host,
@@ -39,17 +41,6 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     node_params,
     publish_params,
 )
-
-ACTS = (
-    "create_container",
-    "put_files",
-    "start_container",
-    "stop_container",
-    "resume_container",
-    "rename_container",
-    "remove_container",
-)
-
 
 ASKED: dict[str, Any] = {
     "network": "kic",
@@ -130,23 +121,11 @@ def steps(case: Case, counted: Collection[str]) -> int:
 
 def broken(case: Case, error: Callable[[], BaseException], counted: Collection[str]) -> list[tuple[Fault, Breakable]]:
     """The engine after a replacement that broke, at each of its calls, before and after the call was done."""
-    found = []
-    for at in range(steps(case, counted)):
-        for done in (False, True):
-            engine, fault = machine(case), Fault(at, error(), done)
-            engine.arm(fault, counted)
-            try:
-                run(engine, state=case.state, recreate="on_drift", **NEW)
-            except KicError as caught:
-                engine.raised = caught
-            except Killed:
-                pass
-            else:
-                raise AssertionError(f"{engine.calls[at]} broke, and the run went on")
-            engine.broke_in = engine.calls[: at + 1]
-            engine.arm(None)
-            found.append((fault, engine))
-    return found
+
+    def replacing(engine: Breakable) -> Plan:
+        return run(engine, state=case.state, recreate="on_drift", **NEW)
+
+    return [*broken_at_each(steps(case, counted), lambda: machine(case), replacing, error, counted)]
 
 
 def only_node(engine: MemoryEngine) -> Container:

@@ -15,6 +15,7 @@ import yaml
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import holds_cluster
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file
 from ansible_collections.nodeforge.kic.plugins.modules import kic_kubeconfig as module
 
@@ -178,8 +179,8 @@ def test_which_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_nodes_of_a_stopped_cluster_stay_ours() -> None:
     """The fake and the dataclass agree: a node that does not run is still held."""
     stopped = dataclasses.replace(CONTROL_PLANE, status="exited")
-    assert kubeconfig_file.holds(Named("docker", stopped), "lab") is True
-    assert kubeconfig_file.holds(Named("docker"), "lab") is False
+    assert holds_cluster(Named("docker", stopped), "lab") is True
+    assert holds_cluster(Named("docker"), "lab") is False
 
 
 def test_comments_of_the_user(path: Path) -> None:

@@ -173,6 +173,18 @@ def test_broken_engine_is_told_before_a_missing_one(run: Run, tmp_path: Path, mo
         assert "nothing answers at unix:///x" in found["msg"]
 
 
+def asking(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Have each module ask whether ``engine`` holds what it is about, and take it; the answers, as they come."""
+    asked: list[bool] = []
+
+    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool], *_more: Any) -> Engine:
+        asked.append(holds(engine))
+        return engine
+
+    monkeypatch.setattr(_engine_module, "select", select)
+    return asked
+
+
 @pytest.mark.parametrize(
     ("kind", "there"), [("network", "kic"), ("volume", "data"), ("container", "node-1"), ("cluster", "lab")]
 )
@@ -182,13 +194,7 @@ def test_engine_that_holds(run: Run, monkeypatch: pytest.MonkeyPatch, kind: str,
     engine.network_table["kic"] = network("kic")
     engine.volume_table["data"] = Volume("data", "local", "", OURS, {})
     engine.add(container("node-1", labels={**OURS, CLUSTER: "lab"}))
-    asked: list[bool] = []
-
-    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool], *_more: Any) -> Engine:
-        asked.append(holds(engine))
-        return engine
-
-    monkeypatch.setattr(_engine_module, "select", select)
+    asked = asking(engine, monkeypatch)
     for name in (there, "another"):
         run(lambda _task: {"changed": False}, name=name, held=f"name:{kind}")
     assert asked == [True, False]
@@ -215,13 +221,7 @@ def test_engine_of_others_and_of_the_cluster(
     engine.volume_table["foreign"] = Volume("foreign", "local", "", {}, {})
     engine.add(container("foreign", labels={CLUSTER: "foreign"}))
     engine.add(container("node-1", labels={**OURS, CLUSTER: "lab"}))
-    asked: list[bool] = []
-
-    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool], *_more: Any) -> Engine:
-        asked.append(holds(engine))
-        return engine
-
-    monkeypatch.setattr(_engine_module, "select", select)
+    asked = asking(engine, monkeypatch)
     run(lambda _task: {"changed": False}, name=name, cluster=cluster, held=f"name:{kind}")
     assert asked == [held]
 
@@ -230,13 +230,7 @@ def test_first_parameter_that_is_set(run: Run, monkeypatch: pytest.MonkeyPatch) 
     """A module that can be about a node or about a cluster looks for the one that it was asked about."""
     engine = MemoryEngine()
     engine.add(container("node-1", labels={**OURS, CLUSTER: "lab"}))
-    asked: list[bool] = []
-
-    def select(_engine: str, _runner: object, _facts: object, holds: Callable[[Engine], bool], *_more: Any) -> Engine:
-        asked.append(holds(engine))
-        return engine
-
-    monkeypatch.setattr(_engine_module, "select", select)
+    asked = asking(engine, monkeypatch)
     for given in ({"name": "node-1"}, {"cluster": "lab"}, {"name": "lab"}, {"cluster": "node-1"}):
         run(lambda _task: {"changed": False}, held="name:container,cluster:cluster", **given)
     assert asked == [True, True, False, False]
