@@ -479,6 +479,22 @@ def test_control_plane(held: list[Container], expected: str | None) -> None:
     assert (found.name if found else None) == expected
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [("/var/lib/nodeforge.kic/etc/kubernetes/admin.conf", "a: 1"), ("/etc/kubernetes/admin.conf", "a: 1"), ("/x", "")],
+    ids=["volume", "container", "nowhere"],
+)
+def test_control_plane_that_does_not_run(place: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it may be stopped one that runs is still preferred, and its configuration is read from where it is kept."""
+    stopped = container("a", status="exited")
+    assert files.control_plane(Fake(stopped), "lab") is None
+    assert files.control_plane(Fake(stopped, container("b")), "lab", stopped=True) == container("b")
+    engine = Fake(stopped)
+    monkeypatch.setattr(engine, "read_file", lambda _container, path: b"a: 1" if path == place else None)
+    found = files.control_plane(engine, "lab", stopped=True)
+    assert found is stopped and files.admin_configuration(engine, found) == expected
+
+
 def published(*bindings: dict[str, str]) -> dict[str, Any]:
     """What an engine says of a container with these bindings of the API's port."""
     return {"HostConfig": {"PortBindings": {"6443/tcp": list(bindings), "80/tcp": [{"HostIp": "", "HostPort": "80"}]}}}

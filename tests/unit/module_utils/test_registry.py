@@ -43,6 +43,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman impor
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import (
     BY_PRIORITY,
     driver,
+    holders,
     recorded_cluster,
     select,
 )
@@ -291,6 +292,18 @@ def test_recorded_cluster() -> None:
         ClusterState(subject, limits={"alone": {"pids": 1}}).save()
     assert [recorded_cluster(engine, "lab") for engine in ("docker", "podman")] == ["lab", None]
     assert recorded_cluster("podman", "old") is None and recorded_cluster("podman", "alone") is None
+
+
+@pytest.mark.parametrize(
+    ("docker", "expected"),
+    [(HUNG, ("docker",)), (DOCKER_SILENT, ("docker",)), (PODMAN_ANSWERS, ()), (None, ())],
+    ids=["hung", "stopped", "podman-in-disguise", "not-installed"],
+)
+def test_holders(docker: CommandResult | None, expected: tuple[str, ...]) -> None:
+    """An engine that cannot be asked may hold the cluster."""
+    assert holders(machine(PODMAN_ANSWERS, docker), "lab", besides="podman") == expected
+    without = TableRunner({"docker info": DOCKER_ANSWERS, "docker ps": said()})
+    assert holders(without, "lab", besides="podman") == ()
 
 
 def test_only_engine_hangs() -> None:
