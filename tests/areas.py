@@ -64,13 +64,26 @@ _TESTS = ("tests/integration/*", "tests/hosts/*", "tests/cleanroom/*")
 
 AREAS = (
     Area("unit", "functions, without an engine", ("tests/unit/*",), "", _TESTS),
-    Area("lint", "linters, types, ansible-test sanity, what the tarball holds", ("tests/lint/*",), "beside", (), True),
-    Area("cleanroom", "the README, typed on a bare Debian", ("tests/cleanroom/*",), "beside", ("tests/integration/*",)),
+    Area(
+        "lint",
+        "linters, types, ansible-test sanity, what the tarball holds",
+        ("tests/lint/*",),
+        "independent",
+        (),
+        True,
+    ),
+    Area(
+        "cleanroom",
+        "the README, typed on a bare Debian",
+        ("tests/cleanroom/*",),
+        "independent",
+        ("tests/integration/*",),
+    ),
     Area(
         "host",
         "control groups of version 2, systemd and an ordinary user, in a virtual machine",
         _integration("delegation", "host_nodes", "role_host"),
-        "beside",
+        "independent",
         (*_TEXT, "tests/cleanroom/*"),
     ),
     Area(

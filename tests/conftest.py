@@ -58,14 +58,14 @@ def stream(nodeid: str) -> str:
     """In which process of `make test` a test runs: those of one stream run one after the other.
 
     ``engines``
-        This machine's podman and docker. These tests look at a whole store and at free ports and subnets.
+        This machine's podman and docker. These tests compare the whole store, free ports and subnets before and after.
     ``docker``
         The stories on docker, whose daemon, store and subnets are their own.
-    ``beside``
-        What leaves this machine's engines alone: the linters, the clean room, the virtual machine.
+    ``independent``
+        What uses none of this machine's engines: the linters, the clean room, the virtual machine.
 
-    A unit test is in a stream of its file's own. Two processes take the streams in this order: unit tests, ``beside`` and
-    ``engines``, and ``docker`` where one has ended. What does not bear company is marked with ``alone``.
+    A unit test is in a stream of its file's own. Two processes take the streams in this order: unit tests, ``independent``
+    and ``engines``, and ``docker`` where one has ended. What fails next to other tests is marked with ``alone``.
     """
     path, _colons, test = nodeid.partition("::")
     area = area_of(nodeid)
@@ -118,10 +118,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if unknown:
         raise pytest.UsageError(f"no area {', '.join(sorted(unknown))}; there are {', '.join(a.name for a in AREAS)}")
     if config.getoption("--record-passes") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(config.stash[PASSES]), "nodeforge.kic-passes")
+        config.pluginmanager.register(Recorder(config.stash[PASSES]), RECORDER)
 
 
 PASSES = pytest.StashKey[Passes]()
+RECORDER = "nodeforge.kic-passes"
 
 
 def _areas(config: pytest.Config) -> list[str]:
@@ -179,6 +180,8 @@ class Recorder:
         self._passes = passes
         self._parts: dict[str, list[pytest.TestReport]] = {}
         self._saved = time.monotonic()
+        self.changed: list[str] = []
+        """Areas whose files were changed during the run."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A pass is a test whose set-up, call and tear-down passed."""
@@ -198,8 +201,7 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """What had all passed before is no error."""
-        if self._passes.drop_changed():
-            print("Files were changed during this run, so its passes are not recorded for the areas that they affect.")
+        self.changed = self._passes.drop_changed()
         self._passes.save()
         asked = session.config.getoption("--area") or session.config.getoption("--affected")
         if asked and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -236,8 +238,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Name what could not run, and why; with CI=true it stands among the failures."""
+    recorder = config.pluginmanager.get_plugin(RECORDER)
+    if recorder is not None and recorder.changed:
+        areas = ", ".join(recorder.changed)
+        terminalreporter.line(f"Files changed during this run, so its passes are not recorded for the areas {areas}.")
     skipped = terminalreporter.stats.get("skipped", ())
     if skipped:
         terminalreporter.section("cannot run on this machine")

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from .areas import AREAS, Area, area_of, contents, state_of
@@ -21,8 +22,9 @@ FILE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nodef
 _PROGRAMS = ("podman", "runc", "crun", "dockerd", "netavark", "qemu-system-x86_64")
 
 
+@cache
 def machine() -> str:
-    """What results depend on beside the checkout: the versions of Python, the kernel and the engines."""
+    """What results depend on besides the checkout: the versions of Python, the kernel and the engines."""
     found = [platform.python_version(), platform.release()]
     for program in _PROGRAMS:
         try:
@@ -42,7 +44,8 @@ def machine() -> str:
 
 def present() -> dict[str, str]:
     """The digest of the state of each area, by its name; empty where there is no git to list the files."""
-    files, programs = contents(), machine()
+    files = contents()
+    programs = machine() if files else ""
     return {area.name: state_of(area, files, programs) for area in AREAS} if files else {}
 
 

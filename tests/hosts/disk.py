@@ -95,7 +95,8 @@ def node_archive(make: bool) -> Path | None:
 
 def _recipe_key(archive: Path | None) -> str:
     """Key of the disk: the recipe, the way it is built, and the node image."""
-    parts = [Path(__file__).read_bytes(), archive.parent.name.encode() if archive else b""]
+    sources = (Path(__file__), Path(__file__).with_name("registries.py"))
+    parts = [*(path.read_bytes() for path in sources), archive.parent.name.encode() if archive else b""]
     for path in sorted(RECIPE.rglob("*")):
         # What "warm" does is no part of the disk, but of the saved state.
         if path.is_file() and path.name != "warm":
