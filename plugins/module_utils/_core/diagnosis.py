@@ -90,9 +90,9 @@ CATALOGUE: dict[str, Entry] = {
         known="podman-docker: podman's keys in the answer of docker info; podman's service: the components of docker version",
     ),
     "cluster_elsewhere": Entry(
-        "the cluster {cluster} was made on {engine}, which can not be asked now: {problem} On {other} it would be made a second"
-        " time.",
-        "{fix}; or, to have it on {other} all the same, name that engine: engine: {other} (for a role: kic_engine={other})",
+        "The cluster {cluster} was created on {engine}, which does not respond now: {problem} On {other} it would be created a"
+        " second time.",
+        "{fix}; or, to create it on {other} as well, name that engine: engine: {other} (for a role: kic_engine={other})",
         known="records of this user; dockerd stopped by SIGSTOP, or not running",
     ),
     "engine_remote": Entry(
@@ -202,7 +202,7 @@ CATALOGUE: dict[str, Entry] = {
         " two containers on one network ({setting} is 1): pods of two nodes on podman do not reach each other.",
         "accept what stays on a bridge: iptables -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT (docker's networks with"
         " icc=false are then no longer closed), or use one engine: kic_engine: docker",
-        known="/proc/sys/net/bridge, iptables -S FORWARD; dockerd 20.10 beside podman 4.3: podman #24486",
+        known="/proc/sys/net/bridge, iptables -S FORWARD; dockerd 20.10 next to podman 4.3: podman #24486",
         severity="warning",
     ),
     "engine_failed": Entry(
@@ -276,8 +276,8 @@ CATALOGUE: dict[str, Entry] = {
         known="podman 4.3 and docker 20.10, words of the create",
     ),
     "made_meanwhile": Entry(
-        "another run, maybe of another user, made the {kind} {name} at the same moment, twice in a row.",
-        "run again: it goes on with what is there; two runs for one name are better one after the other",
+        "Another run, maybe of another user, created the {kind} {name} at the same moment, twice in a row.",
+        "run again: it continues with what is there; start two runs for one name one after the other",
         known="two users of one docker, each with a lock of their own",
     ),
     # What must be there.
@@ -302,10 +302,11 @@ CATALOGUE: dict[str, Entry] = {
         known="image inspect (Architecture)",
     ),
     "image_claims": Entry(
-        "the image {name} carries labels of the collection's own objects ({labels}), so each container made from it would look"
+        "The image {name} carries labels of the collection's own objects ({labels}), so each container created from it would look"
         " like a node.",
-        "use the image that it was made from; where it was committed from a node on purpose, make one without labels: podman (or"
-        " docker) create --name kic-flat {name}, then export kic-flat | import --change 'CMD [\"/sbin/init\"]' - localhost/flat:1",
+        "use the image that it was made from; or, where it was committed from a node on purpose, make one without labels:"
+        " {engine} create --name kic-flat {name}; {engine} export kic-flat | {engine} import --change 'CMD [\"/sbin/init\"]' -"
+        " localhost/flat:1; {engine} rm kic-flat",
         known="image inspect (Labels); commit of a node",
     ),
     "image_hides_cgroups": Entry(
@@ -329,8 +330,8 @@ CATALOGUE: dict[str, Entry] = {
         "make it again: {engine} save --format oci-archive --output {path} {name}",
     ),
     "archive_overwrites": Entry(
-        "The archive {path} would give the names {names} to other images than {engine} has under them, though only {name}"
-        " was asked for.",
+        "The archive {path} would move the names {names}, under which {engine} has other images, though only {name} was"
+        " requested.",
         "if that is wanted: {engine} load --input {path}; else make an archive of that image alone: {engine} save --output"
         " ARCHIVE {name}",
         known="the names in the archive, and the store; load takes all of them",

@@ -110,7 +110,7 @@ def choose(
         found = around.image.architecture
         raise failure("image_platform", name=image, found=found, machine=around.info.architecture)
     elif labels.claims(around.image.labels):
-        raise failure("image_claims", name=image, labels=", ".join(labels.claims(around.image.labels)))
+        raise failure("image_claims", name=image, labels=", ".join(labels.claims(around.image.labels)), engine=engine)
     if spec.volume is not None and not around.volume:
         absent(f"volume {spec.volume}", failure("volume_missing", name=spec.volume))
     network = next((item for item in around.networks if item.name == spec.network), None)

@@ -282,7 +282,7 @@ def test_auto_makes_no_second_cluster(
     if chosen is not None:
         assert choose().name == chosen
         return
-    with fails("cluster_elsewhere", "the cluster lab was made on docker", "docker", "engine: podman"):
+    with fails("cluster_elsewhere", "The cluster lab was created on docker", "docker", "engine: podman"):
         choose()
 
 
