@@ -8,9 +8,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import struct
 from collections.abc import Mapping
 from typing import Any
+
+from .._host.process import peer
 
 _CONNECT_SECONDS = 5.0
 
@@ -29,16 +30,15 @@ class _UnixConnection(http.client.HTTPConnection):
 def listener(endpoint: str) -> int | None:
     """The process that listens at ``unix://PATH``, as this PID namespace numbers it: 0 for one that is not in it.
 
-    None where nobody can say. Of a socket that systemd keeps it is systemd (unix(7), SO_PEERCRED).
+    None where nobody can say. Of a socket that systemd keeps it is systemd.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_CONNECT_SECONDS)
         try:
             connection.connect(endpoint[len("unix://") :])
-            found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            return peer(connection)[0]
         except OSError:
             return None
-    return int(struct.unpack("3i", found)[0])
 
 
 def post(endpoint: str, path: str, body: Mapping[str, Any], seconds: float) -> tuple[int, str]:

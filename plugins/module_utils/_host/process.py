@@ -1,12 +1,14 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a process of a container really has, read from the host's /proc: no program is run in the container for it."""
+"""What a process really has, read from the host's /proc: no program is run in its container for it."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -123,3 +125,14 @@ def addresses(pid: int) -> set[IPAddress]:
     return parse_local_addresses(read(f"/proc/{pid}/net/fib_trie") or "") | parse_if_inet6(
         read(f"/proc/{pid}/net/if_inet6") or ""
     )
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """The process and the user at the other end of a connected local socket (SO_PEERCRED of unix(7)).
+
+    The process as this PID namespace numbers it: 0 for one that is not in it. Raises OSError.
+    """
+    form = "3i"
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(form))
+    pid, uid, _gid = struct.unpack(form, found)
+    return pid, uid

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from contextlib import contextmanager
 from .._core.diagnosis import KicError, failure
 from .._engine.base import Engine
 from .._host.files import read
+from .._host.process import peer
 
 BUSY = 75
 """The exit code of a command that did not run, as another holds the lock of the node (EX_TEMPFAIL of sysexits.h)."""
@@ -98,10 +98,9 @@ def _holder(name: str) -> str:
         asking.settimeout(1.0)
         try:
             asking.connect(name)
-            found = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            pid, uid = peer(asking)
         except OSError:
             return "a process that has just ended"
-    pid, uid, _gid = struct.unpack("3i", found)
     words = (read(f"/proc/{pid}/cmdline") or "").replace("\0", " ").strip()
     return f"process {pid} of the user {uid}" + (f" ({words[:80]})" if words else "")
 
