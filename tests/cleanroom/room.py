@@ -11,6 +11,7 @@ process. The kernel and its control groups are this machine's. Settings for pack
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -102,17 +103,19 @@ def _environment() -> list[str]:
 
 
 def _unpacked(cache: Path) -> Path:
-    """The files of a bare Debian, unpacked on first use."""
-    kept = cache / SUITE
+    """The files of a bare Debian, unpacked on first use and kept by what they were made from."""
+    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=ca-certificates"]
+    command += [f"--aptopt={path}" for path in apt_settings()]
+    # This machine's own sources where they are of the suite: a mirror need not have all that mmdebstrap adds.
+    sources = SOURCES.read_text() if SOURCES.exists() else ""
+    where = ["-"] if SUITE in sources else mirror()
+    settings = [path.read_text() for path in apt_settings()]
+    made_from = "\0".join([*command, SUITE, *where, sources, *settings])
+    kept = cache / f"{SUITE}-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             new = Path(folder) / "root"
-            command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=ca-certificates"]
-            command += [f"--aptopt={path}" for path in apt_settings()]
-            # This machine's own sources where they are of the suite: a mirror need not have all that mmdebstrap adds.
-            sources = SOURCES.read_text() if SOURCES.exists() else ""
-            where = ["-"] if SUITE in sources else mirror()
             done = subprocess.run(
                 [*command, SUITE, str(new), *where],
                 input=sources,

@@ -416,7 +416,9 @@ def breakable(address: str) -> Iterator[Line]:
             listener.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.parametrize("abrupt", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize(
+    "abrupt", [False, pytest.param(True, marks=pytest.mark.full("another end of one line"))], ids=["closed", "reset"]
+)
 def test_a_registry_that_stops_half_way(run_module: Module, pulled: Images, tmp_path: Path, abrupt: bool) -> None:
     """A transfer that breaks off is told as that and leaves no image; run again, it comes whole."""
     with serving(tmp_path / "registry", {}, {}) as address, breakable(address) as line:

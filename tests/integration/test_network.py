@@ -196,7 +196,13 @@ def options(option: str, which: int, free: ipaddress.IPv4Network, free6: ipaddre
     return found if option == "subnet6" else {**found, "subnet6": "none"}
 
 
-@pytest.mark.parametrize("option", DRIFT)
+@pytest.mark.parametrize(
+    "option",
+    [
+        pytest.param(item, marks=[pytest.mark.full("the comparison has unit tests")] if item != "mtu" else [])
+        for item in DRIFT
+    ],
+)
 def test_drift(predicted: Predicted, podman: Client, unique: Names, free: ipaddress.IPv4Network, option: str) -> None:
     """A changed option is reported and its network left; with on_drift it is made again, and then fits."""
     name, field = unique("network"), DRIFT[option][2]

@@ -259,6 +259,7 @@ def test_every_option_has_a_case() -> None:
     assert uncovered({**ALL_ARGUMENTS, "brand_new": {"options": {"key": {}}}}) == ["brand_new", "brand_new.key"]
 
 
+@pytest.mark.full("a node each; the quick set changes all options at once")
 @pytest.mark.parametrize("option", sorted(set(every_option(ALL_ARGUMENTS)) - NO_DRIFT.keys() - {"memory", "cpus"}))
 def test_a_changed_option_is_drift(
     world: World, predicted: Predicted, run_module: Callable[..., dict[str, Any]], option: str

@@ -137,7 +137,9 @@ def test_two_users_of_one_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             assert run("absent") == "True"
 
 
-@pytest.mark.parametrize("engine", ["podman", "docker"])
+@pytest.mark.parametrize(
+    "engine", ["podman", pytest.param("docker", marks=pytest.mark.full("the quick set proves it on podman"))]
+)
 def test_commit_of_a_node(
     engine: str, podman: Client, run_module: Module, play: Play, unique: Callable[[str], str], tmp_path: Path
 ) -> None:

@@ -191,7 +191,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.full("two seconds each; four of them are quick")] if number % 6 else [])
+        for number, case in enumerate(BAD)
+    ],
+)
 def test_a_bad_node_is_skipped(room: Room, case: str) -> None:
     """One Node object of which something is wrong is named and skipped; nodes after it get their routes, and it gets
     its own when it is right. Nothing restarts."""
