@@ -18,13 +18,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker as docker_engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import podman as podman_engine
+
+from . import small
 from .conftest import Client
-from .dockerd import Daemon
+from .dockerd import Daemon, client_of
 from .workload import docker_archive, tar
 
 Module = Callable[..., dict[str, Any]]
@@ -315,6 +321,41 @@ def test_port_taken(run_module: Module, unique: Names, node_image: str) -> None:
         fix = told(run_module("kic_node", **asked), "port_taken", f"the port {port} of 127.0.0.1")
         assert "ss -ltnp" in fix
     fine(run_module("kic_node", **asked))
+
+
+@pytest.mark.parametrize(
+    "engine", ["podman", pytest.param("docker", marks=pytest.mark.full("the quick set proves it on podman"))]
+)
+def test_address_of_another_machine(
+    engine: str, podman: Client, run_module: Module, unique: Names, tmp_path: Path
+) -> None:
+    """A port cannot be published at an address that this machine does not have: it is refused before anything is made, and
+    what the engine itself has to say of it is not taken for a port in use."""
+    name, address, image = unique("address"), "203.0.113.9", "localhost/kictest-address:1"
+    (tmp_path / "small.tar").write_bytes(small.archive(image))
+    with client_of(engine, podman, tmp_path) as client:
+        run = partial(run_module, engine=engine, process_env=client.environment, name=name)
+        client.run("load", "--input", str(tmp_path / "small.tar"))
+        try:
+            fine(run("oci_network", subnet6="none"))
+            for port in ({}, {"host_port": 45673}):
+                asked: dict[str, Any] = {"image": image, "volume": "none", "network": name, "wait": False}
+                asked["publish"] = [{"port": 80, "address": address, **port}]
+                for check in (True, False):
+                    fix = told(run("kic_node", check=check, **asked), "address_not_local", address)
+                    assert f"ip address add {address}" in fix
+            assert name not in client.holdings()["containers"]
+            client.run("create", "--name", name, "--network", name, "--publish", f"{address}:45673:80", image)
+            started = client.run("start", name, check=False)
+            result = CommandResult((), started.returncode, b"", started.stderr.encode())
+            explained = {"podman": podman_engine, "docker": docker_engine}[engine].explain(result, "starting it")
+            assert (explained.diagnosis.id, address in explained.diagnosis.cause) == ("address_not_local", True), (
+                started
+            )
+        finally:
+            client.run("rm", "--force", name, check=False)
+            client.run("network", "rm", name, check=False)
+            client.run("image", "rm", "--force", image, check=False)
 
 
 def test_image_removed(run_module: Module, podman: Client, unique: Names, node_image: str) -> None:

@@ -269,6 +269,18 @@ CATALOGUE: dict[str, Entry] = {
         "publish port {lowest} or above, or as root: sysctl -w net.ipv4.ip_unprivileged_port_start={port}",
         known="/proc/sys/net/ipv4/ip_unprivileged_port_start; k3d #1317",
     ),
+    "address_not_local": Entry(
+        "No port can be published at {address}: no network interface of this machine has that address.",
+        "publish it at an address of this machine (they are listed by: ip -brief address), or at all of them with 0.0.0.0; or"
+        " assign the address first: ip address add {address} dev INTERFACE",
+        known="bind(2), EADDRNOTAVAIL; podman 4.3, docker 20.10 and 28, output of the start",
+    ),
+    "ipv6_off": Entry(
+        "No port can be published at {address}: IPv6 is switched off on this machine.",
+        "publish it at an IPv4 address; or switch IPv6 on, as root: sysctl -w net.ipv6.conf.all.disable_ipv6=0"
+        " net.ipv6.conf.lo.disable_ipv6=0 (with ipv6.disable=1 on the kernel's command line: take that out and restart)",
+        known="bind(2) of ::1, EADDRNOTAVAIL and EAFNOSUPPORT; /proc/sys/net/ipv6/conf/all/disable_ipv6",
+    ),
     "no_free_port": Entry("no free port was found on {address} of this machine.", "name one with host_port"),
     "name_conflict": Entry(
         "a container named {name} was made by another run meanwhile.",

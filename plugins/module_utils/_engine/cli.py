@@ -45,6 +45,34 @@ KERNEL_LIMITS: Texts = (
 )
 """What the kernel has no room for in itself: control groups below a limit, watches of inotify (ENOSPC again)."""
 
+
+def _published(error: str, condition: str, port: str = r"\d+", address: str = r"\[[^\]]*\]|[^\s:]*") -> Texts:
+    """What the error of bind(2) means for a published port, wherever an engine has it in its output."""
+    forms = (
+        # Go's net, below every engine. podman 4.3, docker 20.10: "listen tcp4 127.0.0.1:80: bind: address already in use"
+        rf"listen (?:tcp|udp)\w? (?P<address>{address}):(?P<port>{port}): bind: {error}",
+        # docker 28: "failed to bind host port for 127.0.0.1:80:172.18.0.2:80/tcp: address already in use"; 29 without the
+        # address of the container
+        rf"failed to bind host port (?:for )?(?P<address>{address}):(?P<port>{port})(?::\S+)?/\w+: {error}",
+        # pasta below podman 5: "Failed to bind port 80 (Address already in use) for option '-t 127.0.0.1/80-80:80-80'"
+        rf"Failed to bind port (?P<port>{port}) \((?i:{error})\)(?: for option '-\w (?P<address>[^\s/%']+)[/%])?",
+    )
+    return tuple((re.compile(form), condition) for form in forms)
+
+
+HOST_PORTS: Texts = (
+    *_published("address already in use", "port_taken"),
+    # Above these a permission is something else, such as SELinux.
+    *_published("permission denied", "port_privileged", port=r"\d{1,3}|10[01]\d|102[0-3]"),
+    *_published("address family not supported by protocol", "ipv6_off"),
+    # 29: "failed to create socket for [::1]:80/tcp: address family not supported by protocol"
+    (re.compile(r"create socket for (?P<address>\S+):(?P<port>\d+)/\w+: address family not supported"), "ipv6_off"),
+    # Every machine that has IPv6 has this one.
+    *_published("cannot assign requested address", "ipv6_off", address=r"\[::1\]")[:2],
+    *_published("cannot assign requested address", "address_not_local"),
+)
+"""What the kernel refuses of a published port. What helps differs by the error, so each has a condition of its own."""
+
 _LOG_SECONDS = 10.0
 
 _NAME_IN_USE = re.compile(r"already in use")
@@ -61,6 +89,7 @@ def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) ->
             fields = {"engine": engine, "other": "a network of this host", "address": "this machine"}
             fields.update({"network": "asked for", "owner": "another container", "node": "NAME", "ip": "asked for"})
             fields.update({"subnet": "asked for", "endpoint": "its socket", "program": "iptables or nft"})
+            fields["lowest"] = "net.ipv4.ip_unprivileged_port_start (1024 unless it was changed)"
             fields.update(
                 {
                     "count": "its value",

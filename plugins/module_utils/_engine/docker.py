@@ -25,6 +25,7 @@ from .._host.process import belongs
 from . import proxy
 from .boot import elsewhere
 from .cli import (
+    HOST_PORTS,
     KERNEL_LIMITS,
     USER_NAMESPACES,
     CommandLineEngine,
@@ -69,16 +70,7 @@ _TEXTS: Texts = (
     (re.compile(r"(?P<kind>network) with name (?P<name>\S+) already exists"), "name_taken"),
     # 20.10: "Pool overlaps with other one on this address space"
     (re.compile(r"Pool overlaps with other one on this address space"), "subnet_overlap"),
-    # 20.10: "Error starting userland proxy: listen tcp4 127.0.0.1:80: bind: address already in use"
-    (re.compile(r"listen (?:tcp|udp)\w? (?P<address>\S+):(?P<port>\d+): bind: address already in use"), "port_taken"),
-    # 28: "failed to bind host port for 127.0.0.1:80:172.18.0.2:80/tcp: address already in use"; 29 without the container's
-    (
-        re.compile(
-            r"failed to bind host port (?:for )?(?P<address>\[[^\]]*\]|[\d.]+):(?P<port>\d+)(?::\S+)?/\w+:"
-            r" address already in use"
-        ),
-        "port_taken",
-    ),
+    *HOST_PORTS,
     # 20.10: "Bind for 127.0.0.1:80 failed: port is already allocated"
     (re.compile(r"Bind for (?P<address>\S+):(?P<port>\d+) failed: port is already allocated"), "port_taken"),
     # 20.10: "Error response from daemon: Address already in use"; 28: "…: failed to set up container networking: Address …"

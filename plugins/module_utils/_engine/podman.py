@@ -22,6 +22,7 @@ from .._host.containers_conf import subnet_pools
 from .._host.machine import runtimes
 from . import proxy
 from .cli import (
+    HOST_PORTS,
     KERNEL_LIMITS,
     USER_NAMESPACES,
     CommandLineEngine,
@@ -47,9 +48,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?P<kind>volume) with name (?P<name>\S+) already exists"), "name_taken"),
     # 4.3.1: "requested ip address 10.0.0.2 is already allocated to container ID …"
     (re.compile(r"requested ip address (?P<ip>\S+) is already allocated"), "address_taken"),
-    # 4.3.1: "rootlessport listen tcp 127.0.0.1:80: bind: address already in use", also of conmon/netavark
-    (re.compile(r"listen (?:tcp|udp)\w? (?P<address>\S+):(?P<port>\d+): bind: address already in use"), "port_taken"),
-    (re.compile(r"cannot listen on the (?:TCP|UDP) port: listen \w+ \S*:(?P<port>\d+): bind"), "port_taken"),
+    *HOST_PORTS,
     # netavark 1.4.0 below 4.3.1 does not name the program: "netavark: No such file or directory (os error 2)"; with
     # nftables: "unable to execute nft: No such file or directory (os error 2)"
     (
@@ -58,8 +57,6 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         "packet_filter_missing",
     ),
-    # pasta below podman 5: "Failed to bind port 8080 (Address already in use) for option '-t 127.0.0.1/8080-8080:80-80'"
-    (re.compile(r"Failed to bind port (?P<port>\d+) \(Address already in use\)"), "port_taken"),
     # What is no disk, though the kernel has the same word for it. 4.3.1, of a user: "cannot clone: No space left on device"
     *USER_NAMESPACES,
     # 4.3.1: "allocation failed; exceeded num_locks (2048)"; older: "error allocating lock for new volume: no space left …"

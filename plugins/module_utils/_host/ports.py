@@ -15,16 +15,17 @@ from .._core.diagnosis import failure
 from .files import read
 
 _TRIES = 50
+_IPV6_OFF = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
 
 
 class Ports(Protocol):
     """What a plan asks of the machine's ports."""
 
     def free(self, address: str, protocol: str, port: int) -> bool:
-        """Whether nothing listens there now."""
+        """Whether nothing listens there now. Raises ``address_not_local`` or ``ipv6_off`` where nothing ever could."""
 
     def pick(self, address: str, protocol: str, taken: Collection[int]) -> int:
-        """One that is free and not in ``taken``. Raises ``no_free_port``."""
+        """One that is free and not in ``taken``. Raises ``no_free_port``, or what :meth:`free` raises."""
 
     def lowest(self) -> int:
         """The lowest port that needs no privilege."""
@@ -38,6 +39,7 @@ class HostPorts:
             with _bound(address, protocol, port):
                 return True
         except OSError as error:
+            _refuse_address(error, address)
             # A protocol that this machine does not know, a port that only root may take: that is not "taken".
             return error.errno != errno.EADDRINUSE
 
@@ -47,6 +49,7 @@ class HostPorts:
                 with _bound(address, protocol, 0) as found:
                     port = int(found.getsockname()[1])
             except OSError as error:
+                _refuse_address(error, address)
                 problem = f"nothing can listen on {address} of this machine ({error.strerror})"
                 raise checks.invalid("publish", problem, "name an address of this machine: ip address") from error
             if port not in taken:
@@ -55,6 +58,15 @@ class HostPorts:
 
     def lowest(self) -> int:
         return int(read("/proc/sys/net/ipv4/ip_unprivileged_port_start") or 1024)
+
+
+def _refuse_address(error: OSError, address: str) -> None:
+    """Raise for an address that this machine does not have: an engine would refuse it only when the node starts."""
+    off = ":" in address and (address == "::1" or (read(_IPV6_OFF) or "").strip() == "1")
+    if error.errno == errno.EAFNOSUPPORT or (error.errno == errno.EADDRNOTAVAIL and off):
+        raise failure("ipv6_off", address=address) from error
+    if error.errno == errno.EADDRNOTAVAIL:
+        raise failure("address_not_local", address=address) from error
 
 
 def _bound(address: str, protocol: str, port: int) -> socket.socket:

@@ -271,8 +271,9 @@ def _choose_ports(spec: NodeSpec, around: Around, old: Container | None, refused
 def _refuse_port(item: Publication, port: int, around: Around, *, mine: bool) -> None:
     if around.info.rootless and port < around.ports.lowest():
         raise failure("port_privileged", port=port, lowest=around.ports.lowest())
-    busy = (item.protocol, port) in around.host_ports or not around.ports.free(item.address, item.protocol, port)
-    if busy and not mine:
+    if mine:
+        return
+    if (item.protocol, port) in around.host_ports or not around.ports.free(item.address, item.protocol, port):
         raise failure("port_taken", port=port, address=item.address)
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,68 @@ def test_words(engine: object, words: str, condition: str, message: str) -> None
     explained = engine.explain(said(rc=125, err=words), "starting a container")  # type: ignore[attr-defined]
     assert explained.diagnosis.id == condition, explained
     assert message.lower() in str(explained).lower() and explained.diagnosis.output == words
+
+
+LISTEN = {
+    podman: "Error: cannot listen on the TCP port: listen tcp4 {address}:{port}: bind: {error}",
+    docker: "Error starting userland proxy: listen tcp4 {address}:{port}: bind: {error}",
+}
+ROOTLESS = {
+    # rootlessport below podman, and RootlessKit below docker.
+    podman: "rootlessport cannot expose privileged port {port}, you can add …: listen tcp {address}:{port}: bind: {error}",
+    docker: "error while calling PortManager.AddPort(): cannot expose …: listen tcp {address}:{port}: bind: {error}",
+}
+BOUND = {
+    podman: "Failed to bind port {port} ({error}) for option '-t {address}/{port}-{port}:80-80', exiting",
+    docker: NETWORKING + "failed to bind host port for {address}:{port}:172.18.0.2:80/tcp: {error}",
+}
+NEWEST = {
+    podman: "Failed to bind port {port} ({error}) for option '-u {address}%eth0/{port}:80', exiting",
+    docker: NETWORKING + "failed to bind host port {address}:{port}/udp: {error}",
+}
+NOT_THERE = "cannot assign requested address"
+
+
+@pytest.mark.parametrize("form", [LISTEN, ROOTLESS, BOUND, NEWEST], ids=["listen", "rootless", "bound", "newest"])
+@pytest.mark.parametrize("engine", [podman, docker], ids=["podman", "docker"])
+@pytest.mark.parametrize(
+    ("error", "port", "condition"),
+    [
+        ("address already in use", 8080, "port_taken"),
+        ("permission denied", 80, "port_privileged"),
+        ("permission denied", 1023, "port_privileged"),
+        ("permission denied", 1024, "engine_failed"),
+        ("address family not supported by protocol", 80, "ipv6_off"),
+        (NOT_THERE, 8080, "address_not_local"),
+        ("argument list too long", 8080, "engine_failed"),
+    ],
+)
+def test_published(engine: Any, form: dict[Any, str], error: str, port: int, condition: str) -> None:
+    """Each error of bind(2) is what it is, in each form in which an engine has it: none is taken for another."""
+    output = form[engine].format(address="192.0.2.9", port=port, error=error)
+    if output.startswith("Failed"):
+        output = output.replace(error, error.capitalize())
+    explained = engine.explain(said(rc=125, err=output), "starting a container")
+    assert explained.diagnosis.id == condition, explained
+    if condition in ("port_taken", "address_not_local", "ipv6_off"):
+        assert "192.0.2.9" in explained.diagnosis.cause
+
+
+@pytest.mark.parametrize("engine", [podman, docker], ids=["podman", "docker"])
+@pytest.mark.parametrize(
+    ("output", "condition"),
+    [
+        (f"listen tcp6 [::1]:8080: bind: {NOT_THERE}", "ipv6_off"),
+        (f"listen tcp [2001:db8::9]:8080: bind: {NOT_THERE}", "address_not_local"),
+        (f"failed to bind host port [::1]:80/tcp: {NOT_THERE}", "ipv6_off"),
+        (f"failed to bind host port for [::1]:80:[fd00::2]:80/tcp: {NOT_THERE}", "ipv6_off"),
+        ("failed to create socket for [::1]:80/tcp: address family not supported by protocol", "ipv6_off"),
+    ],
+)
+def test_published_on_ipv6(engine: Any, output: str, condition: str) -> None:
+    """Only a machine without IPv6 lacks ::1."""
+    explained = engine.explain(said(rc=125, err=output), "starting a container")
+    assert explained.diagnosis.id == condition, explained
 
 
 def service_of_podman(version: str) -> dict[str, object]:

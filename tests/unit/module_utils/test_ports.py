@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 import pytest
@@ -57,8 +58,44 @@ def test_port_of_closed_connection() -> None:
 
 
 def test_address_of_another_machine() -> None:
-    """An address that this machine has not got is not "taken": that is for the engine to say."""
-    assert HostPorts().free("203.0.113.9", "tcp", 40000)
+    """An address that this machine does not have is refused before an engine would, at the start of the node."""
+    with fails("address_not_local", "at 203.0.113.9", "ip address add 203.0.113.9"):
+        HostPorts().free("203.0.113.9", "tcp", 40000)
+
+
+NO_ADDRESS = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+NO_FAMILY = OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+NOT_PERMITTED = PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("error", "address", "off", "condition"),
+    [
+        (NO_ADDRESS, "203.0.113.9", "1", "address_not_local"),
+        (NO_ADDRESS, "::1", None, "ipv6_off"),
+        (NO_ADDRESS, "2001:db8::9", "0\n", "address_not_local"),
+        (NO_ADDRESS, "2001:db8::9", "1\n", "ipv6_off"),
+        (NO_FAMILY, "2001:db8::9", None, "ipv6_off"),
+        (NOT_PERMITTED, "127.0.0.1", None, ""),
+    ],
+)
+def test_refused_address(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, address: str, off: str | None, condition: str
+) -> None:
+    """What the kernel says of an address, for a port that is named and for one that is chosen."""
+
+    def refuse(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ports, "_bound", refuse)
+    monkeypatch.setattr(ports, "read", {"/proc/sys/net/ipv6/conf/all/disable_ipv6": off}.get)
+    if not condition:
+        assert HostPorts().free(address, "tcp", 80)
+        return
+    with fails(condition, f"at {address}"):
+        HostPorts().free(address, "tcp", 40000)
+    with fails(condition, f"at {address}"):
+        HostPorts().pick(address, "tcp", ())
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
@@ -74,12 +111,6 @@ def test_pick_beside_taken() -> None:
     """A port that is promised to another is not picked; when all are, that is an error."""
     with fails("no_free_port", "no free port was found on 127.0.0.1", "name one with host_port"):
         HostPorts().pick("127.0.0.1", "tcp", range(65536))
-
-
-def test_pick_on_address_of_another_machine() -> None:
-    """Nothing can be picked on an address that this machine has not got."""
-    with fails("invalid_option", "publish: nothing can listen on 203.0.113.9", "ip address"):
-        HostPorts().pick("203.0.113.9", "tcp", ())
 
 
 @pytest.mark.parametrize(("text", "lowest"), [("80\n", 80), ("0\n", 0), (None, 1024)])
