@@ -75,6 +75,9 @@ options:
       - A network C(NAME.kic-probe) with the new options, on a free subnet, is made and removed first, so that what the
         engine refuses is refused while the old network is there. Where the new one fails after that, the old one is made
         again as it was. RV(actions) names C(discard) where an interrupted run left such a probe.
+      - Until the new one is there, another small network of that name keeps a record of the old one in a label. A run that was
+        killed in between is finished by the next one - it makes the new network where O(recreate=on_drift) still asks for it,
+        and else the old one again, with its subnets, gateways, MTU and labels.
     type: str
     choices: [never, on_drift]
     default: never

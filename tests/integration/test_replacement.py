@@ -286,3 +286,49 @@ def test_network_that_the_engine_refuses(place: Place) -> None:
         assert [item for item in place.client.holdings()["networks"] if item.startswith(name)] == [name]
     finally:
         place.client.run("network", "rm", name, f"{name}.kic-probe", check=False)
+
+
+NETWORK_STEPS = ("create", "rm", "create", "rm", "create", "rm")
+"""The probe, the record of the old network, and between them the network itself."""
+FULL = pytest.mark.full("each further call of an engine, some seconds each")
+
+
+@pytest.mark.parametrize(
+    ("at", "done"),
+    [
+        pytest.param(at, done, marks=[] if (at, done) == (4, True) else FULL)
+        for at in range(1, len(NETWORK_STEPS) + 1)
+        for done in (False, True)
+    ],
+)
+def test_network_killed_at_each_step(place: Place, at: int, done: bool) -> None:
+    """A run that is killed at any call: one that replaces nothing ends with the old network as it was, or, where that was
+    made already, with the new one; one that replaces ends with the new one; nothing else is left."""
+    name = f"{place.network}-net"
+    old: dict[str, Any] = {"subnet": "10.99.7.0/24", "gateway": "10.99.7.9", "subnet6": "none", "mtu": 1400}
+    new: dict[str, Any] = {"subnet6": "none", "mtu": 1300, "recreate": "on_drift"}
+
+    def held() -> list[str]:
+        return [item for item in place.client.holdings()["networks"] if item.startswith(name)]
+
+    try:
+        for asked in ({"subnet6": "none"}, new):
+            before = place.module("oci_network", name=name, **{**old, "recreate": "on_drift"})
+            assert not before.get("failed"), before
+            with pytest.raises(AssertionError, match="returned nothing"):
+                place.module("oci_network", name=name, process_env=place.killed(at, done), **new)
+            assert place.calls() == list(NETWORK_STEPS[:at])
+            was_new = (at, done) >= (5, True)
+            assert (name in held()) == (at < 4 or (at, done) == (4, False) or was_new)
+            checked = place.module("oci_network", name=name, check=True, **asked)
+            after = place.module("oci_network", name=name, **asked)
+            assert not after.get("failed"), after
+            assert (checked["actions"], held()) == (after["actions"], [name])
+            expected = 1300 if was_new or asked is new else 1400
+            found = {key: after["network"][key] for key in ("subnet", "gateway", "mtu")}
+            assert found["mtu"] == expected
+            if expected == 1400:
+                assert found == {key: before["network"][key] for key in found}
+            assert place.module("oci_network", name=name, **asked)["changed"] is False
+    finally:
+        place.client.run("network", "rm", name, f"{name}.kic-probe", check=False)

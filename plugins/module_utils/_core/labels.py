@@ -23,6 +23,7 @@ nodeforge.kic.adaptations  of a node: what was decided because of this machine, 
 nodeforge.kic.publish      of a node: its published ports with those of the host that were chosen, as a JSON list
 nodeforge.kic.created-from of a node: the id of its image; no image can hold its own id, so this one is never inherited
 nodeforge.kic.replaces     of a node: the id of the container that it was made to replace
+nodeforge.kic.keeps        of a network ``NAME.kic-probe``: what the network NAME was before it was replaced, as JSON
 ========================== =======================================================================================
 """
 
@@ -42,8 +43,9 @@ PUBLISH = PREFIX + "publish"
 ADAPTATIONS = PREFIX + "adaptations"
 CREATED_FROM = PREFIX + "created-from"
 REPLACES = PREFIX + "replaces"
+KEEPS = PREFIX + "keeps"
 
-OF_OBJECTS = (SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM, REPLACES)
+OF_OBJECTS = (SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM, REPLACES, KEEPS)
 """All of the above. The labels that the role kic_image and the probe give their images say nothing of a container."""
 
 SCHEMA_VERSION = "1"

@@ -22,6 +22,7 @@ from .._engine.base import Engine
 from .._engine.model import Attached, Network, Range
 from .._host import routes
 from .._host.podman_networks import podman_networks
+from . import kept_network
 
 _NAMED = 6
 """How many ranges a message names."""
@@ -195,7 +196,28 @@ def plan_network(spec: NetworkSpec, observed: ObservedNetwork | None, around: Su
     why = "; ".join(str(item) for item in drift)
     actions = (Action("remove", "network", spec.name, why), Action("create", "network", spec.name))
     probe = choose_probe(spec, network, observed.network, known(around))
-    return Plan(actions, before, describe(network), chosen={"network": network, "probe": probe})
+    keeper = choose_keeper(spec, network, observed.network, known(around))
+    return Plan(actions, before, describe(network), chosen={"network": network, "probe": probe, "keeper": keeper})
+
+
+def plan_interrupted(spec: NetworkSpec, old: Network, around: Surroundings, engine: str) -> Plan:
+    """What there is to do where a run was ended after it had removed ``old``: the network comes back, as it would be had
+    that run never begun, or had it ended well."""
+    plan = plan_network(spec, ObservedNetwork(old, ()), around, engine)
+    network, drift = plan.chosen.get("network"), plan.drift
+    if network is None:
+        network = old
+        if any(overlapping(item.subnet, around.subnets) for item in old.ranges):
+            # Somebody has taken its addresses meanwhile.
+            network, drift = choose(spec, around), ()
+    create = Action("create", "network", spec.name, "an interrupted run had removed it")
+    return Plan((create,), {}, describe(network), drift, chosen={"network": network})
+
+
+def choose_keeper(spec: NetworkSpec, new: Network, old: Network, around: Surroundings) -> Network | None:
+    """A network that records ``old`` and can be there next to it and to ``new``."""
+    taken = [*around.subnets, *spec.avoid, *(item.subnet for network in (old, new) for item in network.ranges)]
+    return kept_network.keeper(old, taken, around.guards)
 
 
 def choose_probe(spec: NetworkSpec, new: Network, old: Network, around: Surroundings) -> Network | None:
@@ -330,12 +352,24 @@ class NetworkResource(Resource[ObservedNetwork]):
         around = look_around(self._networks, self.name, self._engine.name) if creates else None
         if around is not None:
             around = replace(around, pools=administrators_pools(self._engine))
-        plan = plan_network(spec, observed, around, self._engine.name)
         left = self._left()
+        old = kept_network.kept(left, self.name) if observed is None else None
+        if old is not None and around is not None:
+            plan = plan_interrupted(spec, old, around, self._engine.name)
+        else:
+            plan = plan_network(spec, observed, around, self._engine.name)
         if left is not None:
             discard = Action("discard", "network", left.name, "an interrupted run left it")
-            plan = replace(plan, actions=(discard, *plan.actions))
+            last = self._discards_last(left, plan)
+            plan = replace(plan, actions=(*plan.actions, discard) if last else (discard, *plan.actions))
         return plan
+
+    def _discards_last(self, left: Network, plan: Plan) -> bool:
+        """Whether what was left goes only when the network is there, which it records; not where it is in the way."""
+        if self._found is not None or not plan.does("create"):
+            return False
+        held = [item.subnet for item in left.ranges]
+        return not any(overlapping(item.subnet, held) for item in plan.chosen["network"].ranges)
 
     def _left(self) -> Network | None:
         """The probe of a run that was interrupted."""
@@ -343,10 +377,10 @@ class NetworkResource(Resource[ObservedNetwork]):
         return next((item for item in self._networks if item.name == name and labels.is_ours(item.labels)), None)
 
     def reserve(self, plan: Plan) -> None:
-        left = self._left()
-        if left is not None and plan.does("discard"):
-            self._engine.remove_network(left.id)
-            self.did("discard")
+        left = self._left() if plan.does("discard") else None
+        last = left is not None and self._discards_last(left, plan)
+        if left is not None and not last:
+            self._discard(left)
         if plan.does("remove") and plan.does("create"):
             self._replace(plan)
         elif plan.does("remove"):
@@ -355,28 +389,43 @@ class NetworkResource(Resource[ObservedNetwork]):
         elif plan.does("create"):
             self._engine.create_network(plan.chosen["network"])
             self.did("create")
+        if left is not None and last:
+            self._discard(left)
+
+    def _discard(self, left: Network) -> None:
+        self._engine.remove_network(left.id)
+        self.did("discard")
 
     def _replace(self, plan: Plan) -> None:
         """The new network in the place of the old one; two of one name, or on one subnet, cannot be there at once."""
-        old, probe = known(self._found), plan.chosen["probe"]
-        if probe is not None:
-            try:
-                self._try(probe)
-            except KicError as error:
-                raise _with(error, f"The network {self.name} was left as it is.") from error
+        old, probe, keeper = known(self._found), plan.chosen["probe"], plan.chosen["keeper"]
+        try:
+            if probe is not None:
+                self._make(probe)
+                self._remove_probe()
+            if keeper is not None:
+                self._make(keeper)
+        except KicError as error:
+            raise _with(error, f"The network {self.name} was left as it is.") from error
         try:
             self._engine.remove_network(old.id)
             self.did("remove")
             self._engine.create_network(plan.chosen["network"])
         except Exception as error:
             problem = self._restore(old)
+            if not problem:
+                with suppress(KicError):
+                    self._remove_probe()
             if not isinstance(error, KicError):
                 raise
             raise self._explained(old, error, problem) from error
         self.did("create")
+        if keeper is not None:
+            self._remove_probe()
 
-    def _try(self, probe: Network) -> None:
-        """Let the engine refuse what it does not take while the old network is still there."""
+    def _make(self, probe: Network) -> None:
+        """Create what is there only during the replacement. What the engine refuses of the new options, it refuses of the
+        probe, while the old network is still there."""
         try:
             self._engine.create_network(probe)
         except Exception:
@@ -384,7 +433,6 @@ class NetworkResource(Resource[ObservedNetwork]):
                 # The first failure is the one to report.
                 self._remove_probe()
             raise
-        self._remove_probe()
 
     def _remove_probe(self) -> None:
         self._networks = self._engine.networks()

@@ -421,8 +421,11 @@ def test_run(quiet_host: list[Any]) -> None:
         # What is asked for now is tried under another name, and on another subnet, before the old one goes.
         "create network kic.kic-probe",
         "remove network id-kic.kic-probe",
+        # And what the old one was is recorded until the new one is there.
+        "create network kic.kic-probe",
         "remove network id-kic",
         "create network kic",
+        "remove network id-kic.kic-probe",
         "remove network id-kic",
     ]
 

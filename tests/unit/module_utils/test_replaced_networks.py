@@ -115,6 +115,118 @@ def test_ended_at_every_step(run: Run) -> None:
         assert not run(engine, **NEW).plan.changed
 
 
+OLD: dict[str, Any] = {"subnet": "10.5.0.0/24", "gateway": "10.5.0.9", "mtu": 1300, "labels": {"a": "b"}}
+"""Options that nothing would choose by itself."""
+
+
+def ended(**given: Any) -> list[tuple[Fault, Breakable, Network]]:
+    """The engine after a replacement of the network that was ended, at each of its calls, with the old network."""
+
+    def old() -> Breakable:
+        engine = Breakable()
+        run_network(engine, **OLD)
+        return engine
+
+    clean = old()
+    before = clean.network_table["kic"]
+    clean.arm(None, ACTS)
+    run_network(clean, **{**NEW, **given})
+    each = broken_at_each(len(clean.calls), old, lambda engine: run_network(engine, **{**NEW, **given}), Killed, ACTS)
+    return [(fault, engine, before) for fault, engine in each]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"mtu": 1300}, {"labels": {"a": "c"}}, {"subnet": "10.9.0.0/24"}],
+    ids=["nothing", "an option of the old one", "another label", "another subnet"],
+)
+def test_ended_and_not_replaced(given: dict[str, Any]) -> None:
+    """A run that was ended between the removal and the create: one that replaces nothing makes the old network again, with
+    each of its options, and reports what differs. Where the new one is there already, it stays."""
+    restored = 0
+    for fault, engine, before in ended():
+        new, gone = engine.network_table.get("kic"), "kic" not in engine.network_table
+        outcome = predicted(run_network, engine, **given)
+        expected = before if new is None else new
+        assert engine.network_table == {"kic": expected}, fault
+        assert [str(item) for item in outcome.plan.actions].count(
+            "create network kic: an interrupted run had removed it"
+        ) == gone
+        fields = {item.field for item in outcome.plan.drift}
+        if gone:
+            assert fields == {"labels.a"} if "labels" in given else fields == set(given) - {"mtu"}, fault
+        assert not run_network(engine, **given).plan.changed
+        restored += gone
+    assert restored == 2
+
+
+def test_ended_and_its_subnet_was_taken() -> None:
+    """Where the addresses of the old network belong to another one by now, the network gets others."""
+    for fault, engine, _before in ended():
+        if "kic" in engine.network_table:
+            continue
+        engine.network_table["theirs"] = network("theirs", "10.5.0.0/16", labels={})
+        predicted(run_network, engine)
+        found = engine.network_table["kic"]
+        assert found.ranges[0].subnet == ipaddress.ip_network("192.168.128.0/24"), fault
+        assert set(engine.network_table) == {"theirs", "kic"}
+
+
+def test_ended_and_asked_for_the_subnet_of_the_record() -> None:
+    """What was left is not in the way of the network that is requested."""
+    for fault, engine, _before in ended():
+        left = engine.network_table.get("kic.kic-probe")
+        if "kic" in engine.network_table or left is None:
+            continue
+        subnet = str(left.ranges[0].subnet)
+        predicted(run_network, engine, subnet=subnet, **NEW)
+        assert list(engine.network_table) == ["kic"], fault
+        assert str(engine.network_table["kic"].ranges[0].subnet) == subnet
+
+
+def test_ended_and_of_another_cluster() -> None:
+    """A network that an interrupted run removed still belongs to its cluster."""
+    for fault, engine, before in ended():
+        if "kic" not in engine.network_table:
+            spec = NetworkSpec.from_params(network_params(cluster="two"))
+            with fails("other_cluster", "one"):
+                converge(NetworkResource(spec, engine), check_mode=False, lock=nullcontext)
+            predicted(run_network, engine)
+            assert engine.network_table == {"kic": before}, fault
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"labels": {}}',
+        '{"labels": {"nodeforge.kic.schema": "1"}, "ranges": 1, "driver": "", "mtu": 1}',
+    ],
+)
+def test_record_that_cannot_be_read(mark: str) -> None:
+    """A label that somebody else wrote is no record; what carries it goes as each probe does."""
+    engine = MemoryEngine()
+    theirs = {**OURS, labels.CLUSTER: "one", labels.KEEPS: mark}
+    engine.network_table["kic.kic-probe"] = network("kic.kic-probe", labels=theirs)
+    predicted(run_network, engine)
+    assert list(engine.network_table) == ["kic"]
+    assert labels.KEEPS not in engine.network_table["kic"].labels
+
+
+def test_no_room_for_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which every address is taken can replace a network all the same."""
+    engine = MemoryEngine()
+    run_network(engine, **OLD)
+    everything = [ipaddress.ip_network(item) for item in ("192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8")]
+    monkeypatch.setattr(routes, "routed", lambda: everything)
+    predicted(
+        run_network, engine, **{**OLD, "recreate": "on_drift", "mtu": 1400, "subnet": "100.64.0.0/24", "gateway": None}
+    )
+    assert list(engine.network_table) == ["kic"] and engine.network_table["kic"].mtu == 1400
+
+
 @kinds
 def test_ended_and_removed(run: Run) -> None:
     """After a run that was ended, absent removes all of it; a teardown is told one name to remove."""
@@ -158,7 +270,7 @@ def test_new_network_fails_after_the_probe() -> None:
     engine = Breakable()
     run_network(engine, subnet="10.5.0.0/24", gateway="10.5.0.9", mtu=1300, labels={"a": "b"})
     before = things(engine)
-    engine.arm(Fault(1, disk_full(), False), ["create_network"])
+    engine.arm(Fault(2, disk_full(), False), ["create_network"])
     with fails("disk_full", "The old network kic was restored."):
         run_network(engine, **NEW)
     assert things(engine) == before
