@@ -86,6 +86,8 @@ class ActionModule(ActionBase):
             outcome = {**result, **_public(found), "changed": bool(actions), "actions": actions}
             if plan and plan[0].get("context"):
                 outcome["context"] = plan[0]["context"]
+            if _flag(self._task.args.get("probe", False)):
+                return {**outcome, "changed": False, "actions": []}
             if self._task.diff and diff:
                 outcome["diff"] = diff
             lost = [(item["path"], item.pop("lost", [])) for item in plan]

@@ -65,6 +65,14 @@ options:
       - Whether a context that is new becomes the current one. A user who chose another later keeps it.
     type: bool
     default: true
+  probe:
+    description:
+      - Whether to see only that the entries could be written, before there is a cluster - the file can be read and written as
+        O(owner), and no other entry has the name of the context. Then nothing is written, and RV(changed) is false. A play that
+        creates a cluster fails so before it has made anything. For O(state=present).
+    type: bool
+    default: false
+    version_added: 0.1.0
   search:
     description: The list of the environment variable E(KUBECONFIG). Set by the action plugin, of no use in a playbook.
     type: str
@@ -202,9 +210,21 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid}
     result.update(files=[{**found, "known": known}], place=files.place_of(task.engine))
     # In check mode an earlier task of the play may be about to start it.
-    container = files.control_plane(task.engine, cluster, stopped=task.check_mode)
-    admin = files.admin_configuration(task.engine, container) if container is not None else ""
+    probe = task.params["probe"]
+    if probe:
+        files.refuse_unwritable(path, owner)
+    container = files.control_plane(task.engine, cluster, stopped=task.check_mode or probe)
+    admin = ""
+    if container is not None:
+        try:
+            admin = files.admin_configuration(task.engine, container)
+        except KicError:
+            # A run that was ended before kubeadm had made it: the one that comes next makes it.
+            if not (task.check_mode or probe):
+                raise
     if container is None or not admin:
+        if probe:
+            return result
         if not task.check_mode:
             raise failure("control_plane_missing", cluster=cluster)
         task.warn(f"The cluster {cluster} has no control plane yet; its entry would be new.")
@@ -285,6 +305,7 @@ def main() -> None:
             "context": {"type": "str"},
             "merge": {"type": "bool", "default": True},
             "set_current": {"type": "bool", "default": True},
+            "probe": {"type": "bool", "default": False},
             "search": {"type": "str"},
             "write": {
                 "type": "list",

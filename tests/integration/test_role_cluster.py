@@ -2,17 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the roles kic_cluster and kic_image decide before any engine is asked."""
+"""What the roles kic_cluster and kic_image decide before anything is made on an engine."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from .conftest import ROOT, Play
+from .conftest import ROOT, Client, Play
 
 CLUSTER = ROOT / "roles/kic_cluster"
 IMAGE = ROOT / "roles/kic_image"
@@ -143,3 +144,28 @@ def test_a_cluster_that_cannot_be_is_refused_before_anything_is_made(play: Play,
     for text in ("3 problems", "kic_cluster_pod_subnet: ", "kic_cluster_service_subnet: ", "kubeletExtraArgs: "):
         assert text in played.text
     assert "Network of the cluster" not in played.text
+
+
+@pytest.mark.parametrize("check", [False, True], ids=["run", "check"])
+def test_a_context_that_is_taken_is_refused_before_anything_is_made(
+    play: Play, podman: Client, unique: Callable[[str], str], tmp_path: Path, check: bool
+) -> None:
+    """An entry of the user's own that has the name of the cluster's context: neither the entry nor an engine is touched."""
+    name = unique("taken")
+    config = tmp_path / "config"
+    config.write_text(f"contexts: [{{name: kic-{name}, context: {{cluster: prod, user: ada}}}}]\n")
+    before = config.read_text()
+    variables = {
+        "kic_cluster_name": name,
+        "kic_cluster_image": "localhost/kictest-none:1",
+        "kic_cluster_engine": "podman",
+    }
+    options = ["--check"] if check else []
+    played = play(
+        "role.yml", *options, ok=False, test_role="kic_cluster", kic_cluster_kubeconfig=str(config), **variables
+    )
+    (refused,) = played.results("kic_kubeconfig")
+    assert refused["diagnosis"]["id"] == "context_taken"
+    assert "kic_cluster_context" in refused["diagnosis"]["fix"]
+    assert not played.results("oci_network") and not played.changed
+    assert (podman.held(name), config.read_text()) == ([], before)

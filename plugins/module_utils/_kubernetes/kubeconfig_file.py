@@ -162,6 +162,28 @@ def read(path: str, owner: pwd.struct_passwd | None = None) -> dict[str, Any]:
     }
 
 
+def refuse_unwritable(path: str, owner: pwd.struct_passwd) -> None:
+    """Raise where ``owner`` could not write the file now. A disk that is full shows only when it is written."""
+    _refuse_others(path, owner)
+    as_owner(owner, path, lambda: _see_writable(path))
+
+
+def _see_writable(path: str) -> None:
+    with _diagnosed(path):
+        place = path
+        if not _mounted(path):
+            # It is replaced by a new file, for which kubectl's own lock is created next to it.
+            place = os.path.dirname(path)
+            if not os.path.isdir(place):
+                place = os.path.dirname(place)
+            if not os.path.isdir(place):
+                raise _no_directory(place)
+        if os.statvfs(place).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if not os.access(place, os.W_OK if place == path else os.W_OK | os.X_OK, effective_ids=True):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def _content(path: str) -> tuple[bytes, os.stat_result]:
     """Only regular files are opened, and never waited for: a FIFO would hold the reader for ever."""
     _regular(path, os.stat(path).st_mode)
@@ -401,9 +423,12 @@ def _make_directory(path: str) -> bool:
     except FileExistsError:  # by another cluster's run, in between
         return False
     except FileNotFoundError:
-        problem = f"the directory {os.path.dirname(directory)} does not exist"
-        raise checks.invalid("path", problem, "make it first") from None
+        raise _no_directory(os.path.dirname(directory)) from None
     return True
+
+
+def _no_directory(directory: str) -> KicError:
+    return checks.invalid("path", f"the directory {directory} does not exist", "make it first")
 
 
 def write(item: Mapping[str, Any], owner: pwd.struct_passwd, subject: Subject, context: str) -> bool:

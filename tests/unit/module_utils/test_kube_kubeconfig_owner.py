@@ -210,6 +210,37 @@ def test_whatever_the_system_says(
     assert names(tmp_path) == []
 
 
+@root_only
+def test_what_could_not_be_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before anything is made: by the owner's rights, not root's, and without leaving anything."""
+    for path in (home / "config", home / "new" / "config"):
+        files.refuse_unwritable(str(path), user(home))
+    (home / "roots").mkdir(mode=0o755)
+    for path in (home / "roots" / "config", home / "roots" / "new" / "config", home.parent / "root" / "config"):
+        with pytest.raises(KicError) as caught:
+            files.refuse_unwritable(str(path), user(home))
+        found = caught.value.diagnosis
+        assert found.id == "kubeconfig_unusable" and "nobody may not read or write it" in found.cause
+    with pytest.raises(KicError) as caught:
+        files.refuse_unwritable(str(home / "a" / "b" / "config"), user(home))
+    assert f"the directory {home}/a does not exist" in caught.value.diagnosis.cause
+    monkeypatch.setattr(os, "statvfs", lambda _path: type("Found", (), {"f_flag": os.ST_RDONLY}))
+    with pytest.raises(KicError, match="read-only"):
+        files.refuse_unwritable(str(home / "config"), user(home))
+    assert names(home) == ["roots"]
+
+
+def test_a_mounted_file_in_a_directory_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file that is mounted by itself its own rights count: it is written in place."""
+    path = tmp_path / "config"
+    path.write_text("")
+    asked: list[str] = []
+    monkeypatch.setattr(files, "_mounted", lambda _path: True)
+    monkeypatch.setattr(os, "access", lambda place, *_mode, **_more: asked.append(place) or True)
+    files.refuse_unwritable(str(path), ME)
+    assert asked == [str(path)]
+
+
 def test_a_file_that_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that cannot be replaced is written in place, after its copy was made."""
     path = tmp_path / "config"

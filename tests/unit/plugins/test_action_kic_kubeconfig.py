@@ -281,7 +281,8 @@ class Plugin(action.ActionModule):
     before_write: Any = None
 
     def _module(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        defaults: dict[str, Any] = dict.fromkeys(("path", "owner", "context", "search", "write")) | {"state": "present"}
+        defaults: dict[str, Any] = dict.fromkeys(("path", "owner", "context", "search", "write"))
+        defaults |= {"state": "present", "probe": False}
         self.calls = [*getattr(self, "calls", []), "write" if "write" in arguments else "read"]
         if "write" in arguments and self.before_write:
             self.before_write()

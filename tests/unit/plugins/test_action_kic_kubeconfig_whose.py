@@ -96,6 +96,56 @@ def test_check_mode_knows_that_the_name_is_taken(path: Path, monkeypatch: pytest
     assert plugin(path, check=True).run(task_vars={})["diagnosis"]["id"] == "context_taken"
 
 
+@pytest.mark.parametrize("check", [False, True], ids=["run", "check"])
+def test_probe_before_there_is_a_cluster(path: Path, monkeypatch: pytest.MonkeyPatch, check: bool) -> None:
+    """A name that is another's is refused before there is a cluster; one that is free, or its own, changes nothing."""
+    on(Named("docker", CONTROL_PLANE), monkeypatch)
+    plugin(path).run(task_vars={})
+    text = path.read_text()
+    for engine, context, condition in (
+        (Named("podman"), None, "context_taken"),
+        (Named("podman"), "kic-second", None),
+        (Named("docker"), None, None),
+        (Named("docker", CONTROL_PLANE), None, None),
+    ):
+        on(engine, monkeypatch)
+        probing = plugin(path, check=check, probe=True, diff=True, context=context)
+        result = probing.run(task_vars={})
+        assert result.get("diagnosis", {}).get("id") == condition, (engine.name, context, result)
+        assert (result.get("changed", False), result["actions"], probing.calls) == (False, [], ["read"])
+        assert "diff" not in result and "warnings" not in result
+    assert path.read_text() == text
+
+
+def test_probe_of_a_node_without_kubernetes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control plane that runs and has no administrator's configuration yet, as after a run that was ended."""
+    on(Named("podman", CONTROL_PLANE), monkeypatch)
+
+    def missing(*_arguments: Any) -> str:
+        raise failure("engine_failed", engine="podman", action="reading it", rc=1)
+
+    monkeypatch.setattr(kubeconfig_file, "admin_configuration", missing)
+    assert plugin(path, probe=True).run(task_vars={})["changed"] is False
+    assert plugin(path, check=True).run(task_vars={})["actions"] == [f"write context kic-lab: {path}"]
+    assert plugin(path).run(task_vars={})["diagnosis"]["id"] == "engine_failed"
+    assert not path.parent.exists()
+
+
+def test_probe_of_a_file_that_cannot_be_written(path: Path, tmp_path: Path) -> None:
+    """What a write would fail by is known before there is a cluster."""
+    path.parent.mkdir()
+    path.write_text("no: [yaml")
+    for where, condition in (
+        (path, "kubeconfig_unusable"),
+        (tmp_path / "not" / "there" / "config", "invalid_option"),
+        (tmp_path, "kubeconfig_unusable"),
+    ):
+        refused = plugin(where, probe=True).run(task_vars={})
+        assert refused["diagnosis"]["id"] == condition, refused
+        written = plugin(where).run(task_vars={})
+        assert written["diagnosis"]["id"] == condition, written
+
+
 @pytest.mark.parametrize(
     ("engine", "problem", "held", "goes"),
     [
