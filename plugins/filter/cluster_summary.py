@@ -39,8 +39,12 @@ from typing import Any, Callable
 from ansible.utils.display import Display
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.summary import leftover, summary
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed import diagnosed
+
+FIELDS = {"engine": str, "control_plane": str, "nodes": list, "statuses": list, "kubeconfig": str, "context": str}
 
 
+@diagnosed("cluster_summary", FIELDS)
 def cluster_summary(cluster: dict[str, Any]) -> str:
     """The text for the one who runs the play."""
     root = os.geteuid() == 0

@@ -41,11 +41,16 @@ _value:
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, Callable
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.needs import needs
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed import diagnosed
+
+ASKED = dict.fromkeys(("user", "packages", "service", "delegation", "linger", "sub_ids"), object)
 
 
+@diagnosed("host_needs", {"host": Mapping}, {**ASKED, "sysctls": Mapping, "modules": list})
 def host_needs(look: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     """The steps that there is a reason for."""
     # Through JSON, as the strings of ansible-core know where they are from and are not plain ones.

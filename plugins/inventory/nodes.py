@@ -90,7 +90,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.constants import LOCALHOST
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
 
@@ -109,6 +109,10 @@ CONNECTIONS: dict[str, dict[str, str]] = {
     "none": {},
 }
 """Connection plugins by the option ``connection`` and the engine."""
+
+
+DESCRIBED = frozenset(("name", "cluster", "role", "state", "engine", "id", "image", "ip", "ip6", "labels"))
+"""What is known of each node."""
 
 
 def describe(engine: str, container: Container) -> dict[str, Any]:
@@ -150,13 +154,21 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Read the file and add the hosts. Raises AnsibleParserError where no engine can say which there are."""
         super().parse(inventory, loader, path, cache)
+        try:
+            self._parse(inventory, path, cache)
+        except AnsibleError:
+            raise
+        except Exception as error:
+            raise AnsibleParserError(str(as_failure(error))) from error
+
+    def _parse(self, inventory: Any, path: str, cache: bool) -> None:
         plugin: Any = self
         plugin._read_config_data(path)
         kept = plugin._cache if plugin.get_option("cache") else {}
         key = plugin.get_cache_key(path)
         # ``cache`` is false where the user asks for what there is now (--flush-cache, meta: refresh_inventory).
-        nodes = kept.get(key) if cache else None
-        if nodes is None:
+        nodes: Any = kept.get(key) if cache else None
+        if not _described(nodes):
             nodes = kept[key] = self._ask(plugin.get_option("engine"))
         clusters = plugin.get_option("clusters")
         for node in nodes:
@@ -237,6 +249,11 @@ def _add(plugin: Any, node: dict[str, Any]) -> None:
     plugin._set_composite_vars(plugin.get_option("compose"), values, host, strict=strict)
     plugin._add_host_to_composed_groups(plugin.get_option("groups"), values, host, strict=strict)
     plugin._add_host_to_keyed_groups(plugin.get_option("keyed_groups"), values, host, strict=strict)
+
+
+def _described(nodes: Any) -> bool:
+    """Whether a cache holds nodes as ``describe`` tells of them: another release, or another hand, may have written it."""
+    return isinstance(nodes, list) and all(isinstance(item, Mapping) and set(item) >= DESCRIBED for item in nodes)
 
 
 def _not_installed(error: KicError) -> bool:

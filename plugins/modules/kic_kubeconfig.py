@@ -139,6 +139,11 @@ context:
   type: str
   returned: success
   sample: kic-lab
+needs_sudo:
+  description: Whether root used the engine for another user, whose file it is; false with O(state=absent).
+  type: bool
+  returned: success
+  sample: true
 actions:
   description: What was done, or in check mode would be.
   type: list
@@ -161,6 +166,7 @@ diagnosis:
     output: {description: The engine's own words., type: str, returned: failure}
 """
 
+import os
 import pwd
 from contextlib import suppress
 from typing import Any
@@ -208,6 +214,8 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     path = files.target(task.params["path"] or files.searched(task.params["search"], owner, recorded), owner)
     found, known = files.read(path, owner), path in recorded
     result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid}
+    # A member of group docker, too, uses it as that user.
+    result["needs_sudo"] = os.geteuid() == 0 and owner.pw_uid != 0
     result.update(files=[{**found, "known": known}], place=files.place_of(task.engine))
     # In check mode an earlier task of the play may be about to start it.
     probe = task.params["probe"]
@@ -262,6 +270,7 @@ def _absent(task: Task, cluster: str) -> dict[str, Any]:
         "elsewhere": True in asked.values(),
     }
     result = {"changed": False, "context": "", "path": paths[0], "place": place, "unrecorded": bool(known)}
+    result["needs_sudo"] = False
     result["files"] = [
         {**item, "known": path in known, "store": files.record_of(known.get(path, task.engine), cluster).engine}
         for path, item in found.items()

@@ -201,9 +201,13 @@ host:
         lingers: {description: Whether it runs without a login; null without systemd., type: bool, returned: always}
         bus: {description: Whether there is a message bus for him., type: bool, returned: always}
         programs:
-          description: Those of newuidmap, newgidmap, pasta, slirp4netns and fuse-overlayfs that are there.
+          description: Those of newuidmap, newgidmap, pasta, slirp4netns, fuse-overlayfs and setfacl that are there.
           type: list
           elements: str
+          returned: always
+        handed_over:
+          description: Whether another ordinary user's Ansible became this user, for which it runs setfacl.
+          type: bool
           returned: always
         native_overlay: {description: Whether the kernel lets him mount overlays., type: bool, returned: always}
   sample:

@@ -8,6 +8,7 @@ Ansible sends a module's source and Python compiles it anew at each start, so wh
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Callable
 
 from .._command import Runner
@@ -102,14 +103,25 @@ class _Choice:
                 if holder is not None:
                     return holder
         if given is None and not self._usable:
-            # What is there and does not work tells more than what is not there.
-            raise KicError(min((problem for _name, problem in self._refused), key=_not_installed))
+            raise KicError(self._refusal())
         best = given or min(self._usable, key=lambda item: item[0].rank)[1]
         self._refuse_second(best)
         for _name, problem in self._refused:
             if problem.id == "timed_out" and warn is not None:
                 warn(f"The other engine does not answer, so {best.name} is used: {problem.cause} Fix: {problem.fix}")
         return best
+
+    def _refusal(self) -> Diagnosis:
+        """Why no engine can be used. What is installed and does not work tells more than what is not installed; where both
+        are installed, it may be either that the user means, as a member of group docker who may have no rootless podman."""
+        installed = [(name, problem) for name, problem in self._refused if not _not_installed(problem)]
+        if not installed:
+            return self._refused[0][1]
+        first = installed[0][1]
+        if len(installed) == 1:
+            return first
+        cause = " The other engine: ".join(problem.cause for _name, problem in installed)
+        return replace(first, cause=cause, fix="; ".join(f"for {name}: {problem.fix}" for name, problem in installed))
 
     def _look(self, name: str) -> Engine | None:
         """The engine, where it holds what is asked for."""

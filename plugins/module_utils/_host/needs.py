@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .._core import checks
 from .delegation import CONTROLLERS
 from .kernel import SYSCTLS, plain, satisfied
 from .machine import PACKET_FILTERS
@@ -85,19 +86,22 @@ def needs(look: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     # In check mode a machine without an engine is looked at as an empty one, of version 0.
     absent = reason in _ABSENT or (look.get("engine_facts") or {}).get("version") == "0"
     docker = look.get("engine") == "docker"
+    settings = {name: _number("kic_host_sysctls", name, value) for name, value in asked["sysctls"].items()}
     found: dict[str, Any] = {
         "lacks": list(lacks(look, docker, absent)),
         "packages": [],
         "units": [],
         "delegation": False,
         "sub_ids": False,
-        "sysctls": any(_low(host["sysctls"], name, int(value)) for name, value in asked["sysctls"].items()),
+        "sysctls": any(_low(host["sysctls"], name, value) for name, value in settings.items()),
         "modules": any(not host["modules"].get(plain(name)) for name in asked["modules"]) and bool(host["modules"]),
     }
     if asked["packages"]:
         # Both are installed, as each is small.
         filters = () if docker else tuple(name for name in PACKET_FILTERS if name not in host["packet_filters"])
-        found["packages"] = package_names((*found["lacks"], *filters), host["distribution"]["family"])
+        # Not among what a machine lacks: with pipelining Ansible does without.
+        handover = ("acl",) if user and user.get("handed_over") and "setfacl" not in user["programs"] else ()
+        found["packages"] = package_names((*found["lacks"], *filters, *handover), host["distribution"]["family"])
     if asked["service"] and host["systemd"] and not asked["user"]:
         unit = "docker.service" if docker else "podman-restart.service"
         if absent or unit in host["disabled_units"] or reason == "engine_not_running":
@@ -110,6 +114,13 @@ def needs(look: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         )
     steps = ("packages", "units", "delegation", "sub_ids", "sysctls", "modules")
     return dict(found, any=any(found[step] for step in steps))
+
+
+def _number(option: str, name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise checks.invalid(option, f"{name}: {value!r} is not a whole number", f"write: {name}: 512") from None
 
 
 def _low(values: Mapping[str, int], name: str, asked: int) -> bool:

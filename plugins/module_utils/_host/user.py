@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from typing import Any
+from typing import Any, Callable
 
 from .._command import Runner
 from . import delegation
@@ -64,8 +64,28 @@ def lingers() -> bool | None:
     return os.path.exists(f"/var/lib/systemd/linger/{user_name()}")
 
 
-PROGRAMS = ("newuidmap", "newgidmap", "pasta", "slirp4netns", "fuse-overlayfs")
-"""What maps his ids, and brings him network and storage."""
+PROGRAMS = ("newuidmap", "newgidmap", "pasta", "slirp4netns", "fuse-overlayfs", "setfacl")
+"""What maps their ids, brings them network and storage, and lets another user hand files to them."""
+
+_BECOME = ("sudo", "su", "doas")
+"""Programs that make one user another, as the kernel names their processes."""
+
+
+def handed_over(reader: Callable[[str], str | None] = read, pid: int | None = None) -> bool:
+    """Whether this task was started by another ordinary user, who became this one: that user's Ansible has to let this
+    one read its files, for which it runs setfacl."""
+    me, seen_become = os.geteuid(), False
+    pid = pid or os.getpid()
+    for _step in range(32):
+        fields = dict(line.partition(":")[::2] for line in (reader(f"/proc/{pid}/status") or "").splitlines())
+        if not fields:
+            return False
+        become, uid = fields["Name"].strip() in _BECOME, int(fields["Uid"].split()[0])
+        if not become and (seen_become or uid != me):
+            return seen_become and uid not in (0, me)
+        seen_become = seen_become or become
+        pid = int(fields["PPid"])
+    return False
 
 
 def user_facts(runner: Runner) -> dict[str, Any] | None:
@@ -85,6 +105,7 @@ def user_facts(runner: Runner) -> dict[str, Any] | None:
         "lingers": lingers(),
         "bus": os.path.exists("/usr/lib/systemd/user/dbus.socket"),
         "programs": [name for name in PROGRAMS if has_program(name)],
+        "handed_over": handed_over(),
         # Who may mount an overlay in a namespace of his own (Linux 5.11, overlayfs.rst) needs no program for it.
         "native_overlay": kernel_release() >= (5, 11),
     }

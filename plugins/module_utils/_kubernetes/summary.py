@@ -18,12 +18,21 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
+def _engine(result: Mapping[str, Any], root: bool) -> str:
+    """The engine's name as the reader types it. Whose kubeconfig was written there says who that is; where none was, it is
+    the one who runs the play, and ``root`` whether that is root."""
+    needs_sudo = result.get("needs_sudo")
+    if result.get("rootless") or (root if needs_sudo is None else not needs_sudo):
+        return str(result["engine"])
+    return f"sudo {result['engine']}"
+
+
 def leftover(result: Mapping[str, Any], *, root: bool) -> str:
     """What is said of nodes of the cluster that its variables do not name; empty where there are none."""
     names = list(result.get("surplus") or ())
     if not names:
         return ""
-    engine = result["engine"] if root or result.get("rootless") else f"sudo {result['engine']}"
+    engine = _engine(result, root)
     inside = f"{engine} exec {result['control_plane']} kubectl"
     commands = [
         f"{inside} drain {name} --ignore-daemonsets --delete-emptydir-data; {inside} delete node {name};"
@@ -37,7 +46,7 @@ def leftover(result: Mapping[str, Any], *, root: bool) -> str:
 
 
 def summary(result: Mapping[str, Any], *, root: bool) -> str:
-    """The closing words. ``root`` is whether the reader is root, who needs no sudo before the engine's name."""
+    """The closing text. ``root`` is whether the one who runs the play is root."""
     rows: list[Sequence[str]] = [HEADINGS]
     statuses = {status["name"]: status for status in result["statuses"] if status}
     for node in result["nodes"]:
@@ -53,7 +62,7 @@ def summary(result: Mapping[str, Any], *, root: bool) -> str:
     if statuses and (not own_network or any(status.get("ready") for status in statuses.values())):
         # An ordinary user's cluster is seen by nobody else, root included.
         rootless = result.get("rootless")
-        engine = result["engine"] if root or rootless else f"sudo {result['engine']}"
+        engine = _engine(result, root)
         inside = f"{engine} exec {result['control_plane']} kubectl"
         who = "The cluster, for the user whose it is and" if rootless else "The cluster,"
         lines += ["", f"{who} also where kubectl is not installed:", f"  {inside} get nodes"]

@@ -494,3 +494,28 @@ def test_user_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found is not None
     assert (found["uid"], found["controllers"], found["manager_running"]) == (1000, ["cpu", "memory", "pids"], True)
     assert set(found["programs"]) <= set(user.PROGRAMS)
+
+
+@pytest.mark.parametrize(
+    ("chain", "expected"),
+    [
+        ([("python3", 1000), ("sh", 1000), ("sudo", 0), ("sudo", 0), ("ansible-playbook", 1001)], True),
+        ([("python3", 1000), ("sh", 1000), ("su", 1001), ("sh", 1001)], True),
+        ([("python3", 1000), ("sh", 1000), ("doas", 0), ("sshd", 1001)], True),
+        # Root hands its files over by chown, however it became root.
+        ([("python3", 1000), ("sh", 1000), ("sudo", 0), ("ansible-playbook", 0), ("sudo", 0), ("bash", 1001)], False),
+        ([("python3", 1000), ("sh", 1000), ("ansible-playbook", 1000), ("sshd", 1000), ("sshd", 0)], False),
+        ([("python3", 1000), ("sh", 1000), ("sudo", 0), ("sh", 1000)], False),
+        # hidepid
+        ([("python3", 1000), ("sh", 1000)], False),
+    ],
+    ids=["sudo", "su", "doas", "root", "self", "to itself", "hidden"],
+)
+def test_handed_over(monkeypatch: pytest.MonkeyPatch, chain: list[tuple[str, int]], expected: bool) -> None:
+    """Who became this user is the first process above sudo, su or doas."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    known = {
+        f"/proc/{100 - step}/status": f"Name:\t{name}\nPPid:\t{99 - step}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n"
+        for step, (name, uid) in enumerate(chain)
+    }
+    assert user.handed_over(known.get, 100) is expected

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.kernel import MODULES, PORT_START
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.needs import needs, package_names
@@ -69,6 +70,9 @@ def dev(**changed: Any) -> dict[str, Any]:
     [
         (look(), asked(), {}),
         (look(dev()), for_user(), {}),
+        (look(dev(handed_over=True)), for_user(), {"packages": ["acl"]}),
+        (look(dev(handed_over=True)), for_user(packages=False), {}),
+        (look(dev(handed_over=True, programs=["newuidmap", "newgidmap", "pasta", "setfacl"])), for_user(), {}),
         (look(sysctls={INSTANCES: 128}), asked(), {"sysctls": True}),
         (look(), asked(sysctls={}), {}),
         (look(), asked(sysctls={PORT_START: 80}), {"sysctls": True}),
@@ -171,3 +175,10 @@ def test_one_packet_filter_is_enough_to_go_on(there: list[str], lacks: list[str]
 def test_docker_brings_its_own_packet_filter() -> None:
     """docker's packages depend on it."""
     assert needs({**look(packet_filters=[]), "engine": "docker"}, asked())["packages"] == []
+
+
+def test_setting_that_is_not_a_number() -> None:
+    """The user's own variable is named, with what to write."""
+    with pytest.raises(KicError) as refused:
+        needs(look(), asked(sysctls={"vm.x": "many"}))
+    assert str(refused.value) == "kic_host_sysctls: vm.x: 'many' is not a whole number. Fix: write: vm.x: 512"

@@ -171,6 +171,18 @@ def test_auto(podman: CommandResult | None, docker: CommandResult | None, holder
         assert select("auto", machine(podman, docker)).name == chosen
 
 
+def test_auto_with_two_that_do_not_work() -> None:
+    """Either may be the one that the user means, so both are named, each with its fix; one that is not installed is not."""
+    with pytest.raises(KicError) as refused:
+        select("auto", machine(said(rc=125, err="boom"), DOCKER_SILENT))
+    found = refused.value.diagnosis
+    assert "The other engine: " in found.cause and "docker" in found.cause
+    assert found.fix.startswith("for podman: ") and "; for docker: " in found.fix
+    with pytest.raises(KicError) as alone:
+        select("auto", machine(None, DOCKER_SILENT))
+    assert alone.value.diagnosis.id == "engine_not_running" and "other engine" not in alone.value.diagnosis.cause
+
+
 @pytest.mark.parametrize(
     ("full", "chosen"),
     [((), "podman"), (("podman",), "docker"), (("docker",), "podman"), (("podman", "docker"), "podman")],

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
+from jinja2 import Undefined, UndefinedError
 
 from ansible_collections.nodeforge.kic.plugins.filter import (
     cluster_layout,
@@ -142,6 +144,70 @@ def test_summary(uid: int, begin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = cluster_summary.cluster_summary(RESULT)
     assert "lab-control-plane-1   control-plane   192.168.128.2   Ready    v1.35.4" in text
     assert any(line.startswith(begin) for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("changes", "begin"),
+    [
+        ({"needs_sudo": True}, "  sudo podman exec"),
+        ({"needs_sudo": False}, "  podman exec"),
+        ({"needs_sudo": True, "rootless": True}, "  podman exec"),
+    ],
+    ids=["root for another", "member of docker", "rootless"],
+)
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_summary_is_for_the_owner(
+    changes: dict[str, Any], begin: str, uid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a kubeconfig was written its owner is the reader, on whatever machine, and not the one who runs the play."""
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    text = cluster_summary.cluster_summary({**RESULT, **changes})
+    assert next(line for line in text.splitlines() if "podman exec" in line).startswith(begin)
+
+
+WRONG: list[tuple[Any, str]] = [
+    (None, "is of type NoneType, not a mapping"),
+    ("text", "is of type str, not a mapping"),
+    ([], "is of type list, not a mapping"),
+    ({}, "has no field"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), WRONG)
+@pytest.mark.parametrize("name", ["cluster_summary", "host_needs"])
+def test_unexpected_input(name: str, given: Any, words: str) -> None:
+    """It is named, with what to read."""
+    arguments = {"cluster_summary": [given], "host_needs": [given, asked()]}[name]
+    module = {"cluster_summary": cluster_summary, "host_needs": host_needs}[name]
+    with pytest.raises(AnsibleFilterError, match=words) as refused:
+        getattr(module, name)(*arguments)
+    assert f"Fix: see what it takes: ansible-doc -t filter nodeforge.kic.{name}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "arguments"),
+    [
+        (cluster_summary, "cluster_summary", [{**RESULT, "nodes": None}]),
+        (cluster_summary, "cluster_summary", [{**RESULT, "nodes": ["x"]}]),
+        (cluster_summary, "cluster_summary", [{**RESULT, "statuses": [{}, {"ready": True}]}]),
+        (host_needs, "host_needs", [{"host": {}}, asked()]),
+        (host_needs, "host_needs", [look(), asked(sysctls={"vm.x": "many"})]),
+        (host_needs, "host_needs", [look(), asked(modules=[{}])]),
+        (host_needs, "host_needs", [look(), {"sysctls": {}}]),
+        (host_needs, "host_needs", [look()]),
+        (host_needs, "host_needs", [look(), {**asked(), "x": {1}}]),
+    ],
+)
+def test_unexpected_part(module: Any, name: str, arguments: list[Any]) -> None:
+    """Whatever is wrong in it has a cause and a fix too."""
+    with pytest.raises(AnsibleFilterError, match="Fix: "):
+        getattr(module, name)(*arguments)
+
+
+def test_undefined_input() -> None:
+    """A variable that is not defined is Ansible's to name."""
+    with pytest.raises(UndefinedError, match="'kic_x' is undefined"):
+        cluster_summary.cluster_summary(Undefined(name="kic_x"))
 
 
 def test_host_needs() -> None:

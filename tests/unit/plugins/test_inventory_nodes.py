@@ -210,6 +210,27 @@ def test_cache(read: Any, tmp_path: Path) -> None:
     assert anew.commands
 
 
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [(None, False), ("x", False), ({}, False), ([1], False), ([{"name": "a"}], False), ([], True)],
+)
+def test_cache_of_another_kind(kept: Any, expected: bool) -> None:
+    """What another release or hand left in the cache is not a node: the engine is asked."""
+    assert nodes._described(kept) is expected
+    assert nodes._described([dict.fromkeys(nodes.DESCRIBED)])
+
+
+def test_whatever_fails_is_a_diagnosis(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what nobody thought of."""
+
+    def broken(*_arguments: Any) -> Any:
+        raise KeyError("x")
+
+    monkeypatch.setattr(nodes, "_add", broken)
+    with pytest.raises(AnsibleParserError, match="Fix: "):
+        read(TableRunner(ON_PODMAN), engine="podman")
+
+
 def test_a_node_that_is_being_replaced() -> None:
     """Its old container is no second host."""
     engine = MemoryEngine()
