@@ -122,6 +122,12 @@ CATALOGUE: dict[str, Entry] = {
         "{engine} {version} is older than {minimum}, the oldest release this collection supports.",
         "upgrade {engine} to {minimum} or later",
     ),
+    "api_mismatch": Entry(
+        "The client and the daemon of {engine} have no version of their API in common: {versions}.",
+        "put a client of the daemon's release first in PATH (docker version shows both), for example with the repository of"
+        " docker: apt-get install docker-ce-cli; where DOCKER_API_VERSION is set, take it out of the task's environment",
+        known="docker: client 20.10 with a daemon 29, DOCKER_API_VERSION=1.99",
+    ),
     "engine_not_running": Entry(
         "{engine} is installed, but nothing answers at {endpoint}: its daemon does not run there.",
         "start it, with systemd: systemctl enable --now {engine}; without: service {engine} start",

@@ -21,7 +21,8 @@ from .._core.checks import image_registry
 from .._core.diagnosis import KicError, failure
 from .._host.files import read
 from .._host.machine import GO_ARCHITECTURES, has_program, runtimes
-from .._host.process import belongs
+from .._host.process import belongs, mounts
+from .._host.storage import filesystem_below
 from . import proxy
 from .boot import elsewhere
 from .cli import (
@@ -53,6 +54,11 @@ _LISTENERS = ("dockerd", "systemd", "init", "rootlesskit")
 _LICENSE_OF_PODMAN = "Apache-2.0"
 """What podman says for docker's ProductLicense; docker says "Community Engine"."""
 _MTU = "com.docker.network.driver.mtu"
+_SNAPSHOTTER = "io.containerd.snapshotter.v1"
+"""What docker says of a storage driver that is containerd's (docker 29's default, a feature since 23)."""
+_CONTAINERD = "/var/lib/containerd"
+_CONTAINERD_SOCKETS = ("/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock")
+"""Of the machine's containerd, which a docker uses that has started none of its own."""
 
 _TEXTS: Texts = (
     # Of the client, 20.10: "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon …"
@@ -65,6 +71,15 @@ _TEXTS: Texts = (
             r"permission denied while trying to connect to the [Dd]ocker (?:daemon socket|API) at (?P<endpoint>\S+?):?(?:\s|$)"
         ),
         "socket_denied",
+    ),
+    # Of a daemon 29: "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client …",
+    # and the same with "too new" and "Maximum"; of a client 29: "API version 1.39 is not supported by this client: the …"
+    (
+        re.compile(
+            r"(?P<versions>client version [\d.]+ is too (?:old|new)\. M(?:in|ax)imum supported API version is [\d.]*\d"
+            r"|API version [\d.]+ is not supported by this client: the \w+ supported API version is [\d.]*\d)"
+        ),
+        "api_mismatch",
     ),
     # 20.10: "network with name x already exists"
     (re.compile(r"(?P<kind>network) with name (?P<name>\S+) already exists"), "name_taken"),
@@ -408,6 +423,7 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
     """``docker info --format '{{json .}}'``."""
     security = {item.partition(",")[0].removeprefix("name=") for item in found.get("SecurityOptions") or ()}
     status = {item[0]: item[1] for item in found.get("DriverStatus") or () if len(item) == 2}
+    storage = storage_path(found, status)
     return EngineInfo(
         name="docker",
         version=str(found["ServerVersion"]),
@@ -420,8 +436,8 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
         runtime=str(found.get("DefaultRuntime", "")),
         runtimes=tuple(sorted({*runtimes(), *(found.get("Runtimes") or {})})),
         storage_driver=str(found.get("Driver", "")),
-        storage_filesystem=str(status.get("Backing Filesystem", "")),
-        storage_path=str(found.get("DockerRootDir", "")),
+        storage_filesystem=str(status.get("Backing Filesystem") or filesystem_below(storage, mounts(os.getpid()))),
+        storage_path=storage,
         architecture=architecture_of(str(found.get("Architecture", ""))),
         cpus=int(found.get("NCPU") or 0),
         memory=int(found.get("MemTotal") or 0),
@@ -433,9 +449,24 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
     )
 
 
+def storage_path(found: Mapping[str, Any], status: Mapping[str, str]) -> str:
+    """Where layers lie: below docker's directory, or below containerd's where that keeps the images."""
+    root = str(found.get("DockerRootDir", ""))
+    if status.get("driver-type") != _SNAPSHOTTER or not root:
+        return root
+    own = f"{root}/containerd/daemon"
+    address = (found.get("Containerd") or {}).get("Address")
+    if address:
+        return _CONTAINERD if address in _CONTAINERD_SOCKETS else own
+    # Before docker 27 it does not tell; an ordinary user may not see below docker's directory.
+    driver = found.get("Driver", "")
+    return next((path for path in (own, _CONTAINERD) if os.path.isdir(f"{path}/{_SNAPSHOTTER}.{driver}")), root)
+
+
 def check_info(info: EngineInfo) -> None:
     """Refuse a docker that can not do what nodes need, with its reason."""
-    if release(info.version) < MINIMUM:
+    # One that was compiled without a number ("dev", "library-import") says nothing of its age.
+    if release(info.version) and release(info.version) < MINIMUM:
         minimum = ".".join(str(part) for part in MINIMUM)
         raise failure("engine_too_old", engine="docker", version=info.version, minimum=minimum)
     if info.rootless and info.cgroup_version == 1:

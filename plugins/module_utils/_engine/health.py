@@ -29,8 +29,9 @@ SUB_IDS = 65536
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 """What kubelet asks of its control group (kubernetes, pkg/kubelet/cm/container_manager_linux.go)."""
 
-COPYING = ("vfs",)
-"""Storage drivers without layers: each container is a whole copy of its image (containers-storage.conf(5))."""
+COPYING = ("vfs", "native")
+"""Storage drivers without layers: each container is a whole copy of its image (containers-storage.conf(5)). ``native`` is
+containerd's, which docker takes where the file system has no overlay."""
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,20 @@ def space(path: str) -> Space | None:
     return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
 
 
-def device_below(path: str, mounted: Mapping[str, Mounted]) -> str:
-    """The device whose file system holds ``path``, as it was named when it was mounted; "" where that is none."""
+def _mount_of(path: str, mounted: Mapping[str, Mounted]) -> Mounted | None:
     path = os.path.realpath(path)
     while path not in mounted and path != "/":
         path = os.path.dirname(path)
-    source = mounted[path].source if path in mounted else ""
-    return source if source.startswith("/dev/") else ""
+    return mounted.get(path)
+
+
+def filesystem_below(path: str, mounted: Mapping[str, Mounted]) -> str:
+    """The type of the file system that holds ``path``, as the kernel names it; "" where that cannot be seen."""
+    found = _mount_of(path, mounted) if path else None
+    return found.kind if found is not None else ""
+
+
+def device_below(path: str, mounted: Mapping[str, Mounted]) -> str:
+    """The device whose file system holds ``path``, as it was named when it was mounted; "" where that is none."""
+    found = _mount_of(path, mounted)
+    return found.source if found is not None and found.source.startswith("/dev/") else ""

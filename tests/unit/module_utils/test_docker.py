@@ -47,6 +47,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.proxy import without_proxy
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.process import Mounted
 from ansible_collections.nodeforge.kic.tests.unit.module_utils import support
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     DOCKER,
@@ -133,6 +134,33 @@ def test_info_of_another_docker() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "there", "path"),
+    [
+        ({"Containerd": {"Address": "/run/containerd/containerd.sock"}}, [], "/var/lib/containerd"),
+        ({"Containerd": {"Address": "/var/run/docker/containerd/containerd.sock"}}, [], "/srv/containerd/daemon"),
+        # docker 26 and before do not say whose containerd it is.
+        ({}, ["/var/lib/containerd", "/srv/containerd/daemon"], "/srv/containerd/daemon"),
+        ({}, ["/var/lib/containerd"], "/var/lib/containerd"),
+        ({}, [], "/srv"),
+        ({"DriverStatus": [["Backing Filesystem", "xfs"]]}, ["/srv/containerd/daemon"], "/srv"),
+    ],
+)
+def test_storage_of_containerd(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], there: list[str], path: str
+) -> None:
+    """With containerd's image store layers lie in containerd's directory; docker names no file system, the kernel does."""
+    folders = {f"{folder}/io.containerd.snapshotter.v1.overlayfs" for folder in there}
+    monkeypatch.setattr(docker.os.path, "isdir", folders.__contains__)
+    kinds = {"/": "ext4", "/srv": "btrfs"}
+    table = {target: Mounted(target, kind, False) for target, kind in kinds.items()}
+    monkeypatch.setattr(docker, "mounts", lambda _pid: table)
+    status = {"Driver": "overlayfs", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
+    found = decode_info({**recorded("info.json"), "DockerRootDir": "/srv", **status, **answer})
+    assert found.storage_path == path
+    assert found.storage_filesystem == ("xfs" if "DriverStatus" in answer else kinds["/srv" if "srv" in path else "/"])
+
+
+@pytest.mark.parametrize(
     ("name", "found"), [("x86_64", "amd64"), ("aarch64", "arm64"), ("armv7l", "arm"), ("riscv64", "riscv64")]
 )
 def test_architecture(name: str, found: str) -> None:
@@ -140,7 +168,7 @@ def test_architecture(name: str, found: str) -> None:
     assert architecture_of(name) == found
 
 
-@pytest.mark.parametrize("version", ["20.10.24+dfsg1", "20.10.0", "23.0.1", "28.2.2", "100.0"])
+@pytest.mark.parametrize("version", ["20.10.24+dfsg1", "20.10.0", "23.0.1", "28.2.2", "100.0", "dev"])
 def test_releases_that_are_supported(version: str) -> None:
     """Versions are compared by number."""
     check_info(replace(facts(), version=version))

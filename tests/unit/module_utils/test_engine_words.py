@@ -15,6 +15,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docke
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import DOCKER, TableRunner, fails, recorded, said
 
+TOO_OLD = (
+    "Error response from daemon: client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade"
+)
 NETWORKING = "Error response from daemon: failed to set up container networking: driver failed programming: "
 
 
@@ -38,6 +41,24 @@ NETWORKING = "Error response from daemon: failed to set up container networking:
             NETWORKING + "failed to bind host port [::1]:6443/tcp: address already in use",
             "port_taken",
             "The port 6443 of [::1]",
+        ),
+        (
+            docker,
+            TOO_OLD,
+            "api_mismatch",
+            "in common: client version 1.41 is too old. Minimum supported API version is 1.44.",
+        ),
+        (
+            docker,
+            "Error response from daemon: client version 1.99 is too new. Maximum supported API version is 1.41",
+            "api_mismatch",
+            "in common: client version 1.99 is too new. Maximum supported API version is 1.41.",
+        ),
+        (
+            docker,
+            "API version 1.39 is not supported by this client: the minimum supported API version is 1.40",
+            "api_mismatch",
+            "DOCKER_API_VERSION",
         ),
         (docker, NETWORKING.partition("driver")[0] + "Address already in use", "address_taken", "address"),
         (

@@ -556,6 +556,7 @@ ROOTLESS = engine_info(rootless=True, cgroup_controllers=("cpu", "cpuset", "memo
         (engine_info(), replace(FIT, space=Space(100 << 30, None)), []),
         (engine_info(), replace(FIT, space=None), []),
         (engine_info(storage_driver="vfs"), FULL, ["disk_low", "storage_unfit"]),
+        (engine_info(name="docker", storage_driver="native"), FULL, ["disk_low", "storage_unfit"]),
     ],
 )
 def test_weaknesses(info: EngineInfo, around: Surroundings, found: list[str]) -> None:
