@@ -80,6 +80,9 @@ class AbsentEngine(Engine):
     def images(self, label: str) -> list[Image]:
         return []
 
+    def nameless_images(self) -> list[Image]:
+        return []
+
     def ask_registry(self, reference: str, seconds: float) -> Offered | None:
         return None
 

@@ -90,6 +90,10 @@ class Engine(ABC):
         """Images that carry ``label`` (``key`` or ``key=value``)."""
 
     @abstractmethod
+    def nameless_images(self) -> list[Image]:
+        """Images that have no name."""
+
+    @abstractmethod
     def ask_registry(self, reference: str, seconds: float) -> Offered | None:
         """What the registry has under ``reference``; None only where there is no engine to ask with.
 

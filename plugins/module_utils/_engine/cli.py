@@ -326,7 +326,13 @@ class CommandLineEngine(Engine):
         return self._decode_image(found) if found else None
 
     def images(self, label: str) -> list[Image]:
-        command = ["images", "--no-trunc", "--quiet", "--filter", f"label={label}"]
+        return self._images(f"label={label}")
+
+    def nameless_images(self) -> list[Image]:
+        return self._images("dangling=true")
+
+    def _images(self, use: str) -> list[Image]:
+        command = ["images", "--no-trunc", "--quiet", "--filter", use]
         listed = self.call(command, action="listing images").out.split()
         return [self._decode_image(item) for item in self._inspect_all("image", list(dict.fromkeys(listed)))]
 

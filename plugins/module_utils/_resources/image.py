@@ -472,11 +472,13 @@ class ImageResource(Resource[ObservedImage]):
             engine.tag_image(found.id, self.name)
 
     def _loaded(self) -> Image | None:
-        """What an archive brought: by its id, or by a name of it where the store has ids of its own."""
+        """What an archive brought: by its id, or where the store has ids of its own by a name of it, or as one without a name:
+        containerd's store takes no name from an archive that podman, buildah or skopeo wrote in OCI's layout."""
         machine, engine = self._engine.info.architecture, self._engine
         archived = pick(self._spec, known(known(self._offers).archive), machine, engine.name)
         found = (engine.image(reference) for reference in (archived.id, self.name, *archived.names))
-        return next((image for image in found if image is not None and archived.stored_as(image)), None)
+        named = next((image for image in found if image is not None and archived.stored_as(image)), None)
+        return named or next((image for image in engine.nameless_images() if archived.stored_as(image)), None)
 
     def describe(self, observed: ObservedImage | None, plan: Plan) -> dict[str, Any]:
         if not plan.after:

@@ -352,6 +352,9 @@ class MemoryEngine(Engine):
     def images(self, label: str) -> list[Image]:
         return [item for item in self.image_table.values() if labels.carries(item.labels, label)]
 
+    def nameless_images(self) -> list[Image]:
+        return [item for item in self.image_table.values() if not item.tags]
+
     def ask_registry(self, reference: str, seconds: float) -> Offered | None:
         self.done.append(f"ask registry {reference}")
         if reference in self.lists:

@@ -731,6 +731,31 @@ def test_store_that_names_images_by_manifest(tmp_path: Path, layout: str) -> Non
     assert run(engine, check_mode=True, **asked).plan.changed
 
 
+@pytest.mark.parametrize("layout", ["docker without a name", "oci of podman"])
+def test_store_that_takes_no_name_of_an_archive(tmp_path: Path, layout: str) -> None:
+    """What was loaded without a name is found by what it is, and gets the name that was asked for."""
+    config = {"architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [DIGEST]}}
+    identity = hashlib.sha256(json.dumps(config).encode()).hexdigest()
+    files: dict[str, Any] = {"manifest.json": [{"Config": f"{identity}.json", "RepoTags": None}]}
+    files[f"{identity}.json"] = config
+    if layout == "oci of podman":
+        entry = {"digest": OTHER, "annotations": {"org.opencontainers.image.ref.name": NAME}}
+        files = {
+            "index.json": {"manifests": [entry]},
+            f"blobs/{OTHER.replace(':', '/')}": {"config": {"digest": f"sha256:{identity}"}},
+            f"blobs/sha256/{identity}": config,
+        }
+    path = write_archive(tmp_path / "a.tar", files)
+    engine = ManifestStore()
+    engine.image_table["e" * 64] = image(id="e" * 64, tags=(), layers=(OTHER,))
+    plain = image(id="f" * 64, tags=(), layers=(DIGEST,), labels={}, environment=(), entrypoint=(), command=())
+    engine.archives[path] = [plain]
+    loaded = run(engine, source="archive", archive=path)
+    assert (loaded.value["id"], loaded.value["tags"]) == ("f" * 64, [NAME]), loaded
+    assert engine.done == [f"load {path}", f"tag {'f' * 64} {NAME}"]
+    assert not run(engine, source="archive", archive=path).plan.changed
+
+
 def test_identity_is_read_from_both_engines() -> None:
     """What an image is, is in the answers of both."""
     for decode, folder in ((docker.decode_image, DOCKER), (podman.decode_image, RECORDED / "podman-5.4.2")):
