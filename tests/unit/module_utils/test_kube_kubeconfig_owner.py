@@ -235,8 +235,13 @@ def test_a_mounted_file_in_a_directory_of_another(tmp_path: Path, monkeypatch: p
     path = tmp_path / "config"
     path.write_text("")
     asked: list[str] = []
+
+    def access(place: str, *_mode: int, **_more: bool) -> bool:
+        asked.append(place)
+        return True
+
     monkeypatch.setattr(files, "_mounted", lambda _path: True)
-    monkeypatch.setattr(os, "access", lambda place, *_mode, **_more: asked.append(place) or True)
+    monkeypatch.setattr(os, "access", access)
     files.refuse_unwritable(str(path), ME)
     assert asked == [str(path)]
 
