@@ -194,6 +194,13 @@ host:
       contains:
         name: {description: His name., type: str, returned: always}
         uid: {description: His number., type: int, returned: always}
+        environment:
+          description:
+            - Variables that podman's client needs as this user, and that a task which became the user may lack or have of another.
+            - The home and, where there is one, the run-time directory. For tasks that run the client themselves.
+          type: dict
+          returned: always
+          version_added: 0.1.0
         sub_ids: {description: How many subordinate ids he has; null where a name service gives them., type: int, returned: always}
         maps_ids: {description: Whether C(newuidmap) and C(newgidmap) may do their work., type: bool, returned: always}
         controllers: {description: Cgroup controllers that reach him., type: list, elements: str, returned: always}

@@ -111,14 +111,14 @@ def test_images_of_kind_are_pinned(
     ("user", "expected"),
     [
         pytest.param(None, {}, id="root"),
-        pytest.param({"uid": 1000, "manager_running": True}, {"XDG_RUNTIME_DIR": "/run/user/1000"}, id="user"),
-        pytest.param({"uid": 1000, "manager_running": False}, {}, id="without-a-manager"),
+        pytest.param({"uid": 1000, "environment": {"HOME": "/home/a"}}, {"HOME": "/home/a"}, id="user"),
+        pytest.param({"uid": 1000}, {}, id="facts-of-an-earlier-release"),
     ],
 )
 def test_environment_of_the_plain_image(
     play: Play, tmp_path: Path, user: dict[str, Any] | None, expected: dict[str, str]
 ) -> None:
-    """podman is run with the run-time directory of the user that the task became."""
+    """podman is run with the home and run-time directory of the user that the task became."""
     look = {"engine": "podman", "host": {"user": user}}
     decided(play, tmp_path, IMAGE, {"kic_image__plain_look": look}, {"kic_image__plain_environment": expected})
 

@@ -19,6 +19,7 @@ from .._command import CommandResult
 from .._core.checks import invalid
 from .._core.diagnosis import KicError, failure
 from .._host.containers_conf import subnet_pools
+from .._host.environment import client_environment
 from .._host.machine import runtimes
 from . import proxy
 from .cli import (
@@ -110,7 +111,7 @@ class Podman(CommandLineEngine):
         return tuple(subnet_pools())
 
     def _environment(self) -> dict[str, str]:
-        return environment()
+        return client_environment()
 
     def put_files(self, identity: str, archive: bytes) -> None:
         # Before 4.7 podman leaves what it read from standard input among the temporary files, /var/tmp if not told
@@ -257,25 +258,6 @@ class Podman(CommandLineEngine):
             )
             for item in listed or []
         ]
-
-
-def environment() -> dict[str, str]:
-    """What podman needs and a task under ``become`` may lack: the user's own home and run-time directory.
-
-    Without them rootless podman looks at root's files or refuses to start (podman #13338).
-    """
-    uid = os.geteuid()
-    if uid == 0:
-        return {}
-    import pwd
-
-    found = {"HOME": pwd.getpwuid(uid).pw_dir}
-    runtime_directory = f"/run/user/{uid}"
-    if os.path.isdir(runtime_directory):
-        found["XDG_RUNTIME_DIR"] = runtime_directory
-        if os.path.exists(f"{runtime_directory}/bus"):
-            found["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={runtime_directory}/bus"
-    return found
 
 
 def create_arguments(new: NewContainer) -> list[str]:

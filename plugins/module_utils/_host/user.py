@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import pwd
+from contextlib import suppress
 from typing import Any, Callable
 
 from .._command import Runner
 from . import delegation
+from .environment import client_environment
 from .files import read
 from .kernel import kernel_release
 from .machine import has_program
@@ -94,10 +96,14 @@ def user_facts(runner: Runner) -> dict[str, Any] | None:
     if uid == 0:
         return None
     way = delegation.look(uid, runner)
+    environment: dict[str, str] = {}
+    with suppress(KeyError):  # a user without an entry in passwd, who has no home
+        environment = client_environment()
     ready = way.mode == "v2" and way.systemd
     return {
         "name": user_name(),
         "uid": uid,
+        "environment": environment,
         "sub_ids": sub_ids(),
         "maps_ids": all(unfit_mode(path) is None for path in MAPPERS),
         "controllers": [name for name in delegation.CONTROLLERS if ready and way.lost(name) is None],

@@ -494,6 +494,11 @@ def test_user_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found is not None
     assert (found["uid"], found["controllers"], found["manager_running"]) == (1000, ["cpu", "memory", "pids"], True)
     assert set(found["programs"]) <= set(user.PROGRAMS)
+    for uid, home in ((1, True), (1 << 30, False)):
+        # The second one has no entry in passwd, and so no home.
+        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
+        found = user.user_facts(fake)
+        assert found is not None and bool(found["environment"].get("HOME")) is home
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman impor
     explain_registry,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.proxy import without_proxy
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.environment import client_environment
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     TableRunner,
     engine_info,
@@ -918,12 +919,19 @@ def test_exec() -> None:
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """root's podman gets nothing; another user's gets his own home, whatever HOME says."""
+    """root's podman gets nothing; another user's gets its own home and run-time directory, whatever the variables say."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert podman.environment() == {}
+    assert client_environment() == {}
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     monkeypatch.setenv("HOME", "/root")
-    assert podman.environment()["HOME"] not in ("", "/root")
+    for inherited, expected in (("", None), ("/proc/1/fd", ""), ("/nonexistent", "")):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", inherited)
+        found = client_environment()
+        assert found["HOME"] not in ("", "/root")
+        assert found.get("XDG_RUNTIME_DIR") == expected, inherited
+    runtime_directory = os.path.isdir
+    monkeypatch.setattr(os.path, "isdir", lambda path: path == "/run/user/1" or runtime_directory(path))
+    assert client_environment()["XDG_RUNTIME_DIR"] == "/run/user/1"
 
 
 def test_ranges() -> None:
