@@ -174,6 +174,23 @@ def test_left_of_a_cluster_that_is_gone(
     assert plugin(path, state="absent", engine=engine).run(task_vars={})["changed"] is False
 
 
+def test_cluster_that_another_user_removed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who removes a cluster of a shared docker has no right to the files of the one who made it. That one's entry goes with
+    the own teardown, or is written again with the next cluster of the name."""
+    docker = Named("docker", CONTROL_PLANE)
+    on(docker, monkeypatch)
+    plugin(path).run(task_vars={})
+    docker.held = ()
+    assert plugin(path, state="absent", check=True).run(task_vars={})["changed"] is True
+    docker.held = (CONTROL_PLANE,)
+    monkeypatch.setattr(kubeconfig_file, "admin_configuration", lambda _engine, _container: ADMIN_OF_ANOTHER)
+    assert plugin(path).run(task_vars={})["context"] == "kic-lab"
+    assert "T1RIRVI=" in path.read_text()
+    docker.held = ()
+    assert plugin(path, state="absent").run(task_vars={})["changed"] is True
+    assert not path.exists()
+
+
 def test_what_the_user_changed(path: Path) -> None:
     """Namespace, proxy and name of the user stay; the second run only reads and returns the user's name."""
     plugin(path).run(task_vars={})
