@@ -142,8 +142,10 @@ class Docker(CommandLineEngine):
             "volume": ["volume", "ls", "--format", "{{.Name}}"],
             "network": ["network", "ls", "--no-trunc", "--format", "{{.Name}} {{.ID}}"],
             "container": ["ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.ID}}"],
+            # The client of docker 29 leaves out images without a name.
             "image": [
                 "images",
+                "--all",
                 "--no-trunc",
                 "--digests",
                 "--format",

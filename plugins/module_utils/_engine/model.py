@@ -162,11 +162,14 @@ class Image:
         """What it is, whatever a store names it by: the digest of its configuration, or, where docker keeps images in
         containerd's store (29, and 26.1 if told so), of its manifest."""
         config = (self.environment, self.entrypoint, self.command, tuple(sorted(self.labels.items())))
-        return (self.layers, self.created[:_SECONDS], self.architecture, *config)
+        created = "" if self.created.startswith(_NEVER) else self.created[:_SECONDS]
+        return (self.layers, created, self.architecture, *config)
 
 
 _SECONDS = len("2026-01-01T00:00:00")
 """Engines write the fraction in different lengths."""
+_NEVER = "0001-01-01T"
+"""Go's word for a time that is not given."""
 
 
 @dataclass(frozen=True)

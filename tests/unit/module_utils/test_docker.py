@@ -967,8 +967,10 @@ def test_attached(look: Callable[[Docker], list[Attached]], use: str) -> None:
         ("network", "network_ls", "x 12\n", lambda found: found.remove_network("12")),
         ("volume", "volume_ls", "x\n12\n", lambda found: found.remove_volume("x")),
         ("image", "images", "sha256:12 x:1 x@<none>\n", lambda found: found.remove_image("docker.io/library/x:1")),
+        # Without --all the client of docker 29 shows no image that has no name.
+        ("image", "images_--all", "sha256:12 <none>:<none> <none>@<none>\n", lambda found: found.remove_image("12")),
     ],
-    ids=["network", "network by id", "volume", "image"],
+    ids=["network", "network by id", "volume", "image", "image without a name"],
 )
 def test_remove(kind: str, listing: str, stays: str, remove: Callable[[Docker], None]) -> None:
     """What goes is removed; what is gone already is fine; what stays is an error."""

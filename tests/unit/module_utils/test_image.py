@@ -731,8 +731,9 @@ def test_store_that_names_images_by_manifest(tmp_path: Path, layout: str) -> Non
     assert run(engine, check_mode=True, **asked).plan.changed
 
 
+@pytest.mark.parametrize("created", ["", "0001-01-01T00:00:00Z"])
 @pytest.mark.parametrize("layout", ["docker without a name", "oci of podman"])
-def test_store_that_takes_no_name_of_an_archive(tmp_path: Path, layout: str) -> None:
+def test_store_that_takes_no_name_of_an_archive(tmp_path: Path, layout: str, created: str) -> None:
     """What was loaded without a name is found by what it is, and gets the name that was asked for."""
     config = {"architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [DIGEST]}}
     identity = hashlib.sha256(json.dumps(config).encode()).hexdigest()
@@ -748,7 +749,9 @@ def test_store_that_takes_no_name_of_an_archive(tmp_path: Path, layout: str) -> 
     path = write_archive(tmp_path / "a.tar", files)
     engine = ManifestStore()
     engine.image_table["e" * 64] = image(id="e" * 64, tags=(), layers=(OTHER,))
-    plain = image(id="f" * 64, tags=(), layers=(DIGEST,), labels={}, environment=(), entrypoint=(), command=())
+    plain = image(
+        id="f" * 64, tags=(), layers=(DIGEST,), labels={}, environment=(), entrypoint=(), command=(), created=created
+    )
     engine.archives[path] = [plain]
     loaded = run(engine, source="archive", archive=path)
     assert (loaded.value["id"], loaded.value["tags"]) == ("f" * 64, [NAME]), loaded
