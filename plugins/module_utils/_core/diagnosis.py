@@ -126,7 +126,7 @@ CATALOGUE: dict[str, Entry] = {
         "The client and the daemon of {engine} have no version of their API in common: {versions}.",
         "put a client of the daemon's release first in PATH (docker version shows both), for example with the repository of"
         " docker: apt-get install docker-ce-cli; where DOCKER_API_VERSION is set, take it out of the task's environment",
-        known="docker: client 20.10 with a daemon 29, DOCKER_API_VERSION=1.99",
+        known="docker 29, whose first releases refuse the clients of before docker 25; DOCKER_API_VERSION=1.39",
     ),
     "engine_not_running": Entry(
         "{engine} is installed, but nothing answers at {endpoint}: its daemon does not run there.",
@@ -468,6 +468,13 @@ CATALOGUE: dict[str, Entry] = {
         " installed.",
         "install runc, on Debian and Ubuntu: apt-get install runc; or run the role nodeforge.kic.kic_host",
         known="info of the engine; crun 1.8 on hybrid hosts",
+    ),
+    "runtime_too_old": Entry(
+        "The OCI runtime of {engine} does not know a namespace that the daemon gives each container ({namespace}): it is older than"
+        " the daemon needs.",
+        "upgrade it, runc to 1.2 or later (docker's package containerd.io brings one: apt-get install containerd.io), then type:"
+        " systemctl restart {engine}",
+        known="docker 29 with runc 1.1 of Debian 12",
     ),
     "runtime_missing": Entry(
         "{engine} knows no runtime {runtime}.",

@@ -72,7 +72,7 @@ _TEXTS: Texts = (
         ),
         "socket_denied",
     ),
-    # Of a daemon 29: "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client …",
+    # Of a daemon 29.0: "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client …",
     # and the same with "too new" and "Maximum"; of a client 29: "API version 1.39 is not supported by this client: the …"
     (
         re.compile(
@@ -98,6 +98,8 @@ _TEXTS: Texts = (
     (re.compile(r"no space left on device", re.IGNORECASE), "disk_full"),
     # 20.10: "Unknown runtime specified x", 28: "unknown or invalid runtime name: x"
     (re.compile(r"[Uu]nknown (?:or invalid )?runtime (?:specified|name:) (?P<runtime>[^\s.]+)"), "runtime_missing"),
+    # 29 with runc 1.1: 'OCI runtime create failed: runc create failed: namespace {"time" ""} does not exist'
+    (re.compile(r'namespace \{"(?P<namespace>\w+)" "[^"]*"\} does not exist'), "runtime_too_old"),
     # 20.10 with runc 1.1, of --privileged where the bounding set is not whole
     (re.compile(r"unable to apply caps: operation not permitted"), "privileged_refused"),
 )

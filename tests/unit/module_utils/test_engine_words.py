@@ -60,6 +60,12 @@ NETWORKING = "Error response from daemon: failed to set up container networking:
             "api_mismatch",
             "DOCKER_API_VERSION",
         ),
+        (
+            docker,
+            'OCI runtime create failed: runc create failed: namespace {"time" ""} does not exist',
+            "runtime_too_old",
+            "a namespace that the daemon gives each container (time)",
+        ),
         (docker, NETWORKING.partition("driver")[0] + "Address already in use", "address_taken", "address"),
         (
             podman,
