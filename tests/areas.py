@@ -118,7 +118,16 @@ AREAS = (
         "stories",
         "clusters from nothing to nothing on podman and docker",
         _integration(
-            "story", "kind", "site", "check_mode", "states", "ownership", "kubeadm_alone", "pod_network", "role_cluster"
+            "story",
+            "kind",
+            "site",
+            "check_mode",
+            "states",
+            "ownership",
+            "kubeadm_alone",
+            "pod_network",
+            "role_cluster",
+            "containerd_image_store",
         ),
         "engines",
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),

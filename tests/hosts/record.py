@@ -5,7 +5,8 @@
 """Writes what the engines of the virtual host answer and refuse to tests/unit/module_utils/recorded: `make record`.
 
 Each engine's release gets a directory of its own there. The unit tests read them; those of Debian 12 were recorded on
-a real machine.
+a real machine, and `python -m tests.hosts.record docker` records the engine of this machine, which holds the node image and
+nothing else: docker 29's (tests/integration/docker29.py) that way.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .disk import node_archive
-from .machine import Host, resume
+from .machine import resume
 
 TARGET = Path(__file__).parents[1] / "unit" / "module_utils" / "recorded"
 NAME = "kictest-rec"
@@ -36,7 +38,7 @@ MANIFEST = {
     "config": {**LAYER, "mediaType": "application/vnd.docker.container.image.v1+json", "digest": "sha256:" + "2" * 64},
 }
 class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version = default_request_version = "HTTP/1.1"  # The answer to TLS has a status line, as a registry's has.
     def do_GET(self):
         parts = self.path.split("/")
         if len(parts) < 6:
@@ -126,10 +128,25 @@ def refusals(engine: str, image: str) -> dict[str, list[str]]:
     return found
 
 
+class Place(Protocol):
+    """Where an engine is."""
+
+    def command(self) -> list[str]:
+        """What runs a line of shell there."""
+
+
+class Here:
+    """This machine."""
+
+    def command(self) -> list[str]:
+        """A shell."""
+        return ["sh", "-c"]
+
+
 class Recorder:
     """Asks an engine of a host and keeps its answers."""
 
-    def __init__(self, host: Host, engine: str) -> None:
+    def __init__(self, host: Place, engine: str) -> None:
         self.host = host
         self.engine = engine
 
@@ -198,7 +215,15 @@ class Recorder:
 
 
 def main() -> None:
-    """Record the engines of a fresh host, root's."""
+    """Record the engines of a fresh host, root's; or those of this machine that the arguments name."""
+    if sys.argv[1:]:
+        with subprocess.Popen([sys.executable, "-c", REGISTRY]) as registry:
+            try:
+                for engine in sys.argv[1:]:
+                    print(Recorder(Here(), engine).record())
+            finally:
+                registry.kill()
+        return
     with tempfile.TemporaryDirectory() as folder:
         host = resume(Path(folder), node_archive(make=True))
         try:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,19 @@ class Daemon:
     folder: Path
     run: Path
     process: subprocess.Popen[bytes] | None = None
+    path: str = field(default_factory=lambda: f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    """Where its programs and those of its client are looked for."""
+    options: tuple[str, ...] = ("--iptables=false", "--ip-forward=false")
 
     @classmethod
     @contextmanager
-    def running(cls, folder: Path) -> Iterator[Daemon]:
+    def running(cls, folder: Path, **given: Any) -> Iterator[Daemon]:
         """Run one whose store is ``folder``, which is its own, and end it at the end of the block."""
-        if shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip("no dockerd here; on Debian: apt-get install docker.io")
         # A socket's name has at most 108 characters (unix(7)).
-        found = cls(folder, Path(tempfile.mkdtemp(prefix="kictest-docker-", dir="/run")))
+        found = cls(folder, Path(tempfile.mkdtemp(prefix="kictest-docker-", dir="/run")), **given)
         try:
+            if shutil.which("dockerd", path=found.path) is None:
+                pytest.skip("no dockerd here; on Debian: apt-get install docker.io")
             found.start()
             yield found
             if found.process is not None:
@@ -57,16 +60,18 @@ class Daemon:
     @property
     def client(self) -> Client:
         """Its client."""
-        return Client(dict(os.environ, DOCKER_HOST=self.endpoint, DOCKER_CONFIG=str(self.run)), "docker")
+        there = {"DOCKER_HOST": self.endpoint, "DOCKER_CONFIG": str(self.run), "PATH": self.path}
+        return Client({**os.environ, **there}, "docker")
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         command = ["dockerd", f"--host={self.endpoint}", f"--data-root={self.folder}", f"--exec-root={self.run}/exec"]
-        command += [f"--pidfile={self.run}/pid", "--bridge=none", "--iptables=false", "--ip-forward=false"]
+        command += [f"--pidfile={self.run}/pid", "--bridge=none", *self.options]
         # Five, with up to a minute between them, is the default: a transfer that breaks off is to be told soon.
         command += ["--max-download-attempts=1"]
         with (self.run / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            environment = {**os.environ, "PATH": self.path}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
         deadline = time.monotonic() + 60
         while self.client.run("version", check=False).returncode != 0:
             assert self.process.poll() is None and time.monotonic() < deadline, (self.run / "log").read_text()[-2000:]
@@ -96,7 +101,7 @@ class Daemon:
             "-H",
             "Content-Type: application/json",
         ]
-        command += ["-d", json.dumps(body), "http://docker/v1.41/networks/create"]
+        command += ["-d", json.dumps(body), "http://docker/networks/create"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return str(json.loads(done.stdout)["Id"])
 

@@ -93,8 +93,8 @@ class Story:
 
     @property
     def process_env(self) -> dict[str, str]:
-        """Where the engine answers, if not at its usual place."""
-        return {key: self.client.environment[key] for key in ("DOCKER_HOST",) if key in self.client.environment}
+        """Where the engine answers, if not at its usual place, and where its client is."""
+        return {key: self.client.environment[key] for key in ("DOCKER_HOST", "PATH") if key in self.client.environment}
 
     def remove_rebuilt(self) -> None:
         """Remove the images that teardown leaves, as it leaves every image."""

@@ -104,7 +104,7 @@ def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) ->
 
 
 # How a registry failed us, in the words of the libraries that every podman shares (containers/image, Go's net). Seen
-# on 4.3.1 with Debian's docker-registry 2.8.2; a refused name of Docker Hub reads "requested access … is denied".
+# on 4.3.1 with Debian's docker-registry 2.8.2, and the words of containerd's resolver on docker 29; a refused name of Docker Hub reads "requested access … is denied".
 _REGISTRY_TEXTS: Texts = (
     (
         re.compile(r"x509:|certificate|server gave HTTP response to HTTPS client|does not look like a TLS handshake"),
@@ -113,12 +113,15 @@ _REGISTRY_TEXTS: Texts = (
     (
         re.compile(
             r"unauthorized|authentication required|no basic auth credentials|access to the resource is denied|: denied\b"
-            r"|403 \(?Forbidden"
+            r"|40[13] \(?(?:Forbidden|Unauthorized)|authorization failed|failed to authorize|insufficient_scope"
         ),
         "registry_refused",
     ),
     (
-        re.compile(r"manifest unknown|name unknown|repository name not known|manifest \S+ not found|no such manifest"),
+        re.compile(
+            r"manifest unknown|name unknown|repository name not known|manifest \S+ not found|no such manifest"
+            r"|failed to resolve reference \S+: \S+: not found"
+        ),
         "image_unknown",
     ),
     # Before the words of one that can not be reached: a reset of a connection that stood, after the first word to it.

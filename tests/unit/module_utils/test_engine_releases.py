@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The engines of Debian 13, as `make record` wrote them down: their answers are read, and their refusals have the same
-causes as those of Debian 12's, which test_podman.py and test_docker.py hold in detail."""
+"""The engines of Debian 13, as `make record` wrote them down, and docker 29 with containerd's image store: their answers are
+read, and their refusals have the same causes as those of Debian 12's, which test_podman.py and test_docker.py hold in detail."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docke
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Limits, Range
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import RECORDED, recorded, recorded_errors
 
-RELEASES = {"podman": RECORDED / "podman-5.4.2", "docker": RECORDED / "docker-26.1.5"}
+RELEASES = ("podman-5.4.2", "docker-26.1.5", "docker-29.9.3")
 ENGINES = {"podman": podman.Podman, "docker": docker.Docker}
 CREATED, RUNNING, EXITED = (f"container-inspect-{state}.json" for state in ("created", "running", "exited"))
 NODE, NETWORK, VOLUME = "kictest-rec-node", "kictest-rec-net", "kictest-rec-vol"
 
 
 @pytest.fixture(params=RELEASES)
-def engine(request: pytest.FixtureRequest) -> str:
-    """The name of each engine."""
-    found: str = request.param
-    return found
+def release(request: pytest.FixtureRequest) -> Path:
+    """Where the answers of each release are."""
+    return RECORDED / str(request.param)
 
 
 @pytest.fixture
-def release(engine: str) -> Path:
-    """Where the answers of its release are."""
-    return RELEASES[engine]
+def engine(release: Path) -> str:
+    """The name of its engine."""
+    return release.name.partition("-")[0]
 
 
 def read(engine: str, what: str, answer: Any) -> Any:
@@ -40,19 +39,27 @@ def read(engine: str, what: str, answer: Any) -> Any:
     return getattr({"podman": podman, "docker": docker}[engine], f"decode_{what}")(answer)
 
 
+DRIVERS = {"podman-5.4.2": "overlay", "docker-26.1.5": "overlay2", "docker-29.9.3": "overlayfs"}
+
+
 def test_info(engine: str, release: Path) -> None:
-    """A host with control groups of version 2, run by systemd."""
+    """Hosts with control groups of version 2, run by systemd, and with version 1; where docker 29 has its layers."""
     found = read(engine, "info", recorded("info.json", release))
     assert (found.name, f"{engine}-{found.version.partition('+')[0]}") == (engine, release.name)
-    assert (found.rootless, found.cgroup_version, found.cgroup_manager) == (False, 2, "systemd")
+    older = release.name == "docker-29.9.3"
+    assert (found.rootless, found.cgroup_version) == (False, 1 if older else 2)
+    assert found.cgroup_manager == ("cgroupfs" if older else "systemd")
     assert (found.network_backend, found.runtime) == {"podman": ("netavark", "crun"), "docker": ("bridge", "runc")}[
         engine
     ]
-    assert found.storage_driver == {"podman": "overlay", "docker": "overlay2"}[engine]
-    assert found.storage_filesystem == "extfs"
+    assert found.storage_driver == DRIVERS[release.name]
+    if older:
+        assert found.storage_path == "/var/lib/docker/containerd/daemon"
+    else:
+        assert found.storage_filesystem == "extfs"
     assert (found.architecture, found.cpus) == ("amd64", 2)
-    # The kernel has AppArmor; podman asks for its parser too, which is not there.
-    assert (found.selinux, found.apparmor) == (False, engine == "docker")
+    # The kernel of the virtual machine has AppArmor; podman asks for its parser too, which is not there.
+    assert (found.selinux, found.apparmor) == (False, release.name == "docker-26.1.5")
 
 
 def test_network(engine: str, release: Path) -> None:
