@@ -45,6 +45,12 @@ def empty() -> Iterator[Room]:
 @pytest.fixture
 def bare(empty: Room) -> Room:
     """A bare Debian with the checkout's files below /srv/nodeforge.kic."""
+    copy_checkout(empty)
+    return empty
+
+
+def copy_checkout(empty: Room) -> None:
+    """Put the checkout's files below /srv/nodeforge.kic."""
     checkout = empty.root / "srv" / "nodeforge.kic"
     checkout.mkdir()
     listed = subprocess.run(
@@ -58,7 +64,6 @@ def bare(empty: Room) -> Room:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
-    return empty
 
 
 def readme_block(beginning: str) -> str:

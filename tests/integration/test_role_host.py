@@ -135,3 +135,45 @@ def test_a_user_from_nothing(play: Play, testhost: Host) -> None:
     foretold = play("host.yml", "--check", "--diff", *inventory, **gone)
     assert outcome(foretold) == outcome(play("host.yml", "--diff", *inventory, **gone)) != []
     assert testhost.ssh(STATE) == before
+
+
+@OUTERMOST
+@pytest.mark.full("some minutes in the virtual machine; each cause has a unit test")
+def test_a_user_on_a_guarded_machine(play: Play, testhost: Host) -> None:
+    """What hardening takes from an ordinary user: a kernel that gives no user namespaces is named with its setting; a /proc that
+    shows only their own processes hides nothing that is needed; where another user's Ansible becomes them, setfacl is missing."""
+    inventory = ("-i", str(testhost.folder / "inventory.yml"))
+    node: dict[str, Any] = {
+        "kic_hosts": "testhost",
+        "test_user": "dev",
+        "test_become": "ansible.builtin.sudo",
+        "kic_engine": "podman",
+        "test_role": "nodeforge.kic.kic_node",
+        "kic_node_name": "guarded",
+        "kic_node_image": "localhost/busybox:latest",
+        # Beside other work an emulated machine is silent for minutes.
+        "ansible_ssh_timeout": 180,
+    }
+    testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")
+    before = testhost.ssh("sysctl -n user.max_user_namespaces")
+    testhost.ssh("sysctl -w user.max_user_namespaces=0")
+    refused = play("rootless.yml", *inventory, ok=False, **node)
+    testhost.ssh(f"sysctl -w user.max_user_namespaces={before}")
+    diagnosis = failed(refused)["diagnosis"]
+    assert diagnosis["id"] == "user_namespaces" and refused.changed == [], refused.text
+    assert "sysctl -w user.max_user_namespaces=65536" in diagnosis["fix"]
+
+    testhost.ssh("mount -o remount,hidepid=2 /proc")
+    accepted = play("rootless.yml", "--check", *inventory, **node)
+    assert accepted.changed != [], accepted.text
+
+    testhost.ssh(
+        "! command -v setfacl && useradd --create-home --shell /bin/bash ann && cp -r /root/.ssh /home/ann"
+        " && chown -R ann: /home/ann/.ssh && echo 'ann ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ann"
+    )
+    testhost.ssh("mount -o remount,hidepid=0 /proc")
+    asked: dict[str, Any] = {**ROOT, "kic_host_user": "dev", "ansible_user": "ann", "ansible_ssh_timeout": 180}
+    # As Ansible is by itself; said as an extra variable it would also be the look's own.
+    foretold = play("host.yml", "--check", *inventory, process_env={"ANSIBLE_PIPELINING": "false"}, **asked)
+    (planned,) = [task["result"]["msg"] for task in foretold.tasks if task["task"].endswith("would be installed")]
+    assert planned == "acl", foretold.text

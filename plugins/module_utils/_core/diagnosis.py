@@ -147,9 +147,10 @@ CATALOGUE: dict[str, Entry] = {
     "network_backend_unsupported": Entry(
         "podman's network backend is {backend}; only netavark gives containers fixed addresses and networks with"
         " labels that survive, and CNI is gone from podman 5.",
-        "install netavark and aardvark-dns, then, while podman has no containers or networks that you need:"
-        " podman system reset; a machine with no containers switches by itself once netavark is installed",
-        known="podman info (networkBackend); CNI: podman 4.3",
+        "install netavark and aardvark-dns, then, as the user whose podman it is, and while it has no containers, images or"
+        " networks that you need: podman system reset",
+        known="podman info (networkBackend); podman 4.3 keeps what it chose at its first start (defaultNetworkBackend in its"
+        " store)",
     ),
     "packet_filter_missing": Entry(
         "{engine} needs the program {program} to connect containers to a network, and this machine does not have it.",

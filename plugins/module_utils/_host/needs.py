@@ -37,9 +37,14 @@ def package_names(lacks: tuple[str, ...], family: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _user(look: Mapping[str, Any]) -> Any:
+    """The user whose own engine runs the nodes; None for root, and for a member of group docker, whose nodes are root's."""
+    return look["host"]["user"] if (look.get("engine_facts") or {}).get("rootless", True) else None
+
+
 def lacks(look: Mapping[str, Any], docker: bool, absent: bool) -> tuple[str, ...]:
     """What packages would bring, in the words of PACKAGES."""
-    host, user = look["host"], look["host"]["user"]
+    host, user = look["host"], _user(look)
     found: list[str] = []
     if absent:
         found += ["docker"] if docker else ["podman", "newuidmap"]
@@ -81,7 +86,7 @@ def needs(look: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     ``look`` is what oci_engine_info returned, also as a failure; ``asked`` are the variables of the role.
     """
     host = look["host"]
-    user = host["user"] if asked["user"] else None
+    user = _user(look) if asked["user"] else None
     reason = (look.get("diagnosis") or {}).get("id", "")
     # In check mode a machine without an engine is looked at as an empty one, of version 0.
     absent = reason in _ABSENT or (look.get("engine_facts") or {}).get("version") == "0"
@@ -100,7 +105,10 @@ def needs(look: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         # Both are installed, as each is small.
         filters = () if docker else tuple(name for name in PACKET_FILTERS if name not in host["packet_filters"])
         # Not among what a machine lacks: with pipelining Ansible does without.
-        handover = ("acl",) if user and user.get("handed_over") and "setfacl" not in user["programs"] else ()
+        someone = host["user"] or {}
+        handover = (
+            ("acl",) if asked["user"] and someone.get("handed_over") and "setfacl" not in someone["programs"] else ()
+        )
         found["packages"] = package_names((*found["lacks"], *filters, *handover), host["distribution"]["family"])
     if asked["service"] and host["systemd"] and not asked["user"]:
         unit = "docker.service" if docker else "podman-restart.service"

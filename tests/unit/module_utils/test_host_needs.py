@@ -65,12 +65,21 @@ def dev(**changed: Any) -> dict[str, Any]:
     }
 
 
+OF_ROOT: dict[str, Any] = {
+    **look(dev(controllers=[], maps_ids=False, sub_ids=0, programs=[], bus=False, lingers=None), cgroup_version=2),
+    "engine": "docker",
+    "engine_facts": {"version": "20.10.24", "rootless": False},
+}
+
+
 @pytest.mark.parametrize(
     ("seen", "variables", "expected"),
     [
         (look(), asked(), {}),
         (look(dev()), for_user(), {}),
         (look(dev(handed_over=True)), for_user(), {"packages": ["acl"]}),
+        # A member of group docker: docker's nodes are root's.
+        (OF_ROOT, for_user(), {}),
         (look(dev(handed_over=True)), for_user(packages=False), {}),
         (look(dev(handed_over=True, programs=["newuidmap", "newgidmap", "pasta", "setfacl"])), for_user(), {}),
         (look(sysctls={INSTANCES: 128}), asked(), {"sysctls": True}),
