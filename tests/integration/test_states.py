@@ -128,6 +128,8 @@ ROLES: dict[str, tuple[Row, ...]] = {
         row("started", **ROLE),
         row("restarted", again=True, **ROLE),
         row("stopped", **ROLE),
+        row("present", expected=False, **ROLE, kic_node_hostname="drifted"),
+        row("started", **ROLE, kic_node_hostname="replaced", kic_node_recreate="on_drift"),
         row("absent", **ROLE),
     ),
     "kic_cluster": (row("stopped", kic_cluster_name="{name}"), row("absent", kic_cluster_name="{name}")),
@@ -139,7 +141,7 @@ ROLES: dict[str, tuple[Row, ...]] = {
 }
 
 PLAYBOOKS: dict[str, tuple[Row, ...]] = {
-    "teardown": (row("", kic_cluster_name="{name}"),),
+    "teardown": (row("", kic_cluster_name="{name}"), row("purge", kic_cluster_name="{name}", kic_purge=True)),
     "molecule_destroy": (row("", kic_node_platforms=[{"name": "{name}"}]),),
 }
 
@@ -152,31 +154,47 @@ KUBERNETES: dict[str, tuple[str, ...]] = {
 """What needs a node that boots, or Kubernetes on it: the test marked ``full``."""
 
 
+RECREATE = "recreate: "
+"""Begins what a table below has of the option ``recreate``, which decides as much about a run as the state does."""
+
+
 def choices() -> set[tuple[str, str]]:
-    """Every state of every module and role, by their documentation, and every playbook."""
+    """Every state of every module and role, by their documentation, each choice of recreate, and every playbook."""
     found = set()
     for path in ROOT.glob("plugins/modules/*.py"):
         text = re.search(r'^DOCUMENTATION = r"""\n(.*?)^"""', path.read_text(), re.MULTILINE | re.DOTALL)
         assert text, path
         options = yaml.safe_load(text[1]).get("options", {})
         found |= {(path.stem, state) for state in options.get("state", {}).get("choices", ())}
+        found |= {(path.stem, RECREATE + value) for value in options.get("recreate", {}).get("choices", ())}
     for path in ROOT.glob("roles/*/meta/argument_specs.yml"):
         role = path.parents[1].name
-        (option,) = (yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"][f"{role}_state"],)
-        found |= {(f"role {role}", state) for state in option["choices"]}
-    return found | {(f"playbook {path.stem}", "") for path in ROOT.glob("playbooks/*.yml")}
+        options = yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+        found |= {(f"role {role}", state) for state in options[f"{role}_state"]["choices"]}
+        found |= {(f"role {role}", RECREATE + item) for item in options.get(f"{role}_recreate", {}).get("choices", ())}
+    for path in ROOT.glob("playbooks/*.yml"):
+        found |= {(f"playbook {path.stem}", state) for state in ("", *re.findall(r"kic_(purge)\b", path.read_text()))}
+    return found
+
+
+def recreated(item: Row, subject: str) -> str:
+    """What a row has of the option."""
+    return RECREATE + str(item.values.get("recreate", item.values.get(f"{subject}_recreate", "never")))
 
 
 def test_each_state_has_a_row() -> None:
     """A new state, module, role or playbook is not forgotten here, and none that went is left."""
     rows = {
-        (f"{kind}{subject}", item.state)
+        (f"{kind}{subject}", what)
         for kind, table in (("", {**MODULES, **MACHINE, **PLAYED}), ("role ", ROLES), ("playbook ", PLAYBOOKS))
         for subject, items in table.items()
         for item in items
+        for what in (item.state, recreated(item, subject))
     }
     rows |= {(subject, state) for subject, states in KUBERNETES.items() for state in states}
-    assert rows == choices()
+    there = choices()
+    with_recreate = {subject for subject, what in there if what.startswith(RECREATE)}
+    assert {(name, what) for name, what in rows if name in with_recreate or not what.startswith(RECREATE)} == there
 
 
 def filled(value: Any, world: Mapping[str, str]) -> Any:
@@ -459,8 +477,29 @@ def test_playbook_teardown(podman_world: World, play: Play, run_module: Module) 
     world = podman_world
     ground(world, run_module, f"{world.name}-1", f"{world.name}-2")
     run = playing(play, ROOT / "playbooks" / "teardown.yml", "", kic_engine="podman")
-    for item in PLAYBOOKS["teardown"]:
-        compare(item, run, lambda: [world.seen(), running(world)], twice=False, **filled(item.values, world.names))
+    (item, _purge) = PLAYBOOKS["teardown"]
+    compare(item, run, lambda: [world.seen(), running(world)], twice=False, **filled(item.values, world.names))
+
+
+def test_playbook_purge(own_store: Client, archive: Path, tmp_path: Path, play: Play, run_module: Module) -> None:
+    """nodeforge.kic.teardown with kic_purge, which takes every image that was built: in a store of its own. The nodes that it
+    removes use the image."""
+    for world in a_world(own_store, archive, tmp_path):
+        built = world.names["built"] = "localhost/nodeforge/kic-node:1-kictest"
+        own_store.run("create", "--name", world.name, world.names["image"])
+        own_store.run("commit", "--quiet", "--change", "LABEL nodeforge.kic.image.key=kictest", world.name, built)
+        own_store.run("rm", world.name)
+        cache = Path(own_store.environment["XDG_CACHE_HOME"]) / "nodeforge.kic" / "image"
+        cache.mkdir(parents=True)
+        world.names["image"] = built
+        ground(world, run_module, f"{world.name}-1")
+        process_env = {key: own_store.environment[key] for key in ("CONTAINERS_STORAGE_CONF", "XDG_CACHE_HOME")}
+        run = playing(play, ROOT / "playbooks" / "teardown.yml", "", kic_engine="podman", process_env=process_env)
+        (_teardown, item) = PLAYBOOKS["teardown"]
+        values = filled(item.values, world.names)
+        compare(item, run, lambda: [own_store.holdings(), running(world), cache.exists()], twice=False, **values)  # noqa: B023
+        assert not cache.exists() and len(own_store.holdings()["images"]) == 1
+        assert not own_store.held(world.name)
 
 
 def molecule(world: World, folder: Path) -> dict[str, Any]:
