@@ -168,9 +168,9 @@ class Machine:
         assert "Traceback" not in typed.text, typed.text[-6000:]
         return typed
 
-    def module(self, user: str, name: str, arguments: str) -> dict[str, Any]:
+    def module(self, user: str, name: str, arguments: str, options: str = "") -> dict[str, Any]:
         """The result of one module."""
-        line = f"ansible localhost -c local -m nodeforge.kic.{name} -a '{arguments}'"
+        line = f"ansible localhost -c local {options} -m nodeforge.kic.{name} -a '{arguments}'"
         typed = self.type(user, f"export ANSIBLE_CALLBACK_RESULT_FORMAT=json; {line}")
         assert "=> {" in typed.text, typed.text
         result, _end = json.JSONDecoder().raw_decode(typed.text[typed.text.index("=> {") + 3 :])
@@ -322,6 +322,12 @@ def test_become_another_user(machine: Machine) -> None:
     made = machine.play("ann", "one", ansible_pipelining=True, **how).ok()
     assert recap(made)["changed"] == 1
     machine.room.type("docker network rm one").ok()
+    # By this kic_host knows that acl is to be installed.
+    for method in ("sudo", "community.general.doas"):
+        options = f"--become --become-user dev --become-method {method} -e ansible_pipelining=true"
+        found = machine.module("ann", "oci_engine_info", "engine=docker", options)
+        assert found["host"]["user"]["handed_over"] is True, (method, found)
+    assert machine.module("dev", "oci_engine_info", "engine=docker")["host"]["user"]["handed_over"] is False
 
 
 def test_kic_user_of_group_docker(machine: Machine) -> None:

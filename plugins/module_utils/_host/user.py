@@ -70,22 +70,24 @@ PROGRAMS = ("newuidmap", "newgidmap", "pasta", "slirp4netns", "fuse-overlayfs", 
 """What maps their ids, brings them network and storage, and lets another user hand files to them."""
 
 _BECOME = ("sudo", "su", "doas")
-"""Programs that make one user another, as the kernel names their processes."""
+"""Programs that make one user another, as the kernel names their processes; doas is none, once it has."""
+
+_STARTS = ("sh", "dash", "bash", "python")
+"""How the names of what Ansible starts a module by begin."""
 
 
 def handed_over(reader: Callable[[str], str | None] = read, pid: int | None = None) -> bool:
     """Whether this task was started by another ordinary user, who became this one: that user's Ansible has to let this
     one read its files, for which it runs setfacl."""
-    me, seen_become = os.geteuid(), False
+    me = os.geteuid()
     pid = pid or os.getpid()
     for _step in range(32):
         fields = dict(line.partition(":")[::2] for line in (reader(f"/proc/{pid}/status") or "").splitlines())
         if not fields:
-            return False
-        become, uid = fields["Name"].strip() in _BECOME, int(fields["Uid"].split()[0])
-        if not become and (seen_become or uid != me):
-            return seen_become and uid not in (0, me)
-        seen_become = seen_become or become
+            break
+        name, uid = fields["Name"].strip(), int(fields["Uid"].split()[0])
+        if name not in _BECOME and not (uid == me and name.startswith(_STARTS)):
+            return uid not in (0, me)
         pid = int(fields["PPid"])
     return False
 

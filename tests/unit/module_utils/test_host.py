@@ -507,6 +507,9 @@ def test_user_facts(monkeypatch: pytest.MonkeyPatch) -> None:
         ([("python3", 1000), ("sh", 1000), ("sudo", 0), ("sudo", 0), ("ansible-playbook", 1001)], True),
         ([("python3", 1000), ("sh", 1000), ("su", 1001), ("sh", 1001)], True),
         ([("python3", 1000), ("sh", 1000), ("doas", 0), ("sshd", 1001)], True),
+        ([("python3", 1000), ("sh", 1000), ("sh", 1001), ("ansible-playboo", 1001)], True),
+        # The user's own Ansible, in a shell that another one became.
+        ([("python3", 1000), ("sh", 1000), ("ansible-playboo", 1000), ("bash", 1000), ("su", 1001)], False),
         # Root hands its files over by chown, however it became root.
         ([("python3", 1000), ("sh", 1000), ("sudo", 0), ("ansible-playbook", 0), ("sudo", 0), ("bash", 1001)], False),
         ([("python3", 1000), ("sh", 1000), ("ansible-playbook", 1000), ("sshd", 1000), ("sshd", 0)], False),
@@ -514,7 +517,7 @@ def test_user_facts(monkeypatch: pytest.MonkeyPatch) -> None:
         # hidepid
         ([("python3", 1000), ("sh", 1000)], False),
     ],
-    ids=["sudo", "su", "doas", "root", "self", "to itself", "hidden"],
+    ids=["sudo", "su", "doas", "doas has gone", "own", "root", "self", "to itself", "hidden"],
 )
 def test_handed_over(monkeypatch: pytest.MonkeyPatch, chain: list[tuple[str, int]], expected: bool) -> None:
     """Who became this user is the first process above sudo, su or doas."""
