@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import architecture
+
 from ..conftest import cannot_run
 from . import small
 from .conftest import Client, Play, own_names
@@ -93,7 +95,7 @@ def archive(folder: Path, name: str, content: bytes) -> str:
     """An archive in docker's layout, as the role kic_image writes it."""
     path = folder / f"{len(list(folder.iterdir()))}.tar"
     layer = tar({"content": (content, 0o644)})
-    path.write_bytes(docker_archive(name, layer, small.architecture(), {"Cmd": ["/x"], "Labels": {"a": "b"}}))
+    path.write_bytes(docker_archive(name, layer, architecture(), {"Cmd": ["/x"], "Labels": {"a": "b"}}))
     return str(path)
 
 
@@ -154,7 +156,7 @@ def test_image_in_use(place: Place, tmp_path: Path, unique: Callable[[str], str]
 
 def test_image_of_another_architecture(place: Place, tmp_path: Path) -> None:
     """What the store has for another machine is named as such."""
-    other = "arm64" if small.architecture() != "arm64" else "amd64"
+    other = "arm64" if architecture() != "arm64" else "amd64"
     name, path = "localhost/kictest-foreign:1", tmp_path / "foreign.tar"
     path.write_bytes(docker_archive(name, tar({"x": (b"x", 0o644)}), other, {}))
     refused = place.image(name, source="archive", archive=str(path))
