@@ -87,7 +87,8 @@ class ActionModule(ActionBase):
             if plan and plan[0].get("context"):
                 outcome["context"] = plan[0]["context"]
             if _flag(self._task.args.get("probe", False)):
-                return {**outcome, "changed": False, "actions": []}
+                complete = "admin" in found and not actions and not found.get("unrecorded")
+                return {**outcome, "changed": False, "actions": [], "complete": complete}
             if self._task.diff and diff:
                 outcome["diff"] = diff
             lost = [(item["path"], item.pop("lost", [])) for item in plan]

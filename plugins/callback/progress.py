@@ -13,6 +13,8 @@ version_added: 0.1.0
 description:
   - A task that takes longer than O(after) is named, with the time it took so far, and again each O(every) seconds. What is
     over sooner, or skipped, says nothing.
+  - Of M(nodeforge.kic.kic_cluster) on this machine it says as well which operations run and how many are left, as soon as they
+    change, where its user may read the files of the module's user.
   - It goes well with C(display_skipped_hosts=false) of the default callback, which names a task only when it has ended.
   - It writes to the standard error output, so that the standard output holds what the stdout callback writes and no more,
     and a program can read the document of one such as C(ansible.posix.json). Where both outputs are one file or
@@ -52,8 +54,23 @@ from typing import Any
 from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.progress import waited_for
+
 STRUCTURED = ("json", "jsonl")
 """Last parts of the names of stdout callbacks whose output is a document."""
+
+
+ASK = 1.0
+"""Seconds after which a module that writes what it is waiting for is asked again: a look at a directory."""
+
+WRITES = "nodeforge.kic.kic_cluster"
+"""The action whose module writes it."""
+
+
+def _epoch(host: Any, task: Any) -> float:
+    """Since when the module of the task writes what it is waiting for; 0 where it writes nothing that is read here."""
+    local = host.get_name() == "localhost" or host.vars.get("ansible_connection") == "local"
+    return time.time() if local and getattr(task, "resolved_action", None) == WRITES else 0.0
 
 
 def one_output() -> bool:
@@ -78,12 +95,22 @@ class Wait:
     began: float
     due: float
     """When it is named next."""
+    epoch: float = 0.0
+    """When it began, in seconds of the epoch, where the module says what it waits for; else 0."""
+    detail: str = ""
+    """What it was waiting for when it was asked last."""
     hosts: set[str] = field(default_factory=set)
 
     def line(self, now: float) -> str:
         """What a person reads."""
         hosts = "" if self.hosts == {"localhost"} else f" ({', '.join(sorted(self.hosts))})"
-        return f"... {now - self.began:.0f} s: {self.task}{hosts}"
+        detail = f": {self.detail}" if self.detail else ""
+        return f"... {now - self.began:.0f} s: {self.task}{hosts}{detail}"
+
+    def changed(self) -> bool:
+        """Ask what it is waiting for; whether that is something else than before."""
+        before, self.detail = self.detail, waited_for(self.epoch) if self.epoch else ""
+        return self.detail not in ("", before)
 
 
 class CallbackModule(CallbackBase):
@@ -115,7 +142,8 @@ class CallbackModule(CallbackBase):
         """A task begins on a host."""
         with self._changed:
             now = time.monotonic()
-            wait = self._waits.setdefault(task._uuid, Wait(task.get_name(), now, now + self._seconds("after")))
+            due = now + self._seconds("after")
+            wait = self._waits.setdefault(task._uuid, Wait(task.get_name(), now, due, _epoch(host, task)))
             wait.hosts.add(host.get_name())
             self._changed.notify()
 
@@ -160,9 +188,14 @@ class CallbackModule(CallbackBase):
             while not self._ended:
                 now = time.monotonic()
                 for wait in self._waits.values():
-                    if wait.due <= now:
+                    # What is over soon says nothing, also of its operations.
+                    late = now - wait.began >= self._seconds("after")
+                    if (late and wait.changed()) or wait.due <= now:
                         if not self._said(wait.line(now)):
                             return
                         wait.due = now + self._seconds("every")
-                due = min((wait.due for wait in self._waits.values()), default=None)
+                due = min(
+                    (min(wait.due, now + ASK) if wait.epoch else wait.due for wait in self._waits.values()),
+                    default=None,
+                )
                 self._changed.wait(None if due is None else max(0.0, due - now))

@@ -20,9 +20,6 @@ options:
     required: true
 author:
   - nodeforge.kic contributors (@nodeforge)
-seealso:
-  - plugin: nodeforge.kic.cluster_layout
-    plugin_type: filter
 """
 
 EXAMPLES = r"""

@@ -28,6 +28,9 @@ KILL_AFTER = 5.0
 KILLED = (128 + signal.SIGKILL, -signal.SIGKILL)
 """Exit codes of a killed process: of a shell (and of timeout(1) where the program ignored SIGTERM), and of Python."""
 
+SYSTEM_DIRECTORIES = ("/sbin", "/usr/sbin", "/usr/local/sbin")
+"""Where AnsibleModule.get_bin_path searches a program that is not in PATH."""
+
 _C_LOCALE = {"LANGUAGE": "C", "LANG": "C", "LC_ALL": "C"}
 
 
@@ -83,10 +86,16 @@ class Runner(Protocol):
 
 
 class SubprocessRunner:
-    """A :class:`Runner` on the standard library, for plugins of the controller and tests.
+    """A :class:`Runner` on the standard library, for plugins of the controller, tests, and what runs in threads.
 
     The program is the leader of a process group of its own, so that its limit ends what it has started as well.
+    AnsibleModule's run_command gives Popen a preexec_fn, which the standard library calls unsafe where there are threads.
+
+    :param directories: where programs are searched after those of PATH.
     """
+
+    def __init__(self, directories: Sequence[str] = ()) -> None:
+        self._directories = tuple(directories)
 
     def run(
         self,
@@ -102,7 +111,7 @@ class SubprocessRunner:
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, **_C_LOCALE, **(env or {})},
+                env=self._environment(env or {}),
                 start_new_session=True,
             )
         except FileNotFoundError as error:
@@ -116,6 +125,13 @@ class SubprocessRunner:
             _end(process)
             raise
         return CommandResult(tuple(argv), process.returncode, stdout, stderr, late=False)
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        found = {**os.environ, **_C_LOCALE, **more}
+        if self._directories:
+            # Popen searches the program in the PATH of the environment that it is given.
+            found["PATH"] = os.pathsep.join([found.get("PATH", os.defpath), *self._directories])
+        return found
 
 
 def _end(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

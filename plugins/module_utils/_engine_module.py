@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._command import ModuleRunner, Runner
+from ._command import SYSTEM_DIRECTORIES, ModuleRunner, Runner, SubprocessRunner
 from ._core.diagnosis import KicError
 from ._core.labels import SCHEMA, is_ours
 from ._core.replaced import is_aside, node_of
@@ -35,6 +35,14 @@ class Task(HostTask):
     seen: Any = None
     """What the engine that ``auto`` took holds of what the task is about, as it was found; else None."""
 
+    threads: bool = False
+    """Whether it does several things at once."""
+
+    @property
+    def runner(self) -> Runner:
+        """Starts programs on the managed machine."""
+        return _runner(self.module, self.threads)
+
     def elsewhere(self, cluster: str) -> bool:
         """Whether another engine of this machine holds the cluster, or does not say that it holds none."""
         return holders(self.runner, cluster, besides=self.engine.name) != ()
@@ -50,11 +58,13 @@ def run_module(
     required_one_of: Sequence[Sequence[str]] = (),
     failure_facts: Callable[[Runner], dict[str, Any]] | None = None,
     held: str = "",
+    threads: bool = False,
 ) -> None:
     """Run a module that works on an engine: ``body`` returns the result, a :class:`KicError` becomes the failure.
 
     ``failure_facts`` gives what a failure returns beside its diagnosis. ``held`` names the parameters, and what they
     name, that tell which of two engines the task is about: ``name:volume``, ``name:container,cluster:cluster``.
+    ``threads`` is whether ``body`` does several things at once.
     """
     module = AnsibleModule(
         argument_spec=dict(argument_spec, **ENGINE_ARGUMENTS),
@@ -65,8 +75,8 @@ def run_module(
     )
 
     def on_engine() -> dict[str, Any]:
-        engine, seen = _engine(module, held)
-        result = body(Task(module, engine, seen))
+        engine, seen = _engine(module, held, _runner(module, threads))
+        result = body(Task(module, engine, seen, threads))
         result.setdefault("engine", engine.name)
         return result
 
@@ -106,13 +116,17 @@ def _asked(module: AnsibleModule, held: str) -> tuple[str, str]:
     return "", ""
 
 
-def _engine(module: AnsibleModule, held: str) -> tuple[Engine, Any]:
+def _runner(module: AnsibleModule, threads: bool) -> Runner:
+    return SubprocessRunner(SYSTEM_DIRECTORIES) if threads else ModuleRunner(module)
+
+
+def _engine(module: AnsibleModule, held: str, runner: Runner) -> tuple[Engine, Any]:
     given = module.params["engine_facts"]
     # The facts of a machine that had no engine when they were taken (check mode) say nothing about it.
     facts = EngineInfo.from_dict(given) if given and given.get("version") != "0" else None
     kind, name = _asked(module, held)
     # A node, network or volume that is not there yet goes where its cluster is.
-    cluster = module.params.get("cluster") or ""
+    cluster = module.params.get("cluster") or (name if kind == "cluster" else "")
     seen: dict[str, Any] = {}
 
     def holds(candidate: Engine) -> bool:
@@ -123,7 +137,6 @@ def _engine(module: AnsibleModule, held: str) -> tuple[Engine, Any]:
         return recorded_cluster(engine, cluster) if cluster else None
 
     try:
-        runner = ModuleRunner(module)
         engine = select(module.params["engine"], runner, facts, holds if name else None, module.warn, recorded)
     except KicError as error:
         asked = module.params["engine"]

@@ -12,8 +12,25 @@ from typing import Any, Callable
 from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
+from ._core.checks import Problems
 from ._core.lock import host_lock
 from ._core.plan import Outcome, Resource, converge
+
+
+def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], option: str) -> dict[str, Any]:
+    """Arguments of another module, as Ansible would hand them to it: with their types and defaults.
+
+    Raises ``invalid_option`` with all problems of ``given``, which is what the user wrote in ``option``.
+    """
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    result = ArgumentSpecValidator(dict(arguments)).validate(dict(given))
+    problems = Problems()
+    for text in result.error_messages:
+        problems.add(option, text.rstrip("."), "see the documentation of the option")
+    problems.finish()
+    found: dict[str, Any] = result.validated_parameters
+    return found
 
 
 @dataclass

@@ -139,6 +139,11 @@ context:
   type: str
   returned: success
   sample: kic-lab
+complete:
+  description: Whether the file has the cluster's entries already, so that nothing would be written.
+  type: bool
+  returned: with O(probe)
+  sample: false
 needs_sudo:
   description: Whether root used the engine for another user, whose file it is; false with O(state=absent).
   type: bool

@@ -174,29 +174,15 @@ diagnosis:
     output: {description: The engine's own words., type: str, returned: failure}
 """
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.subnet import DEFAULT_POOLS
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network_arguments import NETWORK
 
 
 def main() -> None:
     """Run the module."""
     run_module(
-        {
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "subnet": {"type": "str"},
-            "subnet6": {"type": "str"},
-            "pools": {"type": "list", "elements": "str", "default": list(DEFAULT_POOLS)},
-            "prefix": {"type": "int", "default": 24},
-            "avoid": {"type": "list", "elements": "str", "default": []},
-            "gateway": {"type": "str"},
-            "mtu": {"type": "int"},
-            "labels": {"type": "dict", "default": {}},
-            "cluster": {"type": "str"},
-            "recreate": {"type": "str", "choices": ["never", "on_drift"], "default": "never"},
-            "removed_nodes": {"type": "list", "elements": "str", "default": []},
-        },
+        NETWORK,
         lambda task: task.converge(
             "network", NetworkResource(NetworkSpec.from_params(task.params), task.engine, task.removed_nodes)
         ),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.filter.cluster_layout import files_below
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import files_below
 
 from ..conftest import ROOT
 from .conftest import Client
@@ -39,7 +39,7 @@ with patch_module_args(json.loads(sys.argv[1])):
 def node(run_module: Module, unique: Callable[[str], str], node_image: str) -> str:
     """A fresh node with a network and a volume of its own."""
     name = unique("alone")
-    files = files_below(str(ROLE / "node"))
+    files = files_below(ROLE / "node")
     for module, params in (
         ("oci_network", {"subnet6": "none"}),
         ("oci_volume", {}),

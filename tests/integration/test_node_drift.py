@@ -21,12 +21,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import ENGINE_ARGUMENTS
-from ansible_collections.nodeforge.kic.plugins.modules.kic_node import ARGUMENTS
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_arguments import NODE
 
 from .conftest import Client, Predicted, unique_local_subnet
 from .workload import docker_archive, tar
 
-ALL_ARGUMENTS = {**ARGUMENTS, **ENGINE_ARGUMENTS}
+ALL_ARGUMENTS = {**NODE, **ENGINE_ARGUMENTS}
 LEFT_OUT = object()
 
 

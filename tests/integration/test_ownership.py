@@ -56,7 +56,6 @@ ABSENT = """
         name: nodeforge.kic.kic_cluster
       vars:
         kic_host_engine_facts: "{{ podman.engine_facts }}"
-        kic_host_nodes: {name: kic, running: []}
         kic_cluster_state: absent
 """
 

@@ -15,9 +15,7 @@ import yaml
 
 from .conftest import ROOT, Client, Play
 
-CLUSTER = ROOT / "roles/kic_cluster"
 IMAGE = ROOT / "roles/kic_image"
-CONTROL_PLANE, FIRST, SECOND = "lab-control-plane-1", "lab-worker-1", "lab-worker-2"
 
 
 def decided(play: Play, tmp_path: Path, role: Path, variables: dict[str, Any], asserted: dict[str, Any]) -> None:
@@ -36,53 +34,6 @@ def decided(play: Play, tmp_path: Path, role: Path, variables: dict[str, Any], a
     path = tmp_path / "decided.yml"
     path.write_text(yaml.safe_dump([book]), encoding="utf-8")
     play(path, **variables)
-
-
-def cluster(state: str, workers: int, there: dict[str, str], running: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A cluster of which ``there`` are nodes with their states, and ``workers`` are wanted."""
-    names = [CONTROL_PLANE, *(f"lab-worker-{index + 1}" for index in range(workers))]
-    layout = {"nodes": [{"name": name} for name in names], "workers": names[1:], "control_plane": CONTROL_PLANE}
-    return {
-        "kic_cluster_name": "lab",
-        "kic_cluster_state": state,
-        "kic_cluster__layout": layout,
-        "kic_cluster__info": {"nodes": [{"name": name, "state": value} for name, value in there.items()]},
-        "kic_cluster__engine_info": {"cluster": {"name": "lab", "running": list(running)}},
-    }
-
-
-UP = {CONTROL_PLANE: "running"}
-
-
-@pytest.mark.parametrize(
-    ("variables", "joining", "new", "surplus"),
-    [
-        pytest.param(cluster("present", 1, {}), [FIRST], [CONTROL_PLANE, FIRST], [], id="present-from-nothing"),
-        pytest.param(cluster("present", 1, UP), [FIRST], [FIRST], [], id="present-with-one-more"),
-        pytest.param(cluster("present", 1, {**UP, FIRST: "exited"}), [], [], [], id="present-leaves-a-stopped-one"),
-        pytest.param(cluster("present", 0, {**UP, FIRST: "exited"}), [], [], [FIRST], id="present-with-fewer"),
-        pytest.param(
-            cluster("started", 1, {}, (CONTROL_PLANE, FIRST, SECOND)),
-            [FIRST],
-            [CONTROL_PLANE, FIRST],
-            [SECOND],
-            id="started-with-fewer",
-        ),
-        pytest.param(
-            cluster("started", 2, {**UP, FIRST: "running"}, (CONTROL_PLANE, FIRST)),
-            [FIRST, SECOND],
-            [CONTROL_PLANE, FIRST, SECOND],
-            [],
-            id="started-with-one-more",
-        ),
-    ],
-)
-def test_which_nodes_join_and_which_stay(
-    play: Play, tmp_path: Path, variables: dict[str, Any], joining: list[str], new: list[str], surplus: list[str]
-) -> None:
-    """A worker that is made is joined, in each state; nodes that nobody names any more are known, so that it is said."""
-    asserted = {"kic_cluster__joining": joining, "kic_cluster__new": new, "kic_cluster__surplus": surplus}
-    decided(play, tmp_path, CLUSTER, variables, asserted)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +77,7 @@ def test_environment_of_the_plain_image(
 def test_a_cluster_that_cannot_be_is_refused_before_anything_is_made(play: Play, tmp_path: Path) -> None:
     """IPv6 alone, arguments of a wrong kind and an unknown pod network are one message of the role's first task."""
     path = tmp_path / "refused.yml"
-    role = {"name": "nodeforge.kic.kic_cluster", "tasks_from": "present"}
+    role = {"name": "nodeforge.kic.kic_cluster"}
     path.write_text(
         yaml.safe_dump(
             [{"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.include_role": role}]}]
@@ -143,7 +94,7 @@ def test_a_cluster_that_cannot_be_is_refused_before_anything_is_made(play: Play,
     )
     for text in ("3 problems", "kic_cluster_pod_subnet: ", "kic_cluster_service_subnet: ", "kubeletExtraArgs: "):
         assert text in played.text
-    assert "Network of the cluster" not in played.text
+    assert "create network" not in played.text
 
 
 @pytest.mark.parametrize("check", [False, True], ids=["run", "check"])
@@ -155,17 +106,16 @@ def test_a_context_that_is_taken_is_refused_before_anything_is_made(
     config = tmp_path / "config"
     config.write_text(f"contexts: [{{name: kic-{name}, context: {{cluster: prod, user: ada}}}}]\n")
     before = config.read_text()
-    variables = {
+    variables: dict[str, Any] = {
         "kic_cluster_name": name,
         "kic_cluster_image": "localhost/kictest-none:1",
         "kic_cluster_engine": "podman",
     }
+    variables["kic_cluster_kubeconfig"] = str(config)
     options = ["--check"] if check else []
-    played = play(
-        "role.yml", *options, ok=False, test_role="kic_cluster", kic_cluster_kubeconfig=str(config), **variables
-    )
+    played = play("role.yml", *options, ok=False, process_env=None, test_role="kic_cluster", **variables)
     (refused,) = played.results("kic_kubeconfig")
     assert refused["diagnosis"]["id"] == "context_taken"
     assert "kic_cluster_context" in refused["diagnosis"]["fix"]
-    assert not played.results("oci_network") and not played.changed
+    assert not played.results("kic_cluster") and not played.changed
     assert (podman.held(name), config.read_text()) == ([], before)

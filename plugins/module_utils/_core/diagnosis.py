@@ -731,6 +731,10 @@ CATALOGUE: dict[str, Entry] = {
         "the cluster {cluster} has no control plane on this machine that runs.",
         "make or start it with nodeforge.kic.kic_node, or name another cluster",
     ),
+    "control_plane_stopped": Entry(
+        "the control plane {node} does not run, so {workers} cannot join.",
+        "set kic_cluster_state to started, or kic_cluster_workers to the number of workers that there are",
+    ),
     "api_not_published": Entry(
         "the node {node} publishes no port for the API, so nothing outside it can reach the cluster.",
         "make it with publish: [{{port: 6443}}]",

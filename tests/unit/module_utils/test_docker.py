@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Sequence
@@ -150,7 +151,7 @@ def test_storage_of_containerd(
 ) -> None:
     """With containerd's image store layers lie in containerd's directory; docker names no file system, the kernel does."""
     folders = {f"{folder}/io.containerd.snapshotter.v1.overlayfs" for folder in there}
-    monkeypatch.setattr(docker.os.path, "isdir", folders.__contains__)
+    monkeypatch.setattr(os.path, "isdir", folders.__contains__)
     kinds = {"/": "ext4", "/srv": "btrfs"}
     table = {target: Mounted(target, kind, False) for target, kind in kinds.items()}
     monkeypatch.setattr(docker, "mounts", lambda _pid: table)

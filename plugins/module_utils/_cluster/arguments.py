@@ -1,0 +1,42 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arguments of the module kic_cluster, whose names are those of the role's variables without their prefix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CLUSTER: dict[str, dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
+    "image": {"type": "str"},
+    "control_planes": {"type": "int", "default": 1},
+    "workers": {"type": "int", "default": 0},
+    "kubernetes_version": {"type": "str"},
+    "pod_subnet": {"type": "str", "default": "10.244.0.0/16"},
+    "service_subnet": {"type": "str", "default": "10.96.0.0/16"},
+    "pod_network": {"type": "str", "choices": ["kic", "none"], "default": "kic"},
+    "network": {"type": "dict", "default": {}},
+    # Not logged: values of its environment may be secrets.
+    "node": {"type": "dict", "default": {}, "no_log": True},
+    "control_plane_labels": {"type": "dict", "default": {}},
+    "worker_labels": {"type": "dict", "default": {}},
+    "api_address": {"type": "str", "default": "127.0.0.1"},
+    "api_port": {"type": "int"},
+    "api_sans": {"type": "list", "elements": "str", "default": []},
+    "configuration": {"type": "raw"},
+    "patches": {"type": "dict"},
+    "timeout": {"type": "int", "default": 600},
+    "node_files": {
+        "type": "list",
+        "no_log": True,
+        "elements": "dict",
+        "options": {
+            "path": {"type": "str", "required": True},
+            "content": {"type": "str", "required": True},
+            "mode": {"type": "str", "default": "0644"},
+        },
+    },
+    "pod_network_manifest": {"type": "str", "no_log": True},
+}

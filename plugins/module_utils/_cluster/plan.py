@@ -1,0 +1,91 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to do for a cluster, as operations. Pure: the table tests of a cluster's life read it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from .._core.diagnosis import failure
+from .._core.operations import Operation
+
+NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
+"""Kinds of what a cluster is made of."""
+
+CONTROL_PLANE = "control-plane"
+"""The role of a node that runs the control plane."""
+
+
+@dataclass(frozen=True)
+class ClusterPlan:
+    """The operations, and what they mean for the nodes by name."""
+
+    operations: tuple[Operation, ...]
+    created: tuple[str, ...] = ()
+    """Nodes that are not there yet, or of the state ``started`` all: they become part of the cluster."""
+    kept: tuple[str, ...] = ()
+    """Nodes that the state ``present`` found and leaves as they are."""
+    surplus: tuple[str, ...] = ()
+    """Nodes of the cluster that its declaration does not name; they stay."""
+
+
+def plan_present(
+    name: str,
+    control_plane: str,
+    workers: Sequence[str],
+    there: Mapping[str, str],
+    *,
+    state: str,
+    network_given: bool,
+) -> ClusterPlan:
+    """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
+
+    :param there: nodes of the cluster with their states.
+    :param state: ``started``, or ``present``, which leaves nodes that are there as they are.
+    :param network_given: whether something is requested of the network, so that it is compared also where all nodes run.
+    """
+    nodes = (control_plane, *workers)
+    kept = tuple(item for item in nodes if item in there) if state == "present" else ()
+    created = tuple(item for item in nodes if item not in kept)
+    if control_plane in kept and created and there[control_plane] != "running":
+        raise failure("control_plane_stopped", node=control_plane, workers=", ".join(created))
+    # While a container runs, no engine lets its network or its volume go.
+    complete = all(there.get(item) == "running" for item in nodes)
+    operations = [Operation("ensure", NETWORK, name)] if network_given or not complete else []
+    if not complete:
+        operations += [Operation("ensure", VOLUME, item) for item in nodes]
+    operations += [Operation("start", NODE, item, (f"{NETWORK} {name}", f"{VOLUME} {item}")) for item in created]
+    operations += [Operation("inspect", NODE, item, (f"{NETWORK} {name}", f"{VOLUME} {item}")) for item in kept]
+    if control_plane in created:
+        operations.append(Operation("initialize", KUBERNETES, control_plane, (f"{NODE} {control_plane}",)))
+    operations += [
+        Operation("join", KUBERNETES, item, (f"{NODE} {item}", f"{KUBERNETES} {control_plane}"))
+        for item in workers
+        if item in created
+    ]
+    surplus = tuple(sorted(item for item in there if item not in nodes))
+    return ClusterPlan(tuple(operations), created, kept, surplus)
+
+
+def plan_stopped(there: Mapping[str, str]) -> ClusterPlan:
+    """Stop the workers first: they report to an API that still answers.
+
+    :param there: nodes of the cluster with their roles.
+    """
+    workers = sorted(item for item, role in there.items() if role != CONTROL_PLANE)
+    planes = sorted(item for item, role in there.items() if role == CONTROL_PLANE)
+    after = tuple(f"{NODE} {item}" for item in workers)
+    operations = [Operation("stop", NODE, item) for item in workers]
+    operations += [Operation("stop", NODE, item, after) for item in planes]
+    return ClusterPlan(tuple(operations))
+
+
+def plan_absent(nodes: Collection[str], volumes: Collection[str], networks: Collection[str]) -> ClusterPlan:
+    """Remove the nodes, then what they use."""
+    after = tuple(f"{NODE} {item}" for item in nodes)
+    operations = [Operation("remove", NODE, item) for item in nodes]
+    operations += [Operation("remove", VOLUME, item, after) for item in volumes]
+    operations += [Operation("remove", NETWORK, item, after) for item in networks]
+    return ClusterPlan(tuple(operations))

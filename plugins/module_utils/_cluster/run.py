@@ -1,0 +1,250 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a cluster into its state: runs the operations of its plan, and says what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+from .._command import Runner
+from .._core import labels, replaced
+from .._core.diagnosis import KicError, keep_done
+from .._core.lock import host_lock
+from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
+from .._core.plan import Plan, Resource, converge
+from .._engine.base import Engine
+from .._engine.model import Container
+from .._kubernetes.kubeadm import converge_kubeadm
+from .._resources.network import NetworkResource, NetworkSpec
+from .._resources.node import NodeResource
+from .._resources.node_info import find_clusters, find_nodes
+from .._resources.node_spec import NodeSpec
+from .._resources.rootless import refuse_unfit
+from .._resources.volume import VolumeResource, VolumeSpec
+from .plan import KUBERNETES, NETWORK, NODE, VOLUME, ClusterPlan, plan_absent, plan_present, plan_stopped
+from .spec import ClusterSpec
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an operation found and did, or in check mode would do."""
+
+    plan: Plan
+    value: Mapping[str, Any]
+    """What is there now, as the module for the one thing describes it."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClusterOutcome:
+    """What a run did: the plan, and each operation's part in the order of the plan."""
+
+    plan: ClusterPlan
+    done: tuple[tuple[Operation, Done], ...]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What was changed, or in check mode would be."""
+        return tuple(str(action) for _operation, item in self.done for action in item.plan.actions)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person has to know of each part, what was left as it is included."""
+        texts: list[str] = []
+        for operation, item in self.done:
+            texts += item.warnings
+            if item.plan.drift and operation.kind != KUBERNETES:
+                texts.append(
+                    f"The {operation.key} differs and was left as it is: {'; '.join(map(str, item.plan.drift))}."
+                )
+        return tuple(dict.fromkeys(texts))
+
+    @property
+    def drift(self) -> list[dict[str, Any]]:
+        """What differs from what was requested, with the thing that it is ``of``."""
+        return [{"of": operation.key, **vars(drift)} for operation, item in self.done for drift in item.plan.drift]
+
+    def describe(self, spec: ClusterSpec) -> dict[str, Any]:
+        """The cluster as it is now, or would be."""
+        nodes, statuses = self.values(NODE), self.values(KUBERNETES)
+        return {
+            "name": spec.name,
+            "control_plane": spec.control_plane,
+            "network": self.values(NETWORK).get(spec.name, {}),
+            "nodes": [nodes[name] for name in spec.nodes],
+            "statuses": [statuses[name] for name in spec.nodes if statuses.get(name)],
+            "created": list(self.plan.created),
+            "surplus": list(self.plan.surplus),
+            "pod_network": spec.pod_network,
+        }
+
+    def values(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Descriptions of the things of one kind, by name."""
+        return {operation.name: dict(item.value) for operation, item in self.done if operation.kind == kind}
+
+    @property
+    def diff(self) -> list[dict[str, Any]]:
+        """Ansible's diff, one part for each thing that changes."""
+        return [
+            {
+                "before_header": operation.key,
+                "after_header": operation.key,
+                "before": dict(item.plan.before),
+                "after": dict(item.plan.after),
+            }
+            for operation, item in self.done
+            if item.plan.actions
+        ]
+
+
+@dataclass
+class ClusterRun:
+    """One run on an engine.
+
+    :param report: told of the operations that run and how many are left, for the one who waits.
+    """
+
+    engine: Engine
+    runner: Runner
+    check_mode: bool
+    report: Callable[[Collection[Operation], int], None] = lambda _running, _left: None
+
+    def present(self, spec: ClusterSpec, there: Sequence[Container]) -> ClusterOutcome:
+        """Create what is missing of the cluster, and start it unless its state is ``present``.
+
+        :param there: the containers of the cluster's nodes.
+        """
+        plan = plan_present(
+            spec.name,
+            spec.control_plane,
+            spec.workers,
+            {name: item.status for name, item in by_node(there).items()},
+            state=spec.state,
+            network_given=spec.network_given,
+        )
+        nodes = {
+            name: replace(node, state="present" if name in plan.kept else "started")
+            for name, node in spec.nodes.items()
+        }
+        if not all(item.running for item in there) or len(plan.operations) > len(there):
+            refuse_unfit(self.engine.info, self.runner)
+
+        def run(operation: Operation) -> Done:
+            if operation.kind == NETWORK:
+                return self._converge(NetworkResource(spec.network, self.engine))
+            if operation.kind == VOLUME:
+                return self._converge(VolumeResource(spec.volumes[operation.name], self.engine))
+            if operation.kind == NODE:
+                return self._node(nodes[operation.name])
+            found = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
+            return Done(found.plan, found.node, found.warnings)
+
+        performed = self._perform(plan, run)
+        if performed.error is not None:
+            taken_back: set[str] = set()
+            if performed.failed is not None and performed.failed.kind != KUBERNETES:
+                taken_back = self._take_back(spec, performed)
+            raise self._failed(plan, performed, taken_back)
+        return self._outcome(plan, performed)
+
+    def stopped(self, there: Sequence[Container]) -> ClusterOutcome:
+        """Stop the nodes."""
+        found = by_node(there)
+        owners = {name: item.labels.get(labels.CLUSTER) for name, item in found.items()}
+        plan = plan_stopped({name: item.labels.get(labels.ROLE, "") for name, item in found.items()})
+        return self._all(plan, lambda operation: self._node(_bare(operation.name, owners[operation.name], "stopped")))
+
+    def absent(self, name: str, elsewhere: Callable[[str], bool]) -> ClusterOutcome:
+        """Remove the nodes of the cluster, their volumes with the data, and its network."""
+        nodes = find_nodes(self.engine, None, name)
+        parts = next(iter(find_clusters(self.engine, nodes, name, elsewhere)), None)
+        if parts is None:
+            return ClusterOutcome(ClusterPlan(()), ())
+        plan = plan_absent(parts["nodes"], parts["volumes"], parts["networks"])
+        gone = frozenset(parts["nodes"] if self.check_mode else ())
+
+        def run(operation: Operation) -> Done:
+            if operation.kind == NODE:
+                return self._node(_bare(operation.name, name, "absent"))
+            if operation.kind == VOLUME:
+                volume = VolumeSpec(operation.name, False, {}, None, name, False)
+                return self._converge(VolumeResource(volume, self.engine, gone))
+            return self._converge(NetworkResource(_gone_network(operation.name, name), self.engine, gone))
+
+        return self._all(plan, run)
+
+    def _all(self, plan: ClusterPlan, run: Callable[[Operation], Done]) -> ClusterOutcome:
+        performed = self._perform(plan, run)
+        if performed.error is not None:
+            raise self._failed(plan, performed, set())
+        return self._outcome(plan, performed)
+
+    def _perform(self, plan: ClusterPlan, run: Callable[[Operation], Done]) -> Performed[Done]:
+        # One after the other is enough for a forecast, and its order of actions is that of the plan.
+        return perform(plan.operations, run, parallel=1 if self.check_mode else PARALLEL, report=self.report)
+
+    def _converge(self, resource: Resource[Any]) -> Done:
+        outcome = converge(resource, check_mode=self.check_mode, lock=host_lock)
+        return Done(outcome.plan, outcome.value, outcome.plan.warnings)
+
+    def _node(self, spec: NodeSpec) -> Done:
+        return self._converge(NodeResource(spec, self.engine, self.check_mode, runner=self.runner))
+
+    @staticmethod
+    def _outcome(plan: ClusterPlan, performed: Performed[Done]) -> ClusterOutcome:
+        ordered = [item for item in in_order(plan.operations) if item.key in performed.results]
+        return ClusterOutcome(plan, tuple((item, performed.results[item.key]) for item in ordered))
+
+    def _take_back(self, spec: ClusterSpec, performed: Performed[Done]) -> set[str]:
+        """Remove the volumes and the network that this run created for nothing; keys of what is gone.
+
+        A node that failed before its first start removed itself. What a container uses, stays: then it did start.
+        """
+        created = {key for key, item in performed.results.items() if item.plan.changed}
+        resources: list[tuple[str, Resource[Any]]] = [
+            (f"{VOLUME} {name}", VolumeResource(replace(volume, present=False), self.engine))
+            for name, volume in spec.volumes.items()
+        ]
+        network = _gone_network(spec.name, spec.name)
+        resources.append((f"{NETWORK} {spec.name}", NetworkResource(network, self.engine)))
+        gone = set()
+        for key, resource in resources:
+            # What goes wrong here must not hide why the nodes were not created.
+            with suppress(KicError):
+                if key in created:
+                    converge(resource, check_mode=False, lock=host_lock)
+                    gone.add(key)
+        return gone
+
+    def _failed(self, plan: ClusterPlan, performed: Performed[Done], taken_back: set[str]) -> Exception:
+        """The first failure, with what was done before and beside it."""
+        error = performed.error
+        assert error is not None
+        kept = {key: item for key, item in performed.results.items() if key not in taken_back}
+        keep_done(error, self._outcome(plan, Performed(kept)).actions)
+        return error
+
+
+def by_node(containers: Sequence[Container]) -> dict[str, Container]:
+    """The containers by the names of their nodes; the old one of a node that is being replaced only where it is alone."""
+    aside = {replaced.node_of(item.name): item for item in containers if replaced.is_aside(item.name)}
+    return {**aside, **{item.name: item for item in containers if not replaced.is_aside(item.name)}}
+
+
+def _bare(name: str, cluster: str | None, state: str) -> NodeSpec:
+    """A node of which only the state is requested."""
+    from .._resources.node_arguments import NODE
+
+    params = {key: argument.get("default") for key, argument in NODE.items()}
+    return NodeSpec.from_params({**params, "name": name, "cluster": cluster, "state": state, "wait": False})
+
+
+def _gone_network(name: str, cluster: str) -> NetworkSpec:
+    from .._resources.network_arguments import NETWORK as ARGUMENTS
+
+    params = {key: argument.get("default") for key, argument in ARGUMENTS.items()}
+    return NetworkSpec.from_params({**params, "name": name, "cluster": cluster, "state": "absent"})

@@ -1,0 +1,157 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster as it was declared: everything that it is made of, checked before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from .._core import checks
+from .._core.plan import known
+from .._kubernetes.kubeadm_plan import KubeadmSpec
+from .._kubernetes.layout import layout
+from .._resources.network import NetworkSpec
+from .._resources.network_arguments import NETWORK
+from .._resources.node_arguments import NODE
+from .._resources.node_spec import NodeSpec
+from .._resources.volume import VolumeSpec
+
+Completed = Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Any]]
+"""Gives arguments of a module their types and defaults: the table, what was given, and the option it was given in."""
+
+STORAGE = {"name": "storage", "path": "/kind/manifests/default-storage.yaml", "validate": False}
+"""The default StorageClass, where kind's images keep it."""
+
+POD_NETWORK_FILES = "pod-network"
+"""Is in the path of each file that only our own pod network needs."""
+
+
+@dataclass(frozen=True)
+class ClusterSpec:
+    """A cluster that has to be there. The parts have the names of nodes as keys."""
+
+    name: str
+    state: str
+    """``started`` or ``present``."""
+    control_plane: str
+    workers: tuple[str, ...]
+    network: NetworkSpec
+    network_given: bool
+    """Whether anything was requested of the network."""
+    volumes: Mapping[str, VolumeSpec]
+    nodes: Mapping[str, NodeSpec]
+    kubernetes: Mapping[str, KubeadmSpec]
+    pod_network: bool
+    """Whether the pod network is ours."""
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], facts: Mapping[str, Any], completed: Completed) -> ClusterSpec:
+        """From the module's parameters; raises ``invalid_option`` with all problems, in the names of the role's variables.
+
+        :param facts: of the engine, against which limits are checked; {} where none is there.
+        """
+        problems = checks.Problems()
+        if not params["image"]:
+            problems.add(
+                "kic_cluster_image", "is empty", "run the role nodeforge.kic.kic_image before, or name a node image"
+            )
+        found: Mapping[str, Any] = problems.take(layout, {**params, "engine_facts": facts}) or {}
+        if not found:
+            problems.finish()
+        given = params["network"] or {}
+        network: NetworkSpec | None = None
+        asked = problems.take(_network, params, found, completed)
+        with problems.collect(prefix="kic_cluster_network."):
+            network = NetworkSpec.from_params(asked) if asked else None
+        nodes: dict[str, NodeSpec] = {}
+        kubernetes: dict[str, KubeadmSpec] = {}
+        volumes: dict[str, VolumeSpec] = {}
+        for item in found["nodes"]:
+            name = item["name"]
+            options = problems.take(_node, params, found, item, completed)
+            with problems.collect(prefix="kic_cluster_node."):
+                nodes.update({name: NodeSpec.from_params(options)} if options else {})
+            with problems.collect(prefix="kic_cluster_"):
+                kubernetes[name] = KubeadmSpec.from_params(_kubeadm(params, found, name))
+            volumes[name] = VolumeSpec.from_params(_volume(params["name"], name))
+        problems.finish()
+        return cls(
+            name=params["name"],
+            state=params["state"],
+            control_plane=found["control_plane"],
+            workers=tuple(found["workers"]),
+            network=known(network),
+            network_given=any(value is not None for value in given.values()),
+            volumes=volumes,
+            nodes=nodes,
+            kubernetes=kubernetes,
+            pod_network=found["pod_network"],
+        )
+
+
+def _network(params: Mapping[str, Any], found: Mapping[str, Any], completed: Completed) -> dict[str, Any]:
+    given = {key: value for key, value in (params["network"] or {}).items() if value is not None}
+    own = {"name": params["name"], "cluster": params["name"], "avoid": found["avoid"]}
+    return completed(NETWORK, {**given, **own}, "kic_cluster_network")
+
+
+def _volume(cluster: str, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "cluster": cluster,
+        "state": "present",
+        "labels": {},
+        "options": None,
+        "recreate": "never",
+    }
+
+
+def _node(
+    params: Mapping[str, Any], found: Mapping[str, Any], item: Mapping[str, Any], completed: Completed
+) -> dict[str, Any]:
+    given = {key: value for key, value in (params["node"] or {}).items() if value is not None}
+    files = [
+        file for file in params["node_files"] or () if found["pod_network"] or POD_NETWORK_FILES not in file["path"]
+    ]
+    own = {
+        "name": item["name"],
+        "cluster": params["name"],
+        "role": item["role"],
+        "image": params["image"],
+        "network": params["name"],
+        "files": files,
+        "publish": item["publish"],
+        "env": item["env"],
+        "no_proxy": found["no_proxy"],
+        # All boot at once; the operation on Kubernetes waits for each.
+        "wait": False,
+    }
+    return completed(NODE, {**given, **own}, "kic_cluster_node")
+
+
+def _kubeadm(params: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    first = name == found["control_plane"]
+    own = {"name": "pod-network", "content": params["pod_network_manifest"], "validate": False}
+    # Nothing in them is the user's, and all of it is tested.
+    manifests = ([own] if found["pod_network"] and params["pod_network_manifest"] else []) + [STORAGE]
+    return {
+        "state": "initialized" if first else "joined",
+        "node": name,
+        "cluster": params["name"],
+        "control_plane": None if first else found["control_plane"],
+        "kubernetes_version": params["kubernetes_version"],
+        "pod_subnet": params["pod_subnet"],
+        "service_subnet": params["service_subnet"],
+        "api_sans": params["api_sans"] if first else [],
+        "endpoint": None,
+        "schedulable": not found["workers"],
+        "configuration": params["configuration"],
+        "patches": params["patches"],
+        "manifests": manifests if first else [],
+        "labels": found["labels"][name],
+        "wait": found["pod_network"],
+        "timeout": params["timeout"],
+    }

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operations that need each other, run in their order, and at the same time where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Callable, Generic, TypeVar
+
+Result = TypeVar("Result")
+
+PARALLEL = 8
+"""How many operations run at the same time at most. Most of them wait for an engine or for a node."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One part of a plan: what is done (``create``, ``start``, ``join`` …) to which thing, and after which others."""
+
+    verb: str
+    kind: str
+    name: str
+    needs: tuple[str, ...] = ()
+    """Keys of the operations that have to be done before; those that are no part of the plan are done."""
+
+    @property
+    def key(self) -> str:
+        """What names the operation in ``needs`` of others."""
+        return f"{self.kind} {self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Performed(Generic[Result]):
+    """Results of the operations that were done, by key, and the first failure; None where there was none."""
+
+    results: Mapping[str, Result]
+    failed: Operation | None = None
+    error: Exception | None = None
+
+
+def in_order(operations: Sequence[Operation]) -> list[Operation]:
+    """The operations, each after those that it needs; else in the order of the plan."""
+    found: list[Operation] = []
+    left = list(operations)
+    while left:
+        waiting = {item.key for item in left}
+        ready = [item for item in left if waiting.isdisjoint(item.needs)]
+        if not ready:
+            raise ValueError(f"operations need each other: {', '.join(sorted(waiting))}")
+        found.append(ready[0])
+        left.remove(ready[0])
+    return found
+
+
+def perform(
+    operations: Sequence[Operation],
+    run: Callable[[Operation], Result],
+    *,
+    parallel: int = PARALLEL,
+    report: Callable[[Collection[Operation], int], None] = lambda _running, _left: None,
+) -> Performed[Result]:
+    """Run each operation when all that it needs is done. After the first failure none begins; those that run end.
+
+    :param run: called in threads of its own where ``parallel`` is more than 1.
+    :param report: told of each change: the operations that run, and how many are neither done nor running.
+    """
+    if parallel == 1:
+        return _one_by_one(operations, run, report)
+    by_key = {item.key: item for item in operations}
+    sorter = TopologicalSorter({item.key: [key for key in item.needs if key in by_key] for item in operations})
+    sorter.prepare()
+    results: dict[str, Result] = {}
+    running: dict[Future[Result], Operation] = {}
+    failed: Operation | None = None
+    error: Exception | None = None
+    with ThreadPoolExecutor(max_workers=parallel) as pool:
+        while True:
+            for key in sorter.get_ready() if error is None else ():
+                running[pool.submit(run, by_key[key])] = by_key[key]
+            report(tuple(running.values()), len(operations) - len(results) - len(running))
+            if not running:
+                return Performed(results, failed, error)
+            done, _others = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                operation = running.pop(future)
+                problem = future.exception()
+                if problem is None:
+                    results[operation.key] = future.result()
+                    sorter.done(operation.key)
+                elif not isinstance(problem, Exception):
+                    raise problem
+                elif error is None:
+                    failed, error = operation, problem
+
+
+def _one_by_one(
+    operations: Sequence[Operation],
+    run: Callable[[Operation], Result],
+    report: Callable[[Collection[Operation], int], None],
+) -> Performed[Result]:
+    results: dict[str, Result] = {}
+    for number, operation in enumerate(in_order(operations), 1):
+        report((operation,), len(operations) - number)
+        try:
+            results[operation.key] = run(operation)
+        except Exception as error:
+            return Performed(results, operation, error)
+    return Performed(results)

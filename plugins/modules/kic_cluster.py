@@ -1,0 +1,262 @@
+#!/usr/bin/python
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module kic_cluster: documentation and arguments; the logic is in module_utils/_cluster/."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kic_cluster
+short_description: Keep a Kubernetes cluster, whose nodes are containers, in a declared state
+version_added: 0.1.0
+description:
+  - Creates a network, nodes with a volume each, and Kubernetes on them by kubeadm. Nodes are created, booted and joined at the
+    same time where they do not need each other.
+  - The role P(nodeforge.kic.kic_cluster#role) runs it, and adds the entry in a kubeconfig. Errors name the role's variables, which
+    are these options with C(kic_cluster_) before them.
+  - A second run changes nothing, and one that was interrupted is continued by the next.
+  - Everything is checked before anything is changed. What a run created is removed where it fails before a node's first start;
+    after that all is kept.
+  - It is an action plugin as well, which reads on the controller what the nodes get as files.
+options:
+  name:
+    description: Name of the cluster, and of its network. Its nodes are C(NAME-control-plane-1), C(NAME-worker-1) and so on.
+    type: str
+    required: true
+  state:
+    description:
+      - V(started) has all nodes running and Ready.
+      - V(present) creates what is missing and leaves nodes that are there as they are, running or not.
+      - V(stopped) stops the nodes, the workers first.
+      - V(absent) removes nodes, volumes with their data, and the network, all found by their labels.
+    type: str
+    choices: [present, started, stopped, absent]
+    default: started
+  image:
+    description: The node image, which has to be in the engine's store. Needed for V(present) and V(started).
+    type: str
+  control_planes:
+    description: How many nodes run the control plane. This release creates one.
+    type: int
+    default: 1
+  workers:
+    description: How many nodes only run pods. Without any, the control plane runs them.
+    type: int
+    default: 0
+  kubernetes_version:
+    description: The release that is expected, such as V(1.35.4). An image that holds another is refused.
+    type: str
+  pod_subnet:
+    description: Range of the pods' addresses in CIDR notation; for dual stack IPv4 and IPv6 in this order, with a comma.
+    type: str
+    default: 10.244.0.0/16
+  service_subnet:
+    description: Range of the services' addresses, likewise.
+    type: str
+    default: 10.96.0.0/16
+  pod_network:
+    description: V(kic) gives pods routes between the nodes. V(none) installs no pod network, and does not wait for Ready.
+    type: str
+    choices: [kic, none]
+    default: kic
+  network:
+    description: The options C(subnet), C(subnet6), C(gateway), C(mtu) and C(pools) of M(nodeforge.kic.oci_network).
+    type: dict
+    default: {}
+  node:
+    description: Options of M(nodeforge.kic.kic_node) for all nodes.
+    type: dict
+    default: {}
+  control_plane_labels:
+    description: Labels in Kubernetes of the control plane's node. Others stay.
+    type: dict
+    default: {}
+  worker_labels:
+    description: Labels in Kubernetes of each worker's node. Others stay.
+    type: dict
+    default: {}
+  api_address:
+    description: Address of the machine on which the API is published.
+    type: str
+    default: 127.0.0.1
+  api_port:
+    description: Port of the machine on which the API is published. Left out, a free one is chosen once.
+    type: int
+  api_sans:
+    description: Further names and addresses for the API's certificate.
+    type: list
+    elements: str
+    default: []
+  configuration:
+    description: Fields of your own in kubeadm's configuration, as O(nodeforge.kic.kic_kubeadm#module:configuration).
+    type: raw
+  patches:
+    description: Patches of kubeadm, as O(nodeforge.kic.kic_kubeadm#module:patches).
+    type: dict
+  timeout:
+    description: Seconds for all steps of Kubernetes on one node together.
+    type: int
+    default: 600
+  node_files:
+    description: Files that each node gets before its first start. The action plugin gives those of the collection.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Absolute path inside.
+        type: str
+        required: true
+      content:
+        description: The text.
+        type: str
+        required: true
+      mode:
+        description: Its mode, as four octal digits.
+        type: str
+        default: '0644'
+  pod_network_manifest:
+    description: What our own pod network needs in the API. The action plugin gives the manifest of the collection.
+    type: str
+extends_documentation_fragment:
+  - nodeforge.kic.engine
+  - nodeforge.kic.engine.attributes
+seealso:
+  - module: nodeforge.kic.kic_kubeconfig
+  - module: nodeforge.kic.kic_node_info
+author:
+  - nodeforge.kic contributors (@nodeforge)
+"""
+
+EXAMPLES = r"""
+- name: A cluster with two workers
+  nodeforge.kic.kic_cluster:
+    name: lab
+    image: docker.io/kindest/node:v1.35.0
+    workers: 2
+
+- name: Remove it with its data
+  nodeforge.kic.kic_cluster:
+    name: lab
+    state: absent
+"""
+
+RETURN = r"""
+cluster:
+  description: The cluster as it is, or in check mode as it would be; V({}) when it is absent.
+  type: dict
+  returned: success
+  contains:
+    name: {description: Its name., type: str, returned: present}
+    control_plane: {description: The node by which its API is asked., type: str, returned: present}
+    network: {description: Its network as RV(nodeforge.kic.oci_network#module:network); V({}) where it was not inspected., type: dict, returned: present}
+    nodes:
+      description: Its nodes as RV(nodeforge.kic.kic_node#module:node), the control plane first.
+      type: list
+      elements: dict
+      returned: present
+    statuses:
+      description: What the API says of each node as RV(nodeforge.kic.kic_kubeadm#module:node_status).
+      type: list
+      elements: dict
+      returned: present
+    created: {description: Names of nodes that became part of the cluster or were started., type: list, elements: str, returned: present}
+    surplus: {description: Names of nodes that O(workers) does not count and that stay., type: list, elements: str, returned: present}
+    pod_network: {description: Whether the pod network is the collection's., type: bool, returned: present}
+  sample:
+    name: lab
+    control_plane: lab-control-plane-1
+    created: [lab-control-plane-1]
+    surplus: []
+    pod_network: true
+drift:
+  description: What differs from what was requested and was left as it is.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{of: node lab-worker-1, asked: worker, field: role, found: control-plane}]
+actions:
+  description: What was done, or in check mode would be.
+  type: list
+  elements: str
+  returned: always
+  sample: [create network lab, create volume lab-control-plane-1, create node lab-control-plane-1]
+engine:
+  description: The engine that was used.
+  type: str
+  returned: always
+  sample: podman
+engine_facts:
+  description: What the engine says of itself, for later tasks.
+  type: dict
+  returned: success
+diagnosis:
+  description: Why the task failed.
+  type: dict
+  returned: failure
+  contains:
+    id: {description: Stable name of the cause., type: str, returned: failure}
+    cause: {description: What went wrong., type: str, returned: failure}
+    fix: {description: What to type., type: str, returned: failure}
+    output: {description: The output of the engine or of the node., type: str, returned: failure}
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import cluster_nodes
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.progress import reported
+from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
+
+
+def body(task: Task) -> dict[str, Any]:
+    """Bring the cluster into its state."""
+    params = task.params
+    with reported() as report:
+        return _in_state(task, params, ClusterRun(task.engine, task.runner, task.check_mode, report))
+
+
+def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[str, Any]:
+    if params["state"] in ("absent", "stopped"):
+        name = checks.host_name("kic_cluster_name", params["name"])
+        if params["state"] == "absent":
+            return _result(task, run.absent(name, task.elsewhere), {})
+        return _result(task, run.stopped(task.seen or cluster_nodes(task.engine, name)), {})
+    spec = ClusterSpec.from_params(params, task.engine.info.as_dict(), completed)
+    there = task.seen if task.seen is not None else cluster_nodes(task.engine, spec.name)
+    outcome = run.present(spec, there)
+    return _result(task, outcome, outcome.describe(spec))
+
+
+def _result(task: Task, outcome: ClusterOutcome, cluster: dict[str, Any]) -> dict[str, Any]:
+    for text in outcome.warnings:
+        task.warn(text)
+    result: dict[str, Any] = {
+        "changed": bool(outcome.actions),
+        "actions": list(outcome.actions),
+        "drift": outcome.drift,
+        "cluster": cluster,
+        "engine_facts": task.engine.info.as_dict(),
+    }
+    if task.module._diff:
+        result["diff"] = outcome.diff
+    return result
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(
+        CLUSTER,
+        body,
+        held="name:cluster",
+        threads=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

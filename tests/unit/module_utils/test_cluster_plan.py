@@ -1,0 +1,148 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What there is to do for a cluster, by what is there: the operations in their order."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import (
+    plan_absent,
+    plan_present,
+    plan_stopped,
+)
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation, in_order
+
+from .support import fails
+
+PLANE, FIRST, SECOND = "lab-control-plane-1", "lab-worker-1", "lab-worker-2"
+
+
+def short(operations: tuple[Operation, ...]) -> list[str]:
+    """The operations in the order of a run one by one, in few letters."""
+    words = {PLANE: "plane", FIRST: "w1", SECOND: "w2", "lab": "lab", "Kubernetes on node": "kubernetes"}
+    return [f"{item.verb} {words.get(item.kind, item.kind)} {words[item.name]}" for item in in_order(operations)]
+
+
+GROUND = ["ensure network lab", "ensure volume plane"]
+
+PRESENT = [
+    pytest.param(
+        {}, 0, "started", False, [*GROUND, "start node plane", "initialize kubernetes plane"], [], id="from-nothing"
+    ),
+    pytest.param(
+        {},
+        2,
+        "started",
+        False,
+        [
+            *GROUND,
+            "ensure volume w1",
+            "ensure volume w2",
+            "start node plane",
+            "start node w1",
+            "start node w2",
+            "initialize kubernetes plane",
+            "join kubernetes w1",
+            "join kubernetes w2",
+        ],
+        [],
+        id="from-nothing-with-workers",
+    ),
+    pytest.param(
+        {PLANE: "running"}, 0, "started", False, ["start node plane", "initialize kubernetes plane"], [], id="all-run"
+    ),
+    pytest.param(
+        {PLANE: "running"},
+        0,
+        "started",
+        True,
+        ["ensure network lab", "start node plane", "initialize kubernetes plane"],
+        [],
+        id="all-run-and-the-network-is-compared",
+    ),
+    pytest.param(
+        {PLANE: "running", FIRST: "running"},
+        0,
+        "started",
+        False,
+        ["start node plane", "initialize kubernetes plane"],
+        [FIRST],
+        id="one-fewer-stays",
+    ),
+    pytest.param(
+        {PLANE: "exited"},
+        0,
+        "started",
+        False,
+        [*GROUND, "start node plane", "initialize kubernetes plane"],
+        [],
+        id="stopped",
+    ),
+    pytest.param({PLANE: "exited"}, 0, "present", False, [*GROUND, "inspect node plane"], [], id="present-stopped"),
+    pytest.param(
+        {PLANE: "running"},
+        1,
+        "present",
+        False,
+        [*GROUND, "ensure volume w1", "start node w1", "inspect node plane", "join kubernetes w1"],
+        [],
+        id="present-with-one-more",
+    ),
+    pytest.param(
+        {PLANE: "running", FIRST: "exited"},
+        1,
+        "present",
+        False,
+        [*GROUND, "ensure volume w1", "inspect node plane", "inspect node w1"],
+        [],
+        id="present-leaves-a-stopped-worker",
+    ),
+]
+
+
+@pytest.mark.parametrize(("there", "workers", "state", "network", "operations", "surplus"), PRESENT)
+def test_present(
+    there: dict[str, str], workers: int, state: str, network: bool, operations: list[str], surplus: list[str]
+) -> None:
+    """Each start of a cluster, from nothing and from what an earlier or interrupted run left."""
+    plan = plan_present("lab", PLANE, [FIRST, SECOND][:workers], there, state=state, network_given=network)
+    assert short(plan.operations) == operations
+    assert list(plan.surplus) == surplus
+
+
+def test_workers_start_and_join_beside_each_other() -> None:
+    """Nothing of a worker needs another worker, and a worker joins only where the control plane is initialized."""
+    plan = plan_present("lab", PLANE, [FIRST, SECOND], {}, state="started", network_given=False)
+    needs = {str(item): item.needs for item in plan.operations}
+    assert needs[f"start node {FIRST}"] == ("network lab", f"volume {FIRST}")
+    assert needs[f"join Kubernetes on node {FIRST}"] == (f"node {FIRST}", f"Kubernetes on node {PLANE}")
+    assert all(SECOND not in key for key in needs[f"join Kubernetes on node {FIRST}"])
+
+
+def test_a_worker_that_could_not_join_is_refused() -> None:
+    """The control plane is kept as it is, and it does not run."""
+    with fails("control_plane_stopped", FIRST, "kic_cluster_state to started"):
+        plan_present("lab", PLANE, [FIRST], {PLANE: "exited"}, state="present", network_given=False)
+
+
+def test_stopped() -> None:
+    """Workers at the same time, then the control plane."""
+    plan = plan_stopped({PLANE: "control-plane", SECOND: "worker", FIRST: "worker"})
+    assert short(plan.operations) == ["stop node w1", "stop node w2", "stop node plane"]
+    assert plan.operations[0].needs == plan.operations[1].needs == ()
+
+
+def test_absent() -> None:
+    """Nodes at the same time, then what they used."""
+    plan = plan_absent([PLANE, FIRST], [PLANE, FIRST], ["lab"])
+    assert short(plan.operations) == [
+        "remove node plane",
+        "remove node w1",
+        "remove volume plane",
+        "remove volume w1",
+        "remove network lab",
+    ]
+    assert all(len(item.needs) == 2 for item in plan.operations[2:])
