@@ -13,7 +13,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
 from ._core.checks import Problems
-from ._core.lock import host_lock
 from ._core.plan import Outcome, Resource, converge
 
 
@@ -66,7 +65,7 @@ class HostTask:
 
     def converge(self, key: str, resource: Resource[Any]) -> dict[str, Any]:
         """Bring ``resource`` into its state; the result has its description under ``key``."""
-        outcome = converge(resource, check_mode=self.check_mode, lock=host_lock)
+        outcome = converge(resource, check_mode=self.check_mode)
         return self.report(key, f"The {resource.kind} {resource.name}", outcome)
 
     def report(self, key: str, subject: str, outcome: Outcome) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any, Callable
 from .._command import Runner
 from .._core import labels, replaced
 from .._core.diagnosis import KicError, keep_done
-from .._core.lock import host_lock
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
 from .._core.plan import Plan, Resource, converge
 from .._engine.base import Engine
@@ -188,7 +187,7 @@ class ClusterRun:
         return perform(plan.operations, run, parallel=1 if self.check_mode else PARALLEL, report=self.report)
 
     def _converge(self, resource: Resource[Any]) -> Done:
-        outcome = converge(resource, check_mode=self.check_mode, lock=host_lock)
+        outcome = converge(resource, check_mode=self.check_mode)
         return Done(outcome.plan, outcome.value, outcome.plan.warnings)
 
     def _node(self, spec: NodeSpec) -> Done:
@@ -216,7 +215,7 @@ class ClusterRun:
             # What goes wrong here must not hide why the nodes were not created.
             with suppress(KicError):
                 if key in created:
-                    converge(resource, check_mode=False, lock=host_lock)
+                    converge(resource, check_mode=False)
                     gone.add(key)
         return gone
 

@@ -19,8 +19,14 @@ from contextlib import contextmanager
 
 from .diagnosis import failure
 
-WAIT_SECONDS = 120.0
-"""How long a run waits for another. Under the lock only creates happen, a second or two each."""
+ALLOCATION = "lock"
+"""The lock of all that is allocated: subnets, addresses, ports. Under it only creates happen, a second or two each."""
+
+MACHINE = "machine-lock"
+"""The lock of what changes the machine itself, which takes as long as its systemd and its engines take."""
+
+LOCKS = {ALLOCATION: 120.0, MACHINE: 600.0}
+"""How many seconds a run waits for another."""
 
 
 def state_directory() -> str:
@@ -47,9 +53,10 @@ def private_directory(path: str) -> str:
 
 
 @contextmanager
-def host_lock(directory: str | None = None, wait: float = WAIT_SECONDS) -> Iterator[None]:
-    """Hold this user's allocation lock. Raises ``lock_timeout`` after ``wait`` seconds."""
-    path = os.path.join(private_directory(directory or state_directory()), "lock")
+def host_lock(directory: str | None = None, wait: float | None = None, name: str = ALLOCATION) -> Iterator[None]:
+    """Hold one of this user's locks. Raises ``lock_timeout`` after ``wait`` seconds, by default those of LOCKS."""
+    wait = LOCKS[name] if wait is None else wait
+    path = os.path.join(private_directory(directory or state_directory()), name)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         deadline = time.monotonic() + wait

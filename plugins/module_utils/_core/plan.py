@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Generic, TypeVar
 
 from .diagnosis import KicError, failure, keep_done
+from .lock import ALLOCATION, host_lock
 
 Value = TypeVar("Value")
 
@@ -87,6 +88,8 @@ class Resource(ABC, Generic[Observed]):
 
     kind: str
     name: str
+    lock_name: str = ALLOCATION
+    """The lock under which it is reserved; "" where nothing of it is allocated and nothing else may wait for it."""
 
     _noted: tuple[tuple[str, str], ...] = ()
 
@@ -174,16 +177,23 @@ def _lost(resource: Resource[Any], plan: Plan, lost: KicError | None) -> KicErro
     return None
 
 
+def lock_of(resource: Resource[Any]) -> AbstractContextManager[Any]:
+    """The lock of a resource, to be held."""
+    return host_lock(name=resource.lock_name) if resource.lock_name else nullcontext()
+
+
 def converge(
     resource: Resource[Observed],
     *,
     check_mode: bool,
-    lock: Callable[[], AbstractContextManager[Any]],
+    lock: Callable[[], AbstractContextManager[Any]] | None = None,
 ) -> Outcome:
     """Bring ``resource`` into its state, or in check mode say what that would take.
 
     The plan is made again under the lock: what was free when it was first looked at may be taken by now. Where nothing
     is there yet, it is made under the lock at once. With nothing to do to what is there, the lock is not even opened.
+
+    :param lock: in place of the resource's own.
     """
     observed = resource.observe()
     if observed is not None or check_mode:
@@ -192,7 +202,7 @@ def converge(
             return Outcome(plan, resource.describe(observed, plan))
     made: Plan | None = None
     try:
-        with lock():
+        with lock() if lock is not None else lock_of(resource):
             observed = resource.peek()
             made = resource.plan(observed)
             lost = _lost(resource, made, None)

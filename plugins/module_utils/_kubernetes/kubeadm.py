@@ -94,6 +94,8 @@ class KubeadmResource(Resource[Observed]):
     """Kubernetes on the node of a :class:`KubeadmSpec`."""
 
     kind = "Kubernetes on node"
+    # Two runs on one node wait for each other inside the node (alone.py).
+    lock_name = ""
 
     def __init__(self, spec: KubeadmSpec, engine: Engine, *, check_mode: bool) -> None:
         self.name = spec.node
@@ -581,7 +583,7 @@ def converge_kubeadm(spec: KubeadmSpec, engine: Engine, *, check_mode: bool) -> 
     node wait for each other."""
     resource = KubeadmResource(spec, engine, check_mode=check_mode)
     with nullcontext() if check_mode else only_run(engine, spec.node, spec.timeout):
-        outcome = converge(resource, check_mode=check_mode, lock=nullcontext)
+        outcome = converge(resource, check_mode=check_mode)
     warnings = list(outcome.plan.warnings)
     if resource.prerequisite and spec.state != "reset":
         warnings.append(f"{resource.prerequisite}; what would be done is said as if it were new.")

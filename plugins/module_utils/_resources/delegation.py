@@ -15,7 +15,7 @@ from typing import Any, Callable
 from .._command import Runner
 from .._core import checks
 from .._core.diagnosis import KicError, failure
-from .._core.lock import state_directory
+from .._core.lock import MACHINE, state_directory
 from .._core.plan import Action, Plan, Resource
 from .._core.state import write_private
 from .._host import delegation as host
@@ -251,6 +251,7 @@ class DelegationResource(Resource[ObservedDelegation]):
     """
 
     kind = "delegation"
+    lock_name = MACHINE
 
     def __init__(
         self,

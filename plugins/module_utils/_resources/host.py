@@ -16,7 +16,7 @@ from typing import Any, Callable
 from .._command import CommandNotFound, CommandResult, Runner
 from .._core import checks
 from .._core.diagnosis import failure
-from .._core.lock import state_directory
+from .._core.lock import MACHINE, state_directory
 from .._core.plan import Action, Plan, Resource
 from .._core.state import write_private
 from .._host import kernel, sub_ids
@@ -441,6 +441,7 @@ class HostResource(Resource[ObservedHost]):
     """The parts of a :class:`HostSpec` on this machine."""
 
     kind = "machine"
+    lock_name = MACHINE
     name = "localhost"
 
     def __init__(self, spec: HostSpec, runner: Runner) -> None:

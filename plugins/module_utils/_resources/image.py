@@ -345,6 +345,8 @@ class ImageResource(Resource[ObservedImage]):
     """
 
     kind = "image"
+    # A name is nobody's to allocate, and a registry or an archive takes its time.
+    lock_name = ""
 
     def __init__(
         self, spec: ImageSpec, engine: Engine, check_mode: bool = False, removed: Collection[str] = ()

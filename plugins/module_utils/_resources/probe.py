@@ -120,7 +120,7 @@ def _run(engine: Engine, name: str, program: bytes) -> None:
         engine.call(
             ["import", "--change", f"LABEL {LABEL}=1", path, _reference(name)], action="importing the probe's image"
         )
-    converge(NetworkResource(_network(name), engine), check_mode=False, lock=host_lock)
+    converge(NetworkResource(_network(name), engine), check_mode=False)
     with host_lock():
         # A port is chosen, so no other run may choose until the container has it.
         identity = engine.create_container(_container(engine, name))
