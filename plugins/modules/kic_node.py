@@ -141,6 +141,33 @@ options:
     type: list
     elements: str
     default: []
+  dns:
+    description: Name servers in place of the engine's own. On a podman network they are asked by podman's own server.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
+  dns_search:
+    description: Domains in which short names are looked up. V(.) alone is none.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
+  extra_hosts:
+    description: Further lines of C(/etc/hosts), addresses by host name.
+    type: dict
+    default: {}
+    version_added: 0.1.0
+  shm_size:
+    description: Size of C(/dev/shm), such as V(256m); units are powers of 1024. Left out, it is the engine's own, 64 MiB.
+    type: str
+    version_added: 0.1.0
+  cgroup_parent:
+    description:
+      - The control group in which the engine creates that of the node, such as V(/lab). Where systemd manages control groups it
+        is the name of a slice, such as V(lab.slice).
+    type: str
+    version_added: 0.1.0
   env:
     description:
       - Environment of its first process. Names are kept in a label; values are compared with the container's own and
@@ -295,6 +322,11 @@ node:
     labels: {description: Labels of your own., type: dict, returned: present}
     privileged: {description: What was asked for., type: str, returned: present}
     runtime: {description: The OCI runtime., type: str, returned: present}
+    dns: {description: Name servers that were requested., type: list, elements: str, returned: present}
+    dns_search: {description: Search domains that were requested., type: list, elements: str, returned: present}
+    extra_hosts: {description: Further lines of C(/etc/hosts)., type: dict, returned: present}
+    shm_size: {description: Size of C(/dev/shm) in bytes that was requested or none., type: int, returned: present}
+    cgroup_parent: {description: The control group above its own that was requested or none., type: str, returned: present}
     command: {description: Arguments in place of the image's., type: list, elements: str, returned: present}
     restart_policy: {description: When the engine starts it again., type: str, returned: present}
     adaptations:

@@ -135,6 +135,11 @@ TABLE: dict[str, Callable[[World], Case]] = {
     "ulimits": lambda _: Case({"nofile": "1024:2048"}, {"nofile": "1024:4096"}, without={}),
     "sysctls": lambda _: Case({"net.ipv4.ip_forward": "1"}, {"net.ipv4.ip_forward": "0"}, without={}),
     "security_opts": lambda _: Case(["label=disable"], ["label=disable", "no-new-privileges"], without=[]),
+    "dns": lambda _: Case(["192.0.2.1"], ["192.0.2.2"], without=[]),
+    "dns_search": lambda _: Case(["one.example"], ["two.example"], without=[]),
+    "extra_hosts": lambda _: Case({"registry.lab": "192.0.2.7"}, {"registry.lab": "192.0.2.8"}, without={}),
+    "shm_size": lambda _: Case("128m", "256m", asked=256 << 20, found=128 << 20, without=None),
+    "cgroup_parent": lambda _: Case("/kictest-one", "/kictest-two", without=None),
     "env": lambda _: Case(
         {"TOKEN": "before"}, {"TOKEN": "after"}, "env.TOKEN", "(hidden)", "(hidden), another value", without=None
     ),

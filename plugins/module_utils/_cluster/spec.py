@@ -12,12 +12,12 @@ from typing import Any, Callable
 from .._core import checks
 from .._core.plan import known
 from .._kubernetes.kubeadm_plan import KubeadmSpec
-from .._kubernetes.layout import layout
 from .._resources.network import NetworkSpec
 from .._resources.network_arguments import NETWORK
 from .._resources.node_arguments import NODE
 from .._resources.node_spec import NodeSpec
 from .._resources.volume import VolumeSpec
+from .layout import layout
 
 Completed = Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Any]]
 """Gives arguments of a module their types and defaults: the table, what was given, and the option it was given in."""

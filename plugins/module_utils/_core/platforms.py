@@ -22,7 +22,7 @@ OPTIONS = frozenset(
     (
         *("image", "hostname", "command", "mounts", "tmpfs", "publish", "devices", "memory", "cpus", "pids_limit"),
         *("ulimits", "sysctls", "security_opts", "env", "labels", "privileged", "runtime", "restart_policy"),
-        "wait_timeout",
+        *("dns", "dns_search", "extra_hosts", "shm_size", "wait_timeout"),
     )
 )
 """Options of kic_node that a platform may set."""
@@ -61,7 +61,6 @@ _BUILD = "no image is built; the image is taken as it is, and needs systemd and 
 _STORE = "the engine's own configuration says how it stores containers"
 _TLS = "the engine of this machine is used"
 _LOGIN = "log in to the registry before, with podman login or docker login"
-_RESOLVE = "a platform resolves names as its engine lets it; write the file in prepare.yml"
 _NO_OPTION = "there is no such option for a platform"
 
 _MODULES_ONLY = (
@@ -86,8 +85,7 @@ _IGNORED: Mapping[str, str] = {
     **dict.fromkeys(("storage_opt", "storage_opts", "storage_driver", "log_driver", "log_options"), _STORE),
     **dict.fromkeys(("docker_host", "cacert_path", "cert_path", "key_path", "tls_verify"), _TLS),
     "registry": _LOGIN,
-    **dict.fromkeys(("dns_servers", "dns_search_domains", "dns_search", "dns_opts", "dns"), _RESOLVE),
-    "etc_hosts": _RESOLVE,
+    "dns_opts": "the resolver's options are the engine's",
     "systemd": "a platform runs systemd as its first process",
     "detach": "a platform runs in the background",
     "rootless": "platforms are created as the user who runs Molecule",
@@ -97,13 +95,15 @@ _IGNORED: Mapping[str, str] = {
     "entrypoint": "the image's own entrypoint is run; use command",
     "init": "systemd is the first process",
     "restart_retries": "the engine's own number of retries holds",
-    "shm_size": "/dev/shm has the engine's own size; name it in tmpfs to change it",
     "memory_swap": "swap is not given on top of memory",
     **dict.fromkeys(("stop_signal", "kill_signal", "stop_timeout"), "a platform is stopped as its systemd wants it"),
     "extra_opts": "flags of the engine's client are not passed on; use the options of a platform, such as memory",
     "command_handling": "a command is split as a shell splits it",
     **dict.fromkeys(_MODULES_ONLY, _NO_OPTION),
 }
+
+# Keys of the drivers for options of ours.
+_RENAMED: Mapping[str, str] = {"dns_servers": "dns", "dns_search_domains": "dns_search"}
 
 # Words that people use for an option that has another name. The drivers do not know them either.
 _MEANT: Mapping[str, str] = {
@@ -119,6 +119,7 @@ _MEANT: Mapping[str, str] = {
     "device": "devices",
     "restart": "restart_policy",
     "release": "suite",
+    "add_host": "extra_hosts",
 }
 
 _PORT = re.compile(
@@ -278,6 +279,18 @@ class _Reader:
         parts = [str(item).partition(":") for item in ([value] if isinstance(value, str) else _listed(where, value))]
         self.found["tmpfs"] = {path: options for path, _separator, options in parts}
 
+    def _domains(self, where: str, value: Any, _given: Mapping[str, Any]) -> None:
+        name = _RENAMED.get(where.rpartition(" ")[2], where.rpartition(" ")[2])
+        self.found[name] = [str(item) for item in ([value] if isinstance(value, str) else _listed(where, value))]
+
+    def _hosts(self, where: str, value: Any, _given: Mapping[str, Any]) -> None:
+        if isinstance(value, list):
+            # As the engines' --add-host has it.
+            value = {name: address for name, _separator, address in (str(item).partition(":") for item in value)}
+        if not isinstance(value, Mapping):
+            raise checks.invalid(where, "is not a mapping", "write each as host name: address on a line of its own")
+        self.found["extra_hosts"] = {str(name): str(address) for name, address in value.items()}
+
     def _ulimits(self, where: str, value: Any, _given: Mapping[str, Any]) -> None:
         if isinstance(value, Mapping):
             self.found["ulimits"] = dict(value)
@@ -317,6 +330,8 @@ _READERS: Mapping[str, Callable[[_Reader, str, Any, Mapping[str, Any]], None]] =
     "publish": _Reader._own_list,
     "tmpfs": _Reader._tmpfs,
     "ulimits": _Reader._ulimits,
+    **dict.fromkeys(("dns", "dns_servers", "dns_search", "dns_search_domains"), _Reader._domains),
+    **dict.fromkeys(("extra_hosts", "etc_hosts"), _Reader._hosts),
     **dict.fromkeys(("env", "labels", "sysctls"), _Reader._pairs),
 }
 

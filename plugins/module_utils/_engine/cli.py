@@ -512,6 +512,7 @@ def common_arguments(new: NewContainer) -> list[str]:
     found += [part for name, value in sorted(new.ulimits.items()) for part in ("--ulimit", f"{name}={value}")]
     found += [part for key, value in sorted(new.sysctls.items()) for part in ("--sysctl", f"{key}={value}")]
     found += [part for option in new.security_opts for part in ("--security-opt", option)]
+    found += new.passed_on
     found += ["--entrypoint", new.entrypoint] if new.entrypoint is not None else []
     return [*found, *label_arguments(new.labels), new.image, *new.command]
 

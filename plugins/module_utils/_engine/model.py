@@ -271,6 +271,8 @@ class NewContainer:
     """What it gets in place of being privileged, by name; () where it is or where that was not asked for."""
     image_volumes: tuple[str, ...] | None = None
     """Those of the image's volumes that it gets; None is all, and that is all that docker can do."""
+    passed_on: tuple[str, ...] = ()
+    """Arguments that both engines take as they are."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .node_options import PASSED_ON
 from .node_spec import PROPAGATIONS, PROTOCOLS, RESTART_POLICIES
 
 NODE: dict[str, dict[str, Any]] = {
@@ -70,6 +71,7 @@ NODE: dict[str, dict[str, Any]] = {
             "mode": {"type": "str", "default": "0644"},
         },
     },
+    **{option.name: dict(option.argument) for option in PASSED_ON},
     "privileged": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
     "runtime": {"type": "str"},
     "command": {"type": "list", "elements": "str", "default": []},

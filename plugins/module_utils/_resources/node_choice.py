@@ -19,6 +19,7 @@ from .._engine.model import Container, EngineInfo, Image, Mount, Network, NewCon
 from .._engine.proxy import exceptions
 from .._host.machine import HostLimits
 from .._host.ports import Ports
+from .node_options import engine_arguments
 from .node_spec import DEFAULT_TMPFS, NodeSpec, decode_published, encode_asked, encode_published
 
 ROOTLESS_PIDS = 32768
@@ -191,6 +192,7 @@ def choose(
             command=command,
             restart_policy=spec.restart_policy,
             entrypoint=entrypoint,
+            passed_on=engine_arguments(spec.passed_on),
         ),
         tuple(warnings),
     )

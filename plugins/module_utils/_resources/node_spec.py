@@ -9,12 +9,13 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, TypeVar
 
 from .._core import checks, replaced
 from .._core.checks import IPAddress
 from .._engine.model import Limits, Mount, Publication
+from .node_options import PASSED_ON, read_options
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "runtime": None,
     "command": [],
     "restart_policy": "no",
+    **{option.name: option.default for option in PASSED_ON},
 }
 
 
@@ -107,6 +109,8 @@ class NodeSpec:
     wait_timeout: float
     no_proxy: tuple[str, ...] = ()
     """What is reached without a proxy; it depends on the machine whether there is one, so it is no drift."""
+    passed_on: Mapping[str, Any] = field(default_factory=lambda: {option.name: option.default for option in PASSED_ON})
+    """Options that the engine is given as they are (node_options.py), by name."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> NodeSpec:
@@ -165,6 +169,7 @@ class NodeSpec:
             replace=params["recreate"] == "on_drift",
             wait=params["wait"],
             wait_timeout=float(params["wait_timeout"]),
+            passed_on=read_options(params, problems),
         )
         problems.finish()
         return given
@@ -195,6 +200,7 @@ class NodeSpec:
             "runtime": self.runtime,
             "command": list(self.command),
             "restart_policy": self.restart_policy,
+            **self.passed_on,
         }
 
 

@@ -32,6 +32,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import HostLimits
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_options import PASSED_ON
 
 RECORDED = Path(__file__).resolve().parent / "recorded"
 PODMAN = RECORDED / "podman-4.3.1"
@@ -101,6 +102,7 @@ def node_params(**given: Any) -> dict[str, Any]:
         "ulimits": {},
         "sysctls": {},
         "security_opts": [],
+        **{option.name: option.default for option in PASSED_ON},
         "env": {},
         "no_proxy": [],
         "labels": {},

@@ -93,6 +93,11 @@ def test_own_words() -> None:
         ("override_command", False, {}),
         ("systemd", "always", {}),
         ("privileged", True, {"privileged": True}),
+        ("dns_servers", ["192.0.2.53"], {"dns": ["192.0.2.53"]}),
+        ("dns_search_domains", "lab.example", {"dns_search": ["lab.example"]}),
+        ("etc_hosts", {"a.example": "192.0.2.1"}, {"extra_hosts": {"a.example": "192.0.2.1"}}),
+        ("extra_hosts", ["a.example:2001:db8::1"], {"extra_hosts": {"a.example": "2001:db8::1"}}),
+        ("shm_size", "128m", {"shm_size": "128m"}),
     ],
 )
 def test_words_of_the_drivers(key: str, value: Any, meaning: dict[str, Any]) -> None:
@@ -195,8 +200,6 @@ def _problem(platform: dict[str, Any]) -> str:
         ({"environment": {"container": "docker"}}, "environment", "env is meant"),
         ({"capabilities": ["SYS_ADMIN"], "privileged": False}, "capabilities", "without it, it has all"),
         ({"networks": [{"name": "x", "aliases": ["y"]}]}, "networks", "know each other by name"),
-        ({"dns_servers": ["192.0.2.53"]}, "dns_servers", "prepare.yml"),
-        ({"etc_hosts": {"a.example": "192.0.2.1"}}, "etc_hosts", "prepare.yml"),
         ({"extra_opts": ["--memory=128m"]}, "extra_opts", "memory"),
         ({"systemd": False}, "systemd", "first process"),
         ({"rootless": False}, "rootless", "the user who runs Molecule"),

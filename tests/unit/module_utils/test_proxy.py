@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.layout import layout
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import proxy
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.layout import layout
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_choice import (
     NOTHING_REFUSED,
     Around,
@@ -28,7 +28,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 
 from .support import IMAGE_NAME, MemoryPorts, container, engine_info, host, image, network, node_params
-from .test_kube_layout import GIVEN
+from .test_cluster_layout import GIVEN
 
 ENTRYPOINT = Path(__file__).resolve().parents[3] / "roles/kic_image/files/node/usr/local/bin/entrypoint"
 PROXY = "http://127.0.0.1:9"

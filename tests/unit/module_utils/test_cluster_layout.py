@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.layout import NODE_OPTIONS, layout
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.layout import NODE_OPTIONS, layout
 
 ROOT = Path(__file__).resolve().parents[3]
 GIVEN: dict[str, Any] = {

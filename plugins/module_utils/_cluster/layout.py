@@ -13,9 +13,10 @@ from .._core import checks
 from .._core.diagnosis import KicError
 from .._core.plan import known
 from .._core.subnet import overlapping
-from . import ranges
-from .access import ADMIN, API_PORT
-from .kubeadm_plan import KubeadmSpec, node_labels
+from .._kubernetes import ranges
+from .._kubernetes.access import ADMIN, API_PORT
+from .._kubernetes.kubeadm_plan import KubeadmSpec, node_labels
+from .._resources.node_options import PASSED_ON
 
 CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000
 """Bytes below which kubeadm refuses a control plane (kubeadm's constants: ControlPlaneMem = 1700 MB)."""
@@ -56,6 +57,7 @@ NODE_OPTIONS = frozenset(
             "security_opts",
         ),
         *("env", "labels", "privileged", "runtime", "restart_policy", "recreate"),
+        *(option.name for option in PASSED_ON),
     )
 )
 """Options of kic_node that the role's variable kic_cluster_node may set for all nodes."""
