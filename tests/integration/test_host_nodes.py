@@ -230,7 +230,7 @@ def test_cluster(testhost: Host, project: Project, node_image: str, program: str
     conditions = {item["type"]: item["status"] for item in json.loads(said)["status"]["conditions"]}
     assert conditions["Ready"] == "True", conditions
     assert seen_limits(testhost, user, NODE, program) == SEEN_LIMITS
-    (made,) = (result["node"] for result in first.results("kic_node"))
+    ((made,),) = (result["cluster"]["nodes"] for result in first.results("kic_cluster"))
     assert all(item["reason"] for item in made["adaptations"]), made["adaptations"]
     again = on(testhost, project, "nodeforge.kic.site", kic_cluster_node=LIMITS, **asked)
     assert again.changed == [], again.text
