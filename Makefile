@@ -18,7 +18,7 @@ ENGINE ?=
 # The version that make release makes: make release VERSION=1.2.3
 VERSION ?=
 # What make test runs: make test T=tests/unit, make test T='tests/unit -k subnet'. All of them are streams, two at a
-# time: that of this machine's engines, and what can run beside it (tests/conftest.py).
+# time: that of this machine's engines, and what can run next to it (tests/conftest.py).
 T ?= --numprocesses=2 --no-loadscope-reorder --durations=30 --durations-min=15 tests
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
@@ -60,7 +60,7 @@ host: ## A fresh virtual machine of the tests (ARGS=shell for a shell on it, ARG
 clusters: ## Test Kubernetes in the tests' virtual machine: podman and docker, root's and a user's (4 to 9 min each on an idle machine, by its speed)
 	@$(TEST) pytest -m "" tests/integration/test_host_nodes.py -k test_cluster
 
-record: ## Record anew what the engines of the tests' virtual machine answer, for the unit tests
+record: ## Record again what the engines of the tests' virtual machine answer, for the unit tests
 	@$(TEST) python -m tests.hosts.record
 
 venv: ## Make the Python environments and say where they are

@@ -130,7 +130,7 @@ def measure(engine: Engine, pairs: int, reruns: int, cache: Path, scratch: Path)
         engine.program: engine.run("--version"),
     }
     compared = (
-        f"{theirs.name} can not run here on {engine.program}"
+        f"{theirs.name} cannot run here on {engine.program}"
         if ratio is None
         else f"ratio {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
     )

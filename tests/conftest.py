@@ -153,7 +153,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take what was asked for, cheap and precise first: who breaks a function wants to hear it before a cluster is made."""
+    """Take what was requested, cheap and precise first: who breaks a function wants to hear it before a cluster is made."""
     for item in items:
         for name in REASONED:
             for mark in item.iter_markers(name):

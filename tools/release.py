@@ -46,7 +46,7 @@ def parse(text: str) -> Version:
     """A version of three numbers."""
     found = re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", text)
     if not found:
-        raise RefusedError(f"{text!r} is no version. Fix: three numbers, as in VERSION=1.2.3")
+        raise RefusedError(f"{text!r} is not a version. Fix: three numbers, as in VERSION=1.2.3")
     return int(found[1]), int(found[2]), int(found[3])
 
 
@@ -83,7 +83,7 @@ def fragments(root: Path) -> dict[str, Any]:
 
 
 def refuse(version: Version, root: Path = ROOT) -> None:
-    """Raise RefusedError where this version of this checkout can not be released; nothing is changed."""
+    """Raise RefusedError where this version of this checkout cannot be released; nothing is changed."""
     if git("status", "--porcelain", cwd=root):
         raise RefusedError(
             "the checkout holds changes that are not committed. Fix: git status, then commit or stash them"

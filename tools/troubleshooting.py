@@ -26,7 +26,7 @@ HEAD = """<!-- Written by `make docs` from plugins/module_utils/_core/diagnosis.
 
 A failed task of nodeforge.kic returns `diagnosis` with `id`, `cause`, `fix` and the program's own words as `output`.
 Upper case stands for what the task fills in. A `warning` fails no task: nodeforge.kic.oci_engine_info returns it among
-the improvements of an engine. `lost` is an error where something can not be got back.
+the improvements of an engine. `lost` is an error where something cannot be got back.
 """
 
 

@@ -175,7 +175,7 @@ def _option(become: Any, name: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` of plain types: Ansible's strings know where they are from, which YAML can not write."""
+    """``value`` of plain types: Ansible's strings know where they are from, which YAML cannot write."""
     return json.loads(json.dumps(value))
 
 
@@ -279,8 +279,8 @@ def _decode(file: dict[str, Any]) -> kubeconfig.Config:
         mark = getattr(error, "problem_mark", None)
         # The text around the place may hold credentials: only the place is told.
         where = f" in line {mark.line + 1}" if mark else ""
-        fix = "mend it, or name another file with the option path"
-        raise failure("kubeconfig_unusable", path=file["path"], reason=f"it is no YAML{where}", fix=fix) from None
+        fix = "repair it, or name another file with the option path"
+        raise failure("kubeconfig_unusable", path=file["path"], reason=f"it is not YAML{where}", fix=fix) from None
 
 
 def _flag(value: Any) -> bool:

@@ -17,7 +17,7 @@ options:
         says, else the one of O(engine_facts), else podman where it can be used, else docker.
       - Where this user's records say that the cluster is on an engine that cannot be asked now, V(auto) fails rather than take the
         other one. Where nothing is recorded and an engine does not answer in time, it is left out with a warning.
-      - An engine that is asked for by name is used or refused with its reason, never replaced silently.
+      - An engine that is requested by name is used or refused with its reason, never replaced silently.
       - A rootless engine is that of another user, chosen as for any task by C(become_user).
     type: str
     choices: [auto, docker, podman]

@@ -10,7 +10,7 @@ name: molecule_platforms
 short_description: Molecule's platforms as options of kic_node
 version_added: 0.1.0
 description:
-  - Translates the platforms of a C(molecule.yml) to options of M(nodeforge.kic.kic_node). Beside those it understands the words
+  - Translates the platforms of a C(molecule.yml) to options of M(nodeforge.kic.kic_node). Next to those it understands the words
     of the drivers docker and podman of molecule-plugins. What these know and a platform cannot have is ignored with a warning;
     a key that nobody knows is refused.
   - It does not fail. All problems are returned as one text, so that a task can show it as its message.

@@ -24,7 +24,7 @@ options:
     choices: [nodeforge.kic.nodes]
   engine:
     description:
-      - The engine to ask. V(auto) asks each engine that is installed; one that can not answer is left out with a warning,
+      - The engine to ask. V(auto) asks each engine that is installed; one that cannot answer is left out with a warning,
         and it is an error where none can.
       - It is that of the user who runs Ansible on the controller.
     type: str
@@ -133,7 +133,7 @@ def describe(engine: str, container: Container) -> dict[str, Any]:
 
 
 def find(engine: Engine) -> list[dict[str, Any]]:
-    """The nodes of an engine by their names, each as :func:`describe` tells it. Raises KicError where it can not say."""
+    """The nodes of an engine by their names, each as :func:`describe` tells it. Raises KicError where it cannot say."""
     found = sorted(engine.containers(labels.SCHEMA), key=lambda item: item.name)
     nodes = [item for item in found if labels.is_ours(item.labels) and not is_aside(item.name)]
     return [describe(engine.name, container) for container in nodes]
@@ -180,7 +180,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 _add(plugin, node)
 
     def _ask(self, asked: str) -> list[dict[str, Any]]:
-        """The nodes of the engine that was asked for, or of all."""
+        """The nodes of the engine that was requested, or of all."""
         nodes: dict[str, dict[str, Any]] = {}
         errors: dict[str, KicError] = {}
         names = list(BY_PRIORITY) if asked == "auto" else [asked]

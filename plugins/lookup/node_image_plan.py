@@ -31,7 +31,7 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - C(reference), the image's name, empty where it can not be built; C(kubernetes_version); C(archive), its file;
+    - C(reference), the image's name, empty where it cannot be built; C(kubernetes_version); C(archive), its file;
       C(missing), the steps still to do; C(problems), what keeps them from being done.
   type: list
   elements: dict

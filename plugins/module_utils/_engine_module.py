@@ -62,7 +62,7 @@ def run_module(
 ) -> None:
     """Run a module that works on an engine: ``body`` returns the result, a :class:`KicError` becomes the failure.
 
-    ``failure_facts`` gives what a failure returns beside its diagnosis. ``held`` names the parameters, and what they
+    ``failure_facts`` gives what a failure returns next to its diagnosis. ``held`` names the parameters, and what they
     name, that tell which of two engines the task is about: ``name:volume``, ``name:container,cluster:cluster``.
     ``threads`` is whether ``body`` does several things at once.
     """

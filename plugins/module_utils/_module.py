@@ -75,7 +75,7 @@ class HostTask:
             self.warn(warning)
         if plan.drift:
             self.warn(
-                f"{subject} differs from what was asked for and was left as it is: "
+                f"{subject} differs from what was requested and was left as it is: "
                 + "; ".join(str(item) for item in plan.drift)
                 + ". With recreate: on_drift it is replaced."
             )
@@ -102,7 +102,7 @@ def run_host_module(
 
 
 def finish(module: AnsibleModule, work: Callable[[], dict[str, Any]], facts: Callable[[], dict[str, Any]]) -> None:
-    """End ``module`` with the result of ``work``; whatever it raises becomes a diagnosis, with ``facts`` beside it.
+    """End ``module`` with the result of ``work``; whatever it raises becomes a diagnosis, with ``facts`` next to it.
 
     A failure says what was done before it: ``actions`` and ``changed`` are true of the machine, not of the intention.
     """

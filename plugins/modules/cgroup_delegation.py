@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cgroup_delegation
-short_description: Give an ordinary user the cgroup controllers that his containers need
+short_description: Give an ordinary user the cgroup controllers that their containers need
 version_added: 0.1.0
 description:
   - Containers of an ordinary user can be given limits only of the controllers that the machine's systemd delegates to the
@@ -26,7 +26,7 @@ options:
     type: str
     required: true
   controllers:
-    description: Controllers that the user is to have. Those that he has besides stay.
+    description: Controllers that the user is to have. Those that they have besides stay.
     type: list
     elements: str
     choices: [cpu, cpuset, io, memory, pids]
@@ -46,7 +46,7 @@ options:
     default: now
   linger:
     description:
-      - Whether the user's manager, and with it his containers, runs without a session, from the start of the machine. Left out,
+      - Whether the user's manager, and with it their containers, runs without a session, from the start of the machine. Left out,
         that stays as it is.
     type: bool
 extends_documentation_fragment:
@@ -93,9 +93,9 @@ delegation:
   returned: always
   contains:
     user: {description: The user., type: str, returned: always}
-    uid: {description: His number; none where there is no such user., type: int, returned: always}
+    uid: {description: Their number; none where there is no such user., type: int, returned: always}
     cgroup_mode: {description: V(v1) or V(hybrid) or V(v2)., type: str, returned: always}
-    manager_running: {description: Whether his manager runs., type: bool, returned: always}
+    manager_running: {description: Whether their manager runs., type: bool, returned: always}
     linger: {description: Whether it runs without a session., type: bool, returned: always}
     drop_in: {description: The drop-in of ours; none where there is none., type: str, returned: always}
     controllers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kic_host
-short_description: Give a machine what nodes need of it beside packages
+short_description: Give a machine what nodes need of it next to packages
 version_added: 0.1.0
 description:
   - Gives an ordinary user subordinate ids, raises settings of the kernel, loads modules and enables units. What is there already
@@ -24,7 +24,7 @@ options:
     description:
       - How many subordinate user and group ids O(user) is to have; V(0) leaves them as they are. Who has less gets a range of so
         many, where C(/etc/login.defs) has it and nobody else has one.
-      - C(newuidmap) and C(newgidmap) are made set-uid where they may not map ids, and his podman takes up the ids at once.
+      - C(newuidmap) and C(newgidmap) are made set-uid where they may not map ids, and their podman takes up the ids at once.
     type: int
     default: 0
   sysctls:
@@ -144,7 +144,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host impo
 
 
 def body(task: HostTask) -> dict[str, Any]:
-    """The parts of the machine that were asked for."""
+    """The parts of the machine that were requested."""
     return task.converge("host", HostResource(HostSpec.from_params(task.params), task.runner))
 
 

@@ -52,7 +52,7 @@ options:
     default: 10.96.0.0/16
   api_sans:
     description:
-      - Further names and addresses for the API's certificate, beside the endpoint, the node's name and addresses,
+      - Further names and addresses for the API's certificate, next to the endpoint, the node's name and addresses,
         C(localhost), 127.0.0.1 and the address the API is published on.
     type: list
     elements: str
@@ -118,7 +118,7 @@ options:
         type: bool
         default: true
   timeout:
-    description: Seconds for all steps together. Each has a limit of its own beside it, which grows with this one above the default.
+    description: Seconds for all steps together. Each has a limit of its own next to it, which grows with this one above the default.
     type: int
     default: 600
 extends_documentation_fragment:
@@ -185,7 +185,7 @@ steps:
   returned: success
   sample: [coredns]
 drift:
-  description: What was asked for otherwise when the node was made; kubeadm does not change it later.
+  description: What was requested otherwise when the node was made; kubeadm does not change it later.
   type: list
   elements: dict
   returned: success

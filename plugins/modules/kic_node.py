@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Makes a container from any image with systemd, starts it, and waits until its systemd says that the system is up.
   - It knows nothing of Kubernetes and makes neither network nor volume.
-  - What it made is read back from the kernel. A node that has other limits, mounts or addresses than were asked for
+  - What it made is read back from the kernel. A node that has other limits, mounts or addresses than were requested
     fails the task, and the message says which.
   - Options are compared with what the node was made with. Limits are changed in place where the engine can; all else is
     reported as RV(drift) and left, unless O(recreate=on_drift).
@@ -87,7 +87,7 @@ options:
         choices: [none, shared, private]
         default: none
   tmpfs:
-    description: File systems in memory, options by path. C(/run) and C(/tmp) are there anyhow.
+    description: File systems in memory, options by path. C(/run) and C(/tmp) are there in any case.
     type: dict
     default: {}
   publish:
@@ -301,26 +301,26 @@ node:
     ready: {description: Whether its systemd is up; none where that was not asked., type: bool, returned: present}
     systemd_state: {description: What its systemd says of itself., type: str, returned: present}
     failed_units: {description: Units of its systemd that failed., type: list, elements: str, returned: present}
-    image: {description: The image that was asked for., type: str, returned: present}
+    image: {description: The image that was requested., type: str, returned: present}
     image_id: {description: Id of the image it was made from., type: str, returned: present}
-    network: {description: The network that was asked for., type: str, returned: present}
+    network: {description: The network that was requested., type: str, returned: present}
     ip: {description: IPv4 address., type: str, returned: present}
     ip6: {description: IPv6 address or none., type: str, returned: present}
     hostname: {description: Host name inside., type: str, returned: present}
     volume: {description: The volume at C(/var) or none., type: str, returned: present}
     mounts: {description: What was mounted for you., type: list, elements: dict, returned: present}
-    tmpfs: {description: File systems in memory that were asked for., type: dict, returned: present}
+    tmpfs: {description: File systems in memory that were requested., type: dict, returned: present}
     publish: {description: Published ports with those of the machine., type: list, elements: dict, returned: present}
     devices: {description: Devices., type: list, elements: str, returned: present}
     memory: {description: Limit of memory in bytes that holds now or none., type: int, returned: present}
     cpus: {description: Limit of processor time that holds now or none., type: float, returned: present}
     pids_limit: {description: Limit of processes that holds now or none., type: int, returned: present}
-    ulimits: {description: Limits of each process that were asked for., type: dict, returned: present}
+    ulimits: {description: Limits of each process that were requested., type: dict, returned: present}
     sysctls: {description: Kernel parameters., type: dict, returned: present}
     security_opts: {description: Security options., type: list, elements: str, returned: present}
     env: {description: Names of its environment., type: list, elements: str, returned: present}
     labels: {description: Labels of your own., type: dict, returned: present}
-    privileged: {description: What was asked for., type: str, returned: present}
+    privileged: {description: What was requested., type: str, returned: present}
     runtime: {description: The OCI runtime., type: str, returned: present}
     dns: {description: Name servers that were requested., type: list, elements: str, returned: present}
     dns_search: {description: Search domains that were requested., type: list, elements: str, returned: present}
@@ -372,7 +372,7 @@ node:
     ulimits: {}
     volume: lab-worker-1
 drift:
-  description: What differs from what was asked for and was left as it is.
+  description: What differs from what was requested and was left as it is.
   type: list
   elements: dict
   returned: success

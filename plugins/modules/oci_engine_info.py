@@ -12,7 +12,7 @@ short_description: Which container engines a machine has, the one to use, and fa
 version_added: 0.1.0
 description:
   - Looks once for all tasks of a play. Hand RV(engine_facts) on to the other modules of the collection.
-  - Fails when the engine that was asked for can not be used, or none can.
+  - Fails when the engine that was requested cannot be used, or none can.
 options:
   cluster:
     description: With O(engine=auto), the engine that holds nodes of this cluster is the one to use. RV(cluster) names those that run.
@@ -20,7 +20,7 @@ options:
   nodes:
     description:
       - Whether nodes are to be made on the engine. An ordinary user who lacks a cgroup controller or the subordinate ids that
-        they need is then refused, before anything is made; the role P(nodeforge.kic.kic_host#role) gives him both.
+        they need is then refused, before anything is made; the role P(nodeforge.kic.kic_host#role) gives them both.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -41,7 +41,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ kic_engine.engines | map(attribute='improvements') | flatten | map(attribute='fix') }}"
 
-- name: Fail here if this user can not run nodes
+- name: Fail here if this user cannot run nodes
   nodeforge.kic.oci_engine_info:
     nodes: true
 
@@ -78,12 +78,12 @@ engines:
     healthy: {description: Whether nothing keeps nodes from running on it., type: bool, returned: success}
     needs_improvement: {description: 'Whether RV(engines[].improvements) names something.', type: bool, returned: success}
     usable: {description: Whether nodes can run on it., type: bool, returned: success}
-    reason: {description: Why it can not be used; id of a diagnosis or empty., type: str, returned: success}
+    reason: {description: Why it cannot be used; id of a diagnosis or empty., type: str, returned: success}
     cause: {description: The same for a person., type: str, returned: success}
     fix: {description: What to type., type: str, returned: success}
     link: {description: Page of the collection's repository that describes the reason., type: str, returned: success}
     improvements:
-      description: What should be mended although it works, the worst first. O(engine=auto) prefers an engine without any.
+      description: What should be repaired although it works, the worst first. O(engine=auto) prefers an engine without any.
       type: list
       elements: dict
       returned: success
@@ -149,7 +149,7 @@ cluster:
   type: dict
   returned: success
   contains:
-    name: {description: As it was asked for., type: str, returned: success}
+    name: {description: As it was requested., type: str, returned: success}
     running: {description: Names of its nodes that run., type: list, elements: str, returned: success}
   sample: {name: kic, running: [kic-control-plane-1]}
 host:
@@ -188,12 +188,12 @@ host:
       type: dict
       returned: always
     user:
-      description: The ordinary user that asked, and what there is for him; null for root.
+      description: The ordinary user that asked, and what there is for them; null for root.
       type: dict
       returned: always
       contains:
-        name: {description: His name., type: str, returned: always}
-        uid: {description: His number., type: int, returned: always}
+        name: {description: Their name., type: str, returned: always}
+        uid: {description: Their number., type: int, returned: always}
         environment:
           description:
             - Variables that podman's client needs as this user, and that a task which became the user may lack or have of another.
@@ -201,12 +201,12 @@ host:
           type: dict
           returned: always
           version_added: 0.1.0
-        sub_ids: {description: How many subordinate ids he has; null where a name service gives them., type: int, returned: always}
+        sub_ids: {description: How many subordinate ids they have; null where a name service gives them., type: int, returned: always}
         maps_ids: {description: Whether C(newuidmap) and C(newgidmap) may do their work., type: bool, returned: always}
-        controllers: {description: Cgroup controllers that reach him., type: list, elements: str, returned: always}
-        manager_running: {description: Whether his systemd runs., type: bool, returned: always}
+        controllers: {description: Cgroup controllers that reach them., type: list, elements: str, returned: always}
+        manager_running: {description: Whether their systemd runs., type: bool, returned: always}
         lingers: {description: Whether it runs without a login; null without systemd., type: bool, returned: always}
-        bus: {description: Whether there is a message bus for him., type: bool, returned: always}
+        bus: {description: Whether there is a message bus for them., type: bool, returned: always}
         programs:
           description: Those of newuidmap, newgidmap, pasta, slirp4netns, fuse-overlayfs and setfacl that are there.
           type: list
@@ -216,7 +216,7 @@ host:
           description: Whether another ordinary user's Ansible became this user, for which it runs setfacl.
           type: bool
           returned: always
-        native_overlay: {description: Whether the kernel lets him mount overlays., type: bool, returned: always}
+        native_overlay: {description: Whether the kernel lets them mount overlays., type: bool, returned: always}
   sample:
     architecture: amd64
     cgroup_version: 2

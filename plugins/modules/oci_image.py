@@ -37,7 +37,7 @@ options:
       - V(local) only looks whether the engine has it.
       - V(archive) makes the name that of the archive's image, whatever the engine has under it.
       - V(registry) makes the name that of the registry's image, whatever the engine has under it. With O(digest), which
-        can not come to mean another image, what the engine has is taken, as it is where docker keeps its images in
+        cannot come to mean another image, what the engine has is taken, as it is where docker keeps its images in
         containerd's store.
       - A registry that does not answer within 5 seconds fails with RV(diagnosis.id=registry_unreachable); one that
         answers and refuses is another failure. Names that begin with C(localhost/) are never asked for at a registry.

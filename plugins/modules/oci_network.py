@@ -147,7 +147,7 @@ network:
     subnet: 192.168.128.0/24
     subnet6: fd5e:f1a3:87d9:d1a5::/64
 drift:
-  description: What differs from what was asked for and was left as it is.
+  description: What differs from what was requested and was left as it is.
   type: list
   elements: dict
   returned: success

@@ -93,7 +93,7 @@ volume:
     name: lab-control-plane-1
     options: {}
 drift:
-  description: What differs from what was asked for and was left as it is.
+  description: What differs from what was requested and was left as it is.
   type: list
   elements: dict
   returned: success

@@ -5,7 +5,7 @@
 
 PyYAML's decoded data knows nothing of comments, anchors or styles. Its marks do know where each value is in the text: a
 change is made there, and the result is decoded again. Where that is not exactly what was to be written, the whole file
-is written anew, and what that loses is named.
+is written again, and what that loses is named.
 """
 
 from __future__ import annotations

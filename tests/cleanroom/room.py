@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A bare Debian beside this machine: what a container image of Debian has and no more, with namespaces of its own.
+"""A bare Debian next to this machine: what a container image of Debian has and no more, with namespaces of its own.
 
 Own are mounts, processes, host name, System V IPC and the network, whose way out is slirp4netns, a program without
 privileges. So the engine in it has a store, bridges and packet filter of its own, and all of it ends with the room's first

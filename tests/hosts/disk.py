@@ -41,11 +41,11 @@ PROGRAMS = {
 
 
 class HostError(Exception):
-    """The host can not be made or does not answer; the message says why."""
+    """The host cannot be made or does not answer; the message says why."""
 
 
 def obstacle() -> str | None:
-    """Why this machine can not run the host; None where it can."""
+    """Why this machine cannot run the host; None where it can."""
     if platform.machine() != "x86_64":
         return f"the test host is built for x86_64, this machine is {platform.machine()}"
     if os.geteuid() != 0:

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A virtual machine that goes on from a saved state, a few seconds after it was asked for.
+"""A virtual machine that goes on from a saved state, a few seconds after it was requested.
 
-The state is kept beside the disk, by what it depends on: the memory of the booted machine, and what its boot wrote.
+The state is kept next to the disk, by what it depends on: the memory of the booted machine, and what its boot wrote.
 Each machine has a disk of its own, which lies over the kept one, and is gone with it.
 """
 
@@ -31,7 +31,7 @@ USER = "dev"
 KERNEL = (
     # What guards against other programs on a real processor costs here, and guards nothing.
     "mitigations=off",
-    # qemu keeps what it translated by its address. At addresses of chance the code of each process is translated anew, and its
+    # qemu keeps what it translated by its address. At addresses of chance the code of each process is translated again, and its
     # start takes three times as long.
     "norandmaps",
     # The kernel patches itself while it boots, and panics where another processor still has the half-patched code translated
@@ -52,7 +52,7 @@ HARDWARE = (
     *("-append", COMMAND_LINE),
 )
 """Without KVM: that of a machine that is itself virtual need not be able to run a kernel of Debian's. The translated code
-(tb-size, MiB, of which is taken what is used) holds a whole Kubernetes: where it is full, all is translated anew. What a newer
+(tb-size, MiB, of which is taken what is used) holds a whole Kubernetes: where it is full, all is translated again. What a newer
 processor has (SMAP, five levels of pages, XSAVE) has to be emulated too: with the one named, processes start a sixth faster
 than with "max"."""
 BOOT_SECONDS = 300

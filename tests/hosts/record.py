@@ -28,7 +28,7 @@ NODE, NETWORK, VOLUME = f"{NAME}-node", f"{NAME}-net", f"{NAME}-vol"
 LABELS = ["--label", "nodeforge.kic.schema=1", "--label", "nodeforge.kic.cluster=kictest"]
 SUBNET = "192.168.231.0/24"
 
-# The answers of the registry protocol (distribution-spec) that make a client fail, each by the name that is asked for.
+# The answers of the registry protocol (distribution-spec) that make a client fail, each by the name that is requested.
 REGISTRY = r"""
 import http.server, json, socket, struct
 NAMES = {"unknown": (404, "MANIFEST_UNKNOWN"), "login": (401, "UNAUTHORIZED"), "forbidden": (403, "DENIED")}
@@ -192,7 +192,7 @@ class Recorder:
         keep("container-inspect-running", json.loads(self.need("container", "inspect", NODE)))
         keep("image-inspect", json.loads(self.need("image", "inspect", image)))
         keep("volume-inspect", json.loads(self.need("volume", "inspect", VOLUME)))
-        # One that podman has by itself, docker's host beside it: what is there without us.
+        # One that podman has by itself, docker's host next to it: what is there without us.
         others = ["podman"] if self.engine == "podman" else ["bridge", "host"]
         keep("network-inspect", json.loads(self.need("network", "inspect", NETWORK, *others)))
         errors = []

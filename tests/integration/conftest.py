@@ -142,7 +142,7 @@ class Client:
             self.run("network", "rm", *networks)
 
     def held(self, part: str) -> list[str]:
-        """Names of containers, networks and volumes that hold ``part``; other runs beside this one do not matter."""
+        """Names of containers, networks and volumes that hold ``part``; other runs next to this one do not matter."""
         return [name for names in self.holdings().values() for name in names if part in name]
 
 

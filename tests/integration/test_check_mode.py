@@ -38,7 +38,7 @@ def create(podman: Client, image: str, name: str, cluster: str, owned: bool = Tr
     """Create a container on the network and with the volume of ``name``, with labels of ownership or without."""
     labels = ["--label", "nodeforge.kic.schema=1", "--label", f"nodeforge.kic.cluster={cluster}"] if owned else []
     mount = ["--network", cluster, "--volume", f"{name}:/mnt"]
-    # The machine's runtime may not fit, and is not asked for anything before a start.
+    # The machine's runtime may not fit, and is not requested anything before a start.
     podman.run("create", "--name", name if owned else f"{name}-foreign", *labels, *mount, image, "/empty")
 
 

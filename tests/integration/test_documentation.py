@@ -165,7 +165,7 @@ def test_rootless(project: Project) -> None:
     """What docs/rootless.md says to type is run; test_role_host.py has its play succeed. Here it is refused as told there."""
     if cgroup_mode() == "v2":
         pytest.skip("this machine has control groups of version 2; the refusal needs version 1 or hybrid ones")
-    # A user that every machine has, and the way to him that it has.
+    # A user that every machine has, and the way to them that it has.
     user, method = pwd.getpwuid(1).pw_name, {"ANSIBLE_BECOME_METHOD": "ansible.builtin.su"}
     (project.folder / "rootless.yml").write_text("---\n" + block(PLAYS[2]).replace(": dev", f": {user}"))
     command = block("ansible-playbook nodeforge").replace("=dev", f"={user}")

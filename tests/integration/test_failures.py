@@ -195,7 +195,7 @@ def test_daemon_hung(on_docker: Module, run_module: Module, daemon: Daemon) -> N
 
 
 def test_socket_refused(on_docker: Module, daemon: Daemon, tmp_path: Path) -> None:
-    """A user who may not open the socket is told so; as a member of its group, as the fix says, he may."""
+    """A user who may not open the socket is told so; as a member of its group, as the fix says, they may."""
     client, socket = shutil.which("docker"), daemon.run / "socket"
     # mkdtemp's directory is the owner's alone; /run/docker.sock lies where all may look.
     daemon.run.chmod(0o755)
@@ -299,7 +299,7 @@ def test_storage_full(run_module: Module, small_podman: Client, tmp_path: Path) 
     name, archive = "localhost/kictest-full:1", tmp_path / "image.tar"
     archive.write_bytes(docker_archive(name, tar({"x": (os.urandom(12 << 20), 0o644)}), architecture, {}))
     asked = {"name": name, "source": "archive", "archive": str(archive), "engine": "podman"}
-    # Unpacking happens beside the store, so that it is not the machine's /var/tmp that counts.
+    # Unpacking happens next to the store, so that it is not the machine's /var/tmp that counts.
     process_env["TMPDIR"] = str(tmp_path)
     fix = told(run_module("oci_image", process_env=process_env, **asked), "disk_full", "is full")
     assert "podman system df" in fix

@@ -136,7 +136,7 @@ def test_image_on_a_further_host(further: Further, node_image: str, podman: Clie
 
 
 def test_further_host_with_a_full_disk(further: Further, node_image: str, tmp_path: Path) -> None:
-    """What can not be loaded is told with its cause, and its copy does not stay."""
+    """What cannot be loaded is told with its cause, and its copy does not stay."""
     del node_image
     before = copies()
     small = tmp_path / "small"

@@ -35,7 +35,7 @@ SEEN_LIMITS = [str(2 << 30), "190000 100000", "3000"]
 
 
 def gentle(name: str) -> dict[str, Any]:
-    """A patch of a static pod, by which an answer that takes long is no reason to start it anew, and is seldom asked for once
+    """A patch of a static pod, by which an answer that takes long is no reason to restart it, and is seldom asked for once
     it runs: each time it is a connection of its own, and kubeadm's probes of readiness ask every second."""
     patient = {"timeoutSeconds": 60, "failureThreshold": 60}
     seldom = {**patient, "periodSeconds": 60}
@@ -107,8 +107,8 @@ docker context inspect rootless >/dev/null 2>&1 ||
     docker context create rootless --docker host=unix://$XDG_RUNTIME_DIR/docker.sock
 docker context use rootless && docker version
 """
-"""What an ordinary user types. Debian's docker.io 26.1 keeps docker's tool apart from docker, which it looks for beside itself
-when the service runs already, so the rest is left to him."""
+"""What an ordinary user types. Debian's docker.io 26.1 keeps docker's tool apart from docker, which it looks for next to itself
+when the service runs already, so the rest is left to them."""
 AS_USER = "export XDG_RUNTIME_DIR=/run/user/$UID; cd; "
 """How a user of the host begins who comes by ssh, whether or not a session was made of it."""
 
@@ -139,7 +139,7 @@ def on(host: Host, project: Project, playbook: str, *arguments: str, ok: bool = 
 
 
 def holdings(host: Host, user: str, program: str) -> dict[str, list[str]]:
-    """What the engine of a user holds, beside images."""
+    """What the engine of a user holds, next to images."""
     lists = {
         "containers": "ps --all --format '{{.Names}}'",
         "networks": "network ls --format '{{.Name}}'",
@@ -163,7 +163,7 @@ def seen_limits(host: Host, user: str, name: str, program: str = "podman") -> li
 
 
 def reboot(host: Host) -> None:
-    """Boot the host anew, and wait until it is another boot that answers."""
+    """Boot the host again, and wait until it is another boot that answers."""
     before = host.ssh("cat /proc/sys/kernel/random/boot_id")
     host.ssh("systemctl reboot", check=False)
     deadline = time.monotonic() + BOOT_SECONDS
@@ -205,13 +205,13 @@ FURTHER = pytest.mark.emulated_cluster(
 )
 def test_cluster(testhost: Host, project: Project, node_image: str, program: str, user: str) -> None:
     """From nothing to a Ready node within limits, once more without a change, and back to nothing: rootful as most users
-    have it, here with all privileges, and as an ordinary user for whom the same play prepares the host. His docker is as
+    have it, here with all privileges, and as an ordinary user for whom the same play prepares the host. Their docker is as
     Debian's own tool sets it up, and while a controller is withheld from it, that is said before anything is made."""
     asked: dict[str, Any] = {"kic_cluster_name": CLUSTER, "kic_engine": program}
     if user != "root":
         asked["kic_user"] = user
     if (program, user) == ("docker", "root"):
-        # Its service is off, and what it holds can not be asked before it runs.
+        # Its service is off, and what it holds cannot be asked before it runs.
         testhost.ssh("! systemctl is-active --quiet docker.service")
         before = {"containers": [], "networks": ["bridge", "host", "none"], "volumes": []}
     else:
@@ -251,7 +251,7 @@ def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, n
     volume = f"{AS_USER} podman volume inspect --format '{{{{.CreatedAt}}}}' {name}"
     asked: dict[str, Any] = {f"kic_node_{key}": LIMITS[key] for key in ("memory", "pids_limit")}
     asked.update(kic_node_name=name, kic_node_image=node_image, kic_node_wait_timeout=900)
-    # Debian's own delegation has what a node can not do without.
+    # Debian's own delegation has what a node cannot do without.
     testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")
     # Once as Ansible is by itself, where root hands its files to another user.
     first = on(testhost, project, "node.yml", kic_node_state="present", ansible_pipelining=False, **asked)

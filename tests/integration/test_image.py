@@ -140,7 +140,7 @@ def test_local(predicted: Predicted, images: Images) -> None:
 
 @pytest.mark.parametrize("layout", ["docker-archive", "oci-archive"])
 def test_archive(predicted: Predicted, images: Images, layout: str) -> None:
-    """An archive that podman saved is loaded once, under the name that is asked for, and again when it has another."""
+    """An archive that podman saved is loaded once, under the name that is requested, and again when it has another."""
     name, renamed, newer = images.name(), images.name(), images.name()
     path = images.folder / "saved.tar"
     identity = images.load(name)
@@ -398,7 +398,7 @@ def breakable(address: str) -> Iterator[Line]:
                 while True:
                     client, _address = listener.accept()
                     if line.sent > line.limit:
-                        # Ended after the first word: before it, it is one that can not be reached.
+                        # Ended after the first word: before it, it is one that cannot be reached.
                         with suppress(OSError):
                             client.settimeout(1)
                             client.recv(1)

@@ -29,7 +29,7 @@ from .conftest import Client
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nodeforge.kic" / "bench"
 SECONDS = 180
 
-# An image that is not ours leaves it to the user of kind that its containers' processes can not be made less likely to
+# An image that is not ours leaves it to the user of kind that its containers' processes cannot be made less likely to
 # be killed; ours sees it itself.
 CONTAINERD_PATCH = '[plugins."io.containerd.grpc.v1.cri"]\nrestrict_oom_score_adj = true\n'
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One kubeadm at a time on a node: beside another run, and after one that was killed."""
+"""One kubeadm at a time on a node: next to another run, and after one that was killed."""
 
 from __future__ import annotations
 

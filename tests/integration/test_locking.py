@@ -97,7 +97,7 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
 def test_a_directory_that_others_can_write_to(tmp_path: Path, mode: int) -> None:
-    """Where others could exchange the file no lock is taken; the error says how to mend the directory."""
+    """Where others could exchange the file no lock is taken; the error says how to repair the directory."""
     folder = tmp_path / "state"
     folder.mkdir()
     folder.chmod(mode)

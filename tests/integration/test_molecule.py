@@ -174,7 +174,7 @@ def test_platforms_that_can_not_be(infrastructure: Project) -> None:
     )
 
 
-# Each role's scenario: what it leaves behind if it goes wrong, and its actions on the machine beside the common ones.
+# Each role's scenario: what it leaves behind if it goes wrong, and its actions on the machine next to the common ones.
 SCENARIOS = {
     "kic_host": ("kictest-none", set()),
     "kic_image": ("kictest/molecule", {"prepare", "cleanup"}),

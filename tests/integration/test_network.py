@@ -217,8 +217,8 @@ def test_drift(predicted: Predicted, podman: Client, unique: Names, free: ipaddr
     assert inspect(podman, name) == made
     # Left out, it fits as it is.
     assert predicted("oci_network", name=name, recreate="on_drift")["drift"] == []
-    mended = predicted("oci_network", name=name, recreate="on_drift", **after)
-    assert [action.partition(":")[0] for action in mended["actions"]] == [
+    repaired = predicted("oci_network", name=name, recreate="on_drift", **after)
+    assert [action.partition(":")[0] for action in repaired["actions"]] == [
         f"remove network {name}",
         f"create network {name}",
     ]
@@ -237,8 +237,8 @@ def test_ipv6_that_is_not_wanted_is_drift(predicted: Predicted, podman: Client, 
     left = predicted("oci_network", name=name, subnet6="none")
     assert left["drift"] == [{"field": "subnet6", "asked": "none", "found": str(subnet6)}]
     subnet = made["network"]["subnet"]
-    mended = predicted("oci_network", name=name, subnet6="none", subnet=subnet, recreate="on_drift")
-    assert mended["network"]["subnet"] == subnet
+    repaired = predicted("oci_network", name=name, subnet6="none", subnet=subnet, recreate="on_drift")
+    assert repaired["network"]["subnet"] == subnet
     assert [item["subnet"] for item in inspect(podman, name)["subnets"]] == [subnet]
 
 

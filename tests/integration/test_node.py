@@ -182,15 +182,15 @@ def test_limits(
     now = {"memory": 320 << 20, "cpus": 1.0, "pids": 1000}
     assert limits_inside(podman, name) == now
     assert predicted("kic_node", memory="320m", cpus=1.0, pids_limit=1000, **common)["changed"] is False
-    # Without the image only the state is asked for: the limits that were changed are kept all the same.
+    # Without the image only the state is requested: the limits that were changed are kept all the same.
     predicted("kic_node", name=name, state="stopped")
     predicted("kic_node", name=name, state="started", wait=False)
     assert limits_inside(podman, name) == now
     podman.run("stop", "--time", "1", name)
     podman.run("start", name)
     forgot = limits_inside(podman, name) != now
-    mended = predicted("kic_node", memory="320m", cpus=1.0, pids_limit=1000, **common)
-    assert mended["changed"] is forgot
+    repaired = predicted("kic_node", memory="320m", cpus=1.0, pids_limit=1000, **common)
+    assert repaired["changed"] is forgot
     assert limits_inside(podman, name) == now
     # podman 4.4 and later change a pids limit in place.
     in_place = [int(part) for part in str(without_network["engine_facts"]["version"]).split(".")[:2]] >= [4, 4]
@@ -330,7 +330,7 @@ def test_a_node_that_dies(
 ) -> None:
     """A node that ends on the way fails with its exit code and last lines, is kept, and the next run goes on."""
     name = unique("node")
-    script = "test -e /mnt/in/mended && exec /sbin/init; echo it is broken; exit 3"
+    script = "test -e /mnt/in/repaired && exec /sbin/init; echo it is broken; exit 3"
     mounts = [{"source": str(tmp_path), "target": "/mnt/in"}]
     asked = {"name": name, "command": ["sh", "-c", script], "mounts": mounts, **without_network, "image": shell_image}
     for _attempt in range(2):
@@ -342,10 +342,10 @@ def test_a_node_that_dies(
         assert f"podman rm --force {name}" in died["diagnosis"]["fix"]
         assert state(podman, name) == "exited"
     kept = identity(podman, name)
-    (tmp_path / "mended").touch()
-    mended = run_module("kic_node", **asked)
-    assert mended["actions"] == [f"start node {name}"]
-    assert mended["node"]["ready"] is True
+    (tmp_path / "repaired").touch()
+    repaired = run_module("kic_node", **asked)
+    assert repaired["actions"] == [f"start node {name}"]
+    assert repaired["node"]["ready"] is True
     assert identity(podman, name) == kept
 
 

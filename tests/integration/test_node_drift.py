@@ -278,13 +278,13 @@ def test_a_changed_option_is_drift(
     left = predicted("kic_node", **world.params(asked))
     assert (left["changed"], left["actions"], left["drift"]) == (False, [], [case.drift(option)])
     if option == "network":
-        # The address that is asked for lies in the network that it leaves.
+        # The address that is requested lies in the network that it leaves.
         asked["ip"] = asked["ip6"] = LEFT_OUT
-    mended = run_module("kic_node", check=True, recreate="on_drift", **world.params(asked))
-    assert mended_fields(mended) == [case.drift(option)["field"]]
-    assert mended["actions"][1:] == [f"create node {world.node}"]
-    assert mended["diff"]["before"] != mended["diff"]["after"]
-    assert mended["drift"] == []
+    repaired = run_module("kic_node", check=True, recreate="on_drift", **world.params(asked))
+    assert mended_fields(repaired) == [case.drift(option)["field"]]
+    assert repaired["actions"][1:] == [f"create node {world.node}"]
+    assert repaired["diff"]["before"] != repaired["diff"]["after"]
+    assert repaired["drift"] == []
 
 
 def test_what_is_left_out(world: World, predicted: Predicted) -> None:
@@ -327,7 +327,7 @@ def test_limits_are_changed_in_place(
 def test_all_options_at_once(
     world: World, predicted: Predicted, run_module: Callable[..., dict[str, Any]], unique: Callable[[str], str]
 ) -> None:
-    """All drift together is mended by one new container, which has what was asked for and shows no drift."""
+    """All drift together is repaired by one new container, which has what was requested and shows no drift."""
     name = unique("drift")
     # The addresses of the two networks are not the same, and a node of the world has the address and port of before.
     kept = {"network": world.network, "ip": world.hosts[1], "ip6": world.hosts6[1]}
@@ -339,9 +339,9 @@ def test_all_options_at_once(
     changed = [option for option in TOP if option not in (*kept, "memory", "cpus")]
     if updates_pids(world):
         changed.remove("pids_limit")
-    mended = predicted("kic_node", recreate="on_drift", **world.params(after))
-    assert mended_fields(mended) == sorted([TABLE[option](world).drift(option)["field"] for option in changed])
-    assert mended["actions"][1:] == [f"create node {name}"]
+    repaired = predicted("kic_node", recreate="on_drift", **world.params(after))
+    assert mended_fields(repaired) == sorted([TABLE[option](world).drift(option)["field"] for option in changed])
+    assert repaired["actions"][1:] == [f"create node {name}"]
     assert world.podman.out("container", "inspect", "--format", "{{.Id}}", name) != identity
     for recreate in ("never", "on_drift"):
         again = predicted("kic_node", recreate=recreate, **world.params(after))
@@ -378,7 +378,7 @@ def test_a_node_of_another_cluster_is_refused(world: World, predicted: Predicted
 
 
 def test_files_are_no_drift(world: World, predicted: Predicted) -> None:
-    """Files that are asked for later are no part of the comparison."""
+    """Files that are requested later are no part of the comparison."""
     asked = {**values(world, "before"), "name": world.node, "files": [{"path": "/etc/new", "content": "new"}]}
     found = predicted("kic_node", recreate="on_drift", **world.params(asked))
     assert (found["changed"], found["drift"]) == (False, [])

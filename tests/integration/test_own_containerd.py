@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a node's owner says to its containerd: registries below certs.d, or a whole configuration of his own."""
+"""What a node's owner says to its containerd: registries below certs.d, or a whole configuration of their own."""
 
 from __future__ import annotations
 

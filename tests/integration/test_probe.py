@@ -29,7 +29,7 @@ from .dockerd import client_of
 Module = Callable[..., dict[str, Any]]
 
 LIMIT = 12.0
-"""Seconds. Alone on a slow machine a probe takes less than 4; beside other tests it was seen to take 4.5."""
+"""Seconds. Alone on a slow machine a probe takes less than 4; next to other tests it was seen to take 4.5."""
 
 
 def test_the_program_runs(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import yaml
 
 from .conftest import ROOT
 
-# The gates that look at what is released. All others have tests of their own beside this one.
+# The gates that look at what is released. All others have tests of their own next to this one.
 GATES = "test_changelog or test_build"
 
 

@@ -208,13 +208,13 @@ def test_what_the_engine_refuses(place: Place, bad: str) -> None:
             assert told["diagnosis"]["id"] == "runtime_missing"
         info = place.module("kic_node_info", name=name)["nodes"]
         assert [item["state"] for item in info] == ["running"]
-        mended = place.predicted(name, role="worker", recreate="on_drift")
-        assert [item.split(":")[0] for item in mended["actions"]] == [
+        repaired = place.predicted(name, role="worker", recreate="on_drift")
+        assert [item.split(":")[0] for item in repaired["actions"]] == [
             f"remove node {name}",
             f"create node {name}",
             f"start node {name}",
         ]
-        assert (mended["node"]["ip"], mended["node"]["publish"]) == (info[0]["ip"], info[0]["publish"])
+        assert (repaired["node"]["ip"], repaired["node"]["publish"]) == (info[0]["ip"], info[0]["publish"])
         assert place.held(name) == [name]
 
 
@@ -281,8 +281,8 @@ def test_network_that_the_engine_refuses(place: Place) -> None:
         assert f"The network {name} was left as it is." in told["diagnosis"]["cause"]
         again = place.module("oci_network", name=name, subnet6="none", mtu=1400)
         assert (again["changed"], again["network"]) == (False, made["network"])
-        mended = place.module("oci_network", **asked)
-        assert mended["network"]["mtu"] == 1300
+        repaired = place.module("oci_network", **asked)
+        assert repaired["network"]["mtu"] == 1300
         assert [item for item in place.client.holdings()["networks"] if item.startswith(name)] == [name]
     finally:
         place.client.run("network", "rm", name, f"{name}.kic-probe", check=False)

@@ -151,7 +151,7 @@ def test_a_user_on_a_guarded_machine(play: Play, testhost: Host) -> None:
         "test_role": "nodeforge.kic.kic_node",
         "kic_node_name": "guarded",
         "kic_node_image": "localhost/busybox:latest",
-        # Beside other work an emulated machine is silent for minutes.
+        # Next to other work an emulated machine is silent for minutes.
         "ansible_ssh_timeout": 180,
     }
     testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")

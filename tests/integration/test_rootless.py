@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An ordinary user on this machine, where it is one on which he can have no nodes: refused before anything is made."""
+"""An ordinary user on this machine, where it is one on which they can have no nodes: refused before anything is made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def user(podman: Client) -> Iterator[pwd.struct_passwd]:
 
 
 def _end_processes(uid: int) -> None:
-    """End what the user left running: podman's pause process, which holds his namespaces."""
+    """End what the user left running: podman's pause process, which holds their namespaces."""
     for _attempt in range(50):
         mine = [path for path in Path("/proc").glob("[0-9]*") if _owner(path) == uid]
         if not mine:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""site.yml where it can not begin: bad input, and a machine that has no engine yet."""
+"""site.yml where it cannot begin: bad input, and a machine that has no engine yet."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an option that is none": (
         {"kic_cluster_node": {"memroy": "4g"}},
-        "kic_cluster_node.memroy: is no option of kic_node",
+        "kic_cluster_node.memroy: is not an option of kic_node",
     ),
 }
 

@@ -50,7 +50,7 @@ def btrfs(tmp_path: Path) -> Iterator[Btrfs]:
 
 
 def kubelet_complains(client: Client, node: str) -> str:
-    """What kubelet says of file systems that it can not make out (cadvisor, fs/fs.go)."""
+    """What kubelet says of file systems that it cannot make out (cadvisor, fs/fs.go)."""
     journal = (
         "journalctl --unit kubelet --no-pager | grep -i 'btrfs mountpoint IDs\\|failed to get rootfs info' || true"
     )

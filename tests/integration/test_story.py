@@ -148,7 +148,7 @@ def telling(name: str, engine: Client, recipe: dict[str, Any], play: Play, folde
     name = f"kictest-{name}-{secrets.token_hex(2)}"
     told = Story(name, "", engine, play, folder, {})
     if engine.program == "docker":
-        # Beside it podman's tests choose subnets too.
+        # Next to it podman's tests choose subnets too.
         told.extra["kic_cluster_network"] = {"pools": ["172.31.0.0/16"]}
     told.image = have_image(play, process_env=told.process_env, kic_engine=engine.program, **recipe)
     # What is not ours and has a name much like ours must be left alone.
@@ -424,9 +424,9 @@ def test_each_addon_is_repaired_alone(story: Story, damage: Any) -> None:
     """What was broken is predicted by --check, repaired alone, and then in order."""
     step = damage(story)
     checked = story.site("--check", "--diff")
-    mended = story.site("--diff")
-    assert actions(mended) == actions(checked) == [f"run step {step}"]
-    assert checked.changed == mended.changed
+    repaired = story.site("--diff")
+    assert actions(repaired) == actions(checked) == [f"run step {step}"]
+    assert checked.changed == repaired.changed
     assert story.site("--check").changed == []
 
 
@@ -435,10 +435,10 @@ def test_addons_are_repaired_together(story: Story) -> None:
     """All that was broken is predicted by --check and repaired in one run, and then in order."""
     broken = sorted(damage(story) for damage in DAMAGES)
     checked = story.site("--check", "--diff")
-    mended = story.site("--diff")
-    for played in (checked, mended):
+    repaired = story.site("--diff")
+    for played in (checked, repaired):
         assert sorted(actions(played)) == [f"run step {step}" for step in broken]
-    assert checked.changed == mended.changed
+    assert checked.changed == repaired.changed
     assert story.site("--check").changed == []
 
 
@@ -452,9 +452,9 @@ def test_kubeconfig_entry_is_repaired_alone(story: Story) -> None:
             item["cluster"]["server"] = "https://127.0.0.1:1"
     story.kubeconfig.write_text(yaml.safe_dump(broken))
     checked = story.site("--check", "--diff")
-    mended = story.site("--diff")
-    assert checked.changed == mended.changed
-    assert len(mended.changed) == 1
+    repaired = story.site("--diff")
+    assert checked.changed == repaired.changed
+    assert len(repaired.changed) == 1
     assert yaml.safe_load(story.kubeconfig.read_text()) == good
 
 

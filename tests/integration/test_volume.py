@@ -127,8 +127,8 @@ def test_drift(predicted: Predicted, podman: Client, unique: Names, option: str)
     assert created(podman, name) == made
     # Left out, it fits as it is.
     assert predicted("oci_volume", name=name)["drift"] == []
-    mended = predicted("oci_volume", name=name, recreate="on_drift", **{option: after})
-    assert [action.partition(":")[0] for action in mended["actions"]] == [
+    repaired = predicted("oci_volume", name=name, recreate="on_drift", **{option: after})
+    assert [action.partition(":")[0] for action in repaired["actions"]] == [
         f"remove volume {name}",
         f"create volume {name}",
     ]

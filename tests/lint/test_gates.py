@@ -113,7 +113,7 @@ def gate(function: Callable[[Place], Outcome]) -> Callable[[Place], Outcome]:
 @gate
 def ansible_test_sanity(place: Place) -> Outcome:
     """ansible-test sanity on the copy, every test of it, results as JUnit files."""
-    # Kept beside the checkout's tree: the environments that ansible-test makes there cost half a minute.
+    # Kept next to the checkout's tree: the environments that ansible-test makes there cost half a minute.
     home = place.tree / "ansible-test"
     cache = home / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)

@@ -169,7 +169,7 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
         ("api_sans", list, "list"),
     ):
         if not isinstance(given.get(key) or kind(), kind):
-            raise checks.invalid(f"kic_cluster_{key}", f"is no {word}", "see the documentation of the role kic_cluster")
+            raise checks.invalid(f"kic_cluster_{key}", f"is not a {word}", "see the documentation of the role kic_cluster")
 
 
 def _kubeadm(given: Mapping[str, Any], name: str, timeout: float) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _number(option: str, value: Any) -> float:
     except (TypeError, ValueError):
         found = math.nan
     if not math.isfinite(found):
-        raise checks.invalid(f"kic_cluster_{option}", f"{value!r} is no number", "set it to one")
+        raise checks.invalid(f"kic_cluster_{option}", f"{value!r} is not a number", "set it to one")
     return found
 
 
@@ -207,7 +207,9 @@ def _count(given: Mapping[str, Any], key: str, least: int) -> int:
     except (TypeError, ValueError):
         found = -1
     if not least <= found <= 99:
-        raise checks.invalid(f"kic_cluster_{key}", f"{given[key]!r} is no number from {least} to 99", "set it to one")
+        raise checks.invalid(
+            f"kic_cluster_{key}", f"{given[key]!r} is not a number from {least} to 99", "set it to one"
+        )
     return found
 
 
@@ -237,24 +239,26 @@ def _check_api(given: Mapping[str, Any]) -> None:
     checks.address("kic_cluster_api_address", str(given["api_address"]))
     port = given.get("api_port")
     if port is not None and not (str(port).isdigit() and 1 <= int(port) <= 65535):
-        raise checks.invalid("kic_cluster_api_port", f"{port!r} is no port", "leave it out to have a free one chosen")
+        raise checks.invalid(
+            "kic_cluster_api_port", f"{port!r} is not a port", "leave it out to have a free one chosen"
+        )
 
 
 def _check_node(given: Mapping[str, Any]) -> Mapping[str, Any]:
     node: Mapping[str, Any] = given.get("node") or {}
     if not isinstance(node, Mapping):
         raise checks.invalid(
-            "kic_cluster_node", "is no mapping of options", "write it like kic_cluster_node: {memory: 4g}"
+            "kic_cluster_node", "is not a mapping of options", "write it like kic_cluster_node: {memory: 4g}"
         )
     for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list")):
         if node.get(key) is not None and not isinstance(node[key], kind):
-            raise checks.invalid(f"kic_cluster_node.{key}", f"is no {word}", f"see the option {key} of kic_node")
+            raise checks.invalid(f"kic_cluster_node.{key}", f"is not a {word}", f"see the option {key} of kic_node")
     for key in node:
         if key in _OWN:
             raise checks.invalid(f"kic_cluster_node.{key}", "is set by the role for each node", "leave it out")
         if key not in NODE_OPTIONS:
             raise checks.invalid(
-                f"kic_cluster_node.{key}", "is no option of kic_node", f"use {', '.join(sorted(NODE_OPTIONS))}"
+                f"kic_cluster_node.{key}", "is not an option of kic_node", f"use {', '.join(sorted(NODE_OPTIONS))}"
             )
     facts = given.get("engine_facts") or {}
     known = bool(facts) and facts.get("version") != "0"

@@ -220,7 +220,7 @@ class ClusterRun:
         return gone
 
     def _failed(self, plan: ClusterPlan, performed: Performed[Done], taken_back: set[str]) -> Exception:
-        """The first failure, with what was done before and beside it."""
+        """The first failure, with what was done before and next to it."""
         error = performed.error
         assert error is not None
         kept = {key: item for key, item in performed.results.items() if key not in taken_back}

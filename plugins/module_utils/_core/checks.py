@@ -187,7 +187,7 @@ def image(option: str, value: str) -> str:
         if "@" in value and _IMAGE.fullmatch(value.partition("@")[0]):
             problem = f"{value!r} does not end in a valid digest"
             raise invalid(option, problem, "write the digest as sha256: and 64 hexadecimal digits, or leave it out")
-        raise invalid(option, f"{value!r} is no image name", "write it like docker.io/kindest/node:v1.35.0")
+        raise invalid(option, f"{value!r} is not an image name", "write it like docker.io/kindest/node:v1.35.0")
     return value if match.group("tag") or match.group("digest") else f"{value}:latest"
 
 
@@ -214,22 +214,22 @@ def image_registry(value: str) -> str | None:
 def digest(option: str, value: str) -> str:
     """``value`` as a digest of a registry manifest."""
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-        raise invalid(option, f"{value!r} is no digest", "write it like sha256: and 64 hexadecimal digits")
+        raise invalid(option, f"{value!r} is not a digest", "write it like sha256: and 64 hexadecimal digits")
     return value
 
 
 def network(option: str, value: str, version: int | None = None) -> IPNetwork:
     """``value`` as a network in CIDR notation without host bits; ``version`` is 4, 6 or either."""
     if "/" not in value:
-        raise invalid(option, f"{value!r} is no CIDR", "write it with its prefix length, like 192.168.200.0/24")
+        raise invalid(option, f"{value!r} is not a CIDR", "write it with its prefix length, like 192.168.200.0/24")
     try:
         found = ipaddress.ip_network(value)
     except ValueError:
         try:
-            mended = ipaddress.ip_network(value, strict=False)
+            repaired = ipaddress.ip_network(value, strict=False)
         except ValueError:
-            raise invalid(option, f"{value!r} is no CIDR", "write it like 192.168.200.0/24") from None
-        raise invalid(option, f"{value!r} has host bits set", f"write {mended}") from None
+            raise invalid(option, f"{value!r} is not a CIDR", "write it like 192.168.200.0/24") from None
+        raise invalid(option, f"{value!r} has host bits set", f"write {repaired}") from None
     if version is not None and found.version != version:
         raise invalid(option, f"{value!r} is not IPv{version}", f"give an IPv{version} network")
     return found
@@ -240,7 +240,7 @@ def address(option: str, value: str) -> IPAddress:
     try:
         return ipaddress.ip_address(value)
     except ValueError:
-        raise invalid(option, f"{value!r} is no IP address", "write it like 192.168.200.2") from None
+        raise invalid(option, f"{value!r} is not an IP address", "write it like 192.168.200.2") from None
 
 
 def address_in(option: str, value: str, subnet: IPNetwork) -> IPAddress:
@@ -258,11 +258,11 @@ def labels(option: str, value: Mapping[str, object]) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, content in value.items():
         if not key or "=" in key or any(character.isspace() for character in key):
-            raise invalid(option, f"{key!r} is no label key", "leave out '=' and white space")
+            raise invalid(option, f"{key!r} is not a label key", "leave out '=' and white space")
         if key.startswith("nodeforge.kic."):
             raise invalid(option, f"{key!r} has the prefix of the collection's own labels", "choose another key")
         if not isinstance(content, (str, int, float, bool)):
-            raise invalid(option, f"the value of {key!r} is no string", f"quote it: {key}: 'text'")
+            raise invalid(option, f"the value of {key!r} is not a string", f"quote it: {key}: 'text'")
         if isinstance(content, bool):
             # YAML made a boolean of a bare yes, true or on: which word the user wrote is lost.
             raise invalid(option, f"the value of {key!r} is a boolean, not a string", f"quote it: {key}: 'true'")
@@ -278,5 +278,5 @@ def size(option: str, value: str) -> int:
     """Bytes of a size like ``2g`` or ``1700MiB``; a unit is a power of 1024, as the engines count."""
     match = _SIZE.fullmatch(value.strip())
     if match is None:
-        raise invalid(option, f"{value!r} is no size", "write it like 2g or 2048MiB")
+        raise invalid(option, f"{value!r} is not a size", "write it like 2g or 2048MiB")
     return int(float(match.group(1)) * _UNITS[match.group(2).lower()])

@@ -23,7 +23,7 @@ class Entry:
     known: str = "a check of this collection, from arguments and structured answers"
     """Where it is known from: a program's release and words, or threads of users."""
     severity: str = "error"
-    """``error`` ends the task, ``warning`` does not, ``lost`` ends it where something can not be got back."""
+    """``error`` ends the task, ``warning`` does not, ``lost`` ends it where something cannot be got back."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,12 @@ CATALOGUE: dict[str, Entry] = {
         known="docker 20.10 and 28.2, words of the client",
     ),
     "socket_denied": Entry(
-        "this user may not use {engine}: {endpoint} refuses him.",
-        "run the task with become: true, or let the user in and log in anew: usermod --append --groups {engine} USER",
+        "this user may not use {engine}: {endpoint} refuses them.",
+        "run the task with become: true, or let the user in and log in again: usermod --append --groups {engine} USER",
         known="docker 20.10 and 28.2, words of the client",
     ),
     "privileged_refused": Entry(
-        "{engine} can not make a privileged container here: this machine lacks a capability that it asks for.",
+        "{engine} cannot make a privileged container here: this machine lacks a capability that it asks for.",
         "leave privileged at auto: the node then gets each capability that there is by its name",
         known="runc 1.1 below docker 20.10: unable to apply caps: operation not permitted",
     ),
@@ -191,7 +191,7 @@ CATALOGUE: dict[str, Entry] = {
         severity="warning",
     ),
     "no_linger": Entry(
-        "the processes of the user {user} are ended when he logs out, and his nodes with them.",
+        "the processes of the user {user} are ended when they log out, and their nodes with them.",
         "loginctl enable-linger {user}",
         known="/var/lib/systemd/linger (loginctl(1)); kind #2272",
         severity="warning",
@@ -247,7 +247,7 @@ CATALOGUE: dict[str, Entry] = {
     "subnet_overlap": Entry(
         "the subnet {subnet} overlaps {other}.",
         "leave subnet out to have a free one chosen, or name another",
-        known="engine networks, the files of podman's beside docker, and /proc/net/fib_trie; podman 4.3, 5.4 and docker 20.10,"
+        known="engine networks, the files of podman's next to docker, and /proc/net/fib_trie; podman 4.3, 5.4 and docker 20.10,"
         " words of the create; minikube #11534",
     ),
     "network_ambiguous": Entry(
@@ -329,7 +329,7 @@ CATALOGUE: dict[str, Entry] = {
         known="image inspect (Labels); commit of a node",
     ),
     "image_hides_cgroups": Entry(
-        "the image {name} declares a volume at {path}, which hides the control groups from its systemd, and docker can not leave"
+        "the image {name} declares a volume at {path}, which hides the control groups from its systemd, and docker cannot leave"
         " it out.",
         "make one without: docker create --name kic-flat {name} && docker export kic-flat | docker import --change"
         " 'CMD [\"/sbin/init\"]' - localhost/flat:1 && docker rm kic-flat; or use podman, which can",
@@ -345,7 +345,7 @@ CATALOGUE: dict[str, Entry] = {
         "copy it there first, for example with ansible.builtin.copy, or name another",
     ),
     "archive_unusable": Entry(
-        "the archive {path} can not be used: {reason}.",
+        "the archive {path} cannot be used: {reason}.",
         "make it again: {engine} save --format oci-archive --output {path} {name}",
     ),
     "archive_overwrites": Entry(
@@ -361,7 +361,7 @@ CATALOGUE: dict[str, Entry] = {
         known="podman 4.3, docker 20.10 and docker-registry 2.8, words of the pull",
     ),
     "registry_unreachable": Entry(
-        "the registry of {name} can not be reached within {seconds:g} seconds.",
+        "the registry of {name} cannot be reached within {seconds:g} seconds.",
         "see the words below; look: curl --head https://{registry}/v2/; or bring the image as an archive",
         known="podman 4.3, docker 20.10, Go's net, words of the pull",
     ),
@@ -465,7 +465,7 @@ CATALOGUE: dict[str, Entry] = {
         "set it to {most} or less, or leave it out to get the most there is",
     ),
     "runtime_unfit": Entry(
-        "{engine}'s runtime is crun, which can not run a node on cgroup version 1 and hybrid hosts, and runc is not"
+        "{engine}'s runtime is crun, which cannot run a node on cgroup version 1 and hybrid hosts, and runc is not"
         " installed.",
         "install runc, on Debian and Ubuntu: apt-get install runc; or run the role nodeforge.kic.kic_host",
         known="info of the engine; crun 1.8 on hybrid hosts",
@@ -483,7 +483,7 @@ CATALOGUE: dict[str, Entry] = {
         known="podman 4.3, docker 20.10 and 28, words of the create",
     ),
     "controller_not_delegated": Entry(
-        "the cgroup controller {controller} is not delegated to this user, and a node can not do without it.",
+        "the cgroup controller {controller} is not delegated to this user, and a node cannot do without it.",
         "ansible localhost --become -m nodeforge.kic.cgroup_delegation -a user=USER; the node is kept, and the next run"
         " starts it; or remove it: {engine} rm --force {node}",
         known="crun 1.21 below podman 5.4; kind's entrypoint (UserNS: ...); minikube #14871, #18692, kind #2916",
@@ -507,13 +507,13 @@ CATALOGUE: dict[str, Entry] = {
         known="systemctl is-system-running and list-jobs in the node; kind #3758",
     ),
     "not_as_asked": Entry(
-        "the node {node} does not have what was asked for: {fields}.",
+        "the node {node} does not have what was requested: {fields}.",
         "it is kept; ask for what this machine can give, and remove it: {engine} rm --force {node}",
         known="the node's own cgroup files and /proc; minikube #9248, #16463",
     ),
     # Controllers for an ordinary user.
     "user_unknown": Entry(
-        "this machine has no user {user}.", "name another, or make him: useradd --create-home --shell /bin/bash {user}"
+        "this machine has no user {user}.", "name another, or make them: useradd --create-home --shell /bin/bash {user}"
     ),
     "cgroup_not_unified": Entry(
         "this machine's control groups are {mode}; only those of version 2 can be given to an ordinary user, so there are"
@@ -523,7 +523,7 @@ CATALOGUE: dict[str, Entry] = {
         known="podman and docker info; k3d #1439",
     ),
     "userns_remapped": Entry(
-        "dockerd gives containers another user as root (userns-remap), and the files of its store belong to him; nodes"
+        "dockerd gives containers another user as root (userns-remap), and the files of its store belong to them; nodes"
         " need to be root of this machine.",
         "take userns-remap out of /etc/docker/daemon.json and restart docker, or use podman: engine: podman",
         known="docker 20.10, SecurityOptions of its info",
@@ -537,7 +537,7 @@ CATALOGUE: dict[str, Entry] = {
         "{unit}, the manager of {user}, is masked and so never starts.", "as root: systemctl unmask {unit}"
     ),
     "etc_read_only": Entry(
-        "{path} can not be written.",
+        "{path} cannot be written.",
         "make its file system writable, for example: mount -o remount,rw /etc; or put that file into the machine's image",
     ),
     "file_not_ours": Entry(
@@ -546,7 +546,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "root_needed": Entry("this takes root: {actions}.", "run the task with become: true"),
     "controller_not_built": Entry(
-        "the kernel of this machine has no cgroup controller {controller}, so {user} can not be given it.",
+        "the kernel of this machine has no cgroup controller {controller}, so {user} cannot be given it.",
         "boot a kernel that has it; what this one has: cat /sys/fs/cgroup/cgroup.controllers",
     ),
     "controller_disabled_at_boot": Entry(
@@ -569,12 +569,12 @@ CATALOGUE: dict[str, Entry] = {
         " systemctl daemon-reload",
     ),
     "controller_withheld": Entry(
-        "the cgroup controller {controller} does not reach {user}, and a node can not do without it: {unit} withholds"
+        "the cgroup controller {controller} does not reach {user}, and a node cannot do without it: {unit} withholds"
         " it ({why}).",
         "ansible localhost --become -m nodeforge.kic.cgroup_delegation -a user={user}",
     ),
     "manager_not_running": Entry(
-        "{unit}, the manager of {user}, does not run, and without it his containers have no control groups of their own.",
+        "{unit}, the manager of {user}, does not run, and without it their containers have no control groups of their own.",
         "let it run without a session too, as root: loginctl enable-linger {user}",
     ),
     # What a machine is given for nodes.
@@ -586,7 +586,7 @@ CATALOGUE: dict[str, Entry] = {
     "id_mapper_unfit": Entry(
         "{path} may not map ids for an ordinary user: its mode is {mode}, and it has no file capability.",
         "run the role nodeforge.kic.kic_host with kic_host_user; or as root: chmod u+s {path}, on a file system that is not"
-        " mounted with nosuid; or install its package anew",
+        " mounted with nosuid; or install its package again",
         known="newuidmap(1); images of machines that lose capabilities of files",
     ),
     "sysctl_overruled": Entry(
@@ -637,7 +637,7 @@ CATALOGUE: dict[str, Entry] = {
         "use an image of nodeforge.kic.kic_image or kindest/node",
     ),
     "version_differs": Entry(
-        "the image of the node {node} holds Kubernetes {found}, asked for was {asked}.",
+        "the image of the node {node} holds Kubernetes {found}, expected {asked}.",
         "leave kubernetes_version out, or give the node an image of {asked}",
     ),
     "version_too_old": Entry(
@@ -645,7 +645,7 @@ CATALOGUE: dict[str, Entry] = {
         "use an image with Kubernetes {minimum} or later",
     ),
     "authority_lost": Entry(
-        "the certificate authority of the cluster is damaged: {node} lacks {files}. It can not be made again, because"
+        "the certificate authority of the cluster is damaged: {node} lacks {files}. It cannot be made again, because"
         " everything in the cluster is signed with it.",
         "restore the files, or give the cluster up: nodeforge.kic.kic_kubeadm with state: reset, then run again",
         known="files in the node",
@@ -739,7 +739,7 @@ CATALOGUE: dict[str, Entry] = {
         "the node {node} publishes no port for the API, so nothing outside it can reach the cluster.",
         "make it with publish: [{{port: 6443}}]",
     ),
-    "kubeconfig_unusable": Entry("{path} can not be used as a kubeconfig: {reason}.", "{fix}"),
+    "kubeconfig_unusable": Entry("{path} cannot be used as a kubeconfig: {reason}.", "{fix}"),
     "kubeconfig_locked": Entry(
         "{path}.lock is held by another program for more than {seconds:g} seconds.",
         "wait for it to end; if none runs, a dead one left it: rm {path}.lock",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Comparing what was asked for with what is there, field by field."""
+"""Comparing what was requested with what is there, field by field."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def without_removed(users: Iterable[Used], removed: Collection[str]) -> tuple[Us
 
 
 def differing(asked: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Drift, ...]:
-    """The fields that were asked for (value not None) and are not so."""
+    """The fields that were requested (value not None) and are not so."""
     return tuple(
         Drift(field, value, found.get(field))
         for field, value in asked.items()
@@ -48,7 +48,7 @@ def differing(asked: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Drift
 
 
 def label_drift(asked: Mapping[str, str], found: Mapping[str, str]) -> tuple[Drift, ...]:
-    """Labels that were asked for and are missing or have another value. Labels of others are none of our business."""
+    """Labels that were requested and are missing or have another value. Labels of others are none of our business."""
     return tuple(
         Drift(f"labels.{key}", value, found.get(key)) for key, value in asked.items() if found.get(key) != value
     )
@@ -66,5 +66,5 @@ def refuse_foreign(kind: str, name: str, engine: str, found: Mapping[str, str], 
 
 
 def in_use(kind: str, name: str, engine: str, containers: list[str]) -> KicError:
-    """The error for what can not be removed because ``containers`` use it."""
+    """The error for what cannot be removed because ``containers`` use it."""
     return failure("in_use", kind=kind, name=name, engine=engine, containers=" ".join(containers))

@@ -16,7 +16,7 @@ key                        value
 nodeforge.kic.schema       ``1``: the layout of these labels; its presence says "made by nodeforge.kic"
 nodeforge.kic.cluster      name of the cluster the resource belongs to; absent when it belongs to none
 nodeforge.kic.role         of a node: ``control-plane``, ``worker`` or whatever its user called it
-nodeforge.kic.spec         of a node: the options that were asked for, as JSON with a ``version`` (no secret values)
+nodeforge.kic.spec         of a node: the options that were requested, as JSON with a ``version`` (no secret values)
 nodeforge.kic.address      of a node: the IPv4 address that was chosen or asked for
 nodeforge.kic.address6     of a node: the IPv6 address, likewise
 nodeforge.kic.adaptations  of a node: what was decided because of this machine, as a JSON list with the reasons

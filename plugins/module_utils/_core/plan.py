@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 def known(value: Value | None) -> Value:
-    """``value``, which an earlier look has found: where it can not be None, and only the type says it could."""
+    """``value``, which an earlier look has found: where it cannot be None, and only the type says it could."""
     if value is None:
         raise AssertionError("a plan was made or done before the look that it needs")
     return value
@@ -45,21 +45,21 @@ class Action:
 
 @dataclass(frozen=True)
 class Drift:
-    """A field of what is there that differs from what was asked for."""
+    """A field of what is there that differs from what was requested."""
 
     field: str
     asked: Any
     found: Any
 
     def __str__(self) -> str:
-        return f"{self.field} is {self.found!r}, asked for was {self.asked!r}"
+        return f"{self.field} is {self.found!r}, expected {self.asked!r}"
 
 
 @dataclass(frozen=True)
 class Plan:
     """What there is to do, and how it will look.
 
-    ``before`` and ``after`` hold the fields that a diff shows; ``drift`` is what differs and is *not* mended by
+    ``before`` and ``after`` hold the fields that a diff shows; ``drift`` is what differs and is *not* repaired by
     ``actions``; ``chosen`` holds values that were allocated (an address, a subnet), for apply.
     """
 
@@ -119,7 +119,7 @@ class Resource(ABC, Generic[Observed]):
 
     @abstractmethod
     def plan(self, observed: Observed | None) -> Plan:
-        """What there is to do. Starts nothing and changes nothing; raises KicError for what can not be done."""
+        """What there is to do. Starts nothing and changes nothing; raises KicError for what cannot be done."""
 
     def reserve(self, plan: Plan) -> None:
         """Do what must happen under the lock: that which makes an allocation good. Nothing by default."""

@@ -13,7 +13,7 @@ from .checks import IPAddress, IPNetwork
 
 DEFAULT_POOLS = ("192.168.128.0/17", "172.16.0.0/12", "10.0.0.0/8", "192.168.0.0/17")
 """All of the private IPv4 space (RFC 1918). The lower half of 192.168.0.0/16 comes last: home routers live there,
-and a network that a laptop will join tomorrow can not be seen today."""
+and a network that a laptop will join tomorrow cannot be seen today."""
 
 
 _LARGE_PART = 16

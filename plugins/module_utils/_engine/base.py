@@ -173,7 +173,7 @@ class Engine(ABC):
 
     @abstractmethod
     def logs(self, identity: str, lines: int) -> str:
-        """The last lines that the container wrote; empty when they can not be read."""
+        """The last lines that the container wrote; empty when they cannot be read."""
 
     @abstractmethod
     def call(

@@ -124,7 +124,7 @@ _REGISTRY_TEXTS: Texts = (
         ),
         "image_unknown",
     ),
-    # Before the words of one that can not be reached: a reset of a connection that stood, after the first word to it.
+    # Before the words of one that cannot be reached: a reset of a connection that stood, after the first word to it.
     (re.compile(r"(?<!/v2/\": )\bread tcp \S+: read: connection reset"), "pull_interrupted"),
     (
         re.compile(
@@ -167,7 +167,7 @@ def read_manifest(text: str) -> Offered:
         )
         return Offered(str((found.get("config") or {}).get("digest", "")).partition(":")[2], platforms)
     except (ValueError, KeyError, TypeError, AttributeError):
-        # It is there; whether it is the one that is here can not be told.
+        # It is there; whether it is the one that is here cannot be told.
         return Offered()
 
 
@@ -340,7 +340,7 @@ class CommandLineEngine(Engine):
         return [self._decode_image(item) for item in self._inspect_all("image", list(dict.fromkeys(listed)))]
 
     def _manifest(self, arguments: Sequence[str], reference: str, seconds: float) -> CommandResult:
-        """Ask the registry for the manifest of ``reference`` by a command; silence counts as one that can not be reached."""
+        """Ask the registry for the manifest of ``reference`` by a command; silence counts as one that cannot be reached."""
         action = f"asking the registry for {reference}"
         try:
             return self.call([*arguments, reference], action=action, timeout=seconds, check=False)

@@ -211,7 +211,7 @@ class Docker(CommandLineEngine):
             raise failure("engine_is_another", engine=self.name, other="podman", why=why, more=more)
 
     def _refuse_remote(self, context: str) -> None:
-        """Raise for a daemon of another machine, whose kernel can not be read from here."""
+        """Raise for a daemon of another machine, whose kernel cannot be read from here."""
         if context == "default" and not os.environ.get("DOCKER_HOST"):
             return
         endpoint = self.endpoint()
@@ -404,7 +404,7 @@ def create_arguments(new: NewContainer) -> list[str]:
     found += ["--stop-signal=SIGRTMIN+3"]
     found += [f"--restart={new.restart_policy}"]
     if new.capabilities:
-        # In place of --privileged: what the machine can give of it, and what it would have given beside capabilities,
+        # In place of --privileged: what the machine can give of it, and what it would have given next to capabilities,
         # all devices, all system calls and all of /proc and /sys.
         found += [part for capability in new.capabilities for part in ("--cap-add", capability)]
         found += ["--device-cgroup-rule", "a *:* rwm"]
@@ -468,7 +468,7 @@ def storage_path(found: Mapping[str, Any], status: Mapping[str, str]) -> str:
 
 
 def check_info(info: EngineInfo) -> None:
-    """Refuse a docker that can not do what nodes need, with its reason."""
+    """Refuse a docker that cannot do what nodes need, with its reason."""
     # One that was compiled without a number ("dev", "library-import") says nothing of its age.
     if release(info.version) and release(info.version) < MINIMUM:
         minimum = ".".join(str(part) for part in MINIMUM)

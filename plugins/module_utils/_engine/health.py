@@ -64,7 +64,7 @@ def look(info: EngineInfo) -> Surroundings:
 
 
 def weaknesses(info: EngineInfo, around: Surroundings) -> tuple[Diagnosis, ...]:
-    """What should be mended, the worst first; () where there is nothing. Pure."""
+    """What should be repaired, the worst first; () where there is nothing. Pure."""
     found = []
     if info.rootless and around.sub_ids is not None and around.sub_ids < SUB_IDS:
         found.append(failure("sub_ids_missing", user=around.user, found=around.sub_ids, asked=SUB_IDS))

@@ -268,7 +268,7 @@ class NewContainer:
     entrypoint: str | None = None
     """None is the image's."""
     capabilities: tuple[str, ...] = ()
-    """What it gets in place of being privileged, by name; () where it is or where that was not asked for."""
+    """What it gets in place of being privileged, by name; () where it is or where that was not requested."""
     image_volumes: tuple[str, ...] | None = None
     """Those of the image's volumes that it gets; None is all, and that is all that docker can do."""
     passed_on: tuple[str, ...] = ()

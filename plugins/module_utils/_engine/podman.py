@@ -348,7 +348,7 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
 
 
 def check_info(info: EngineInfo) -> None:
-    """Refuse a podman that can not do what nodes need, with its reason."""
+    """Refuse a podman that cannot do what nodes need, with its reason."""
     if release(info.version) < MINIMUM:
         raise failure(
             "engine_too_old", engine="podman", version=info.version, minimum=".".join(str(part) for part in MINIMUM)

@@ -71,7 +71,7 @@ def exceptions(given: Mapping[str, str], env: Mapping[str, str], direct: Iterabl
 
 
 def extended(name: str, asked: str, actual: str | None) -> bool:
-    """Whether ``actual`` is the value that was asked for, or a list of exceptions that holds it."""
+    """Whether ``actual`` is the value that was requested, or a list of exceptions that holds it."""
     if name not in NO_PROXY or actual is None:
         return actual == asked
     have = {part.strip() for part in actual.split(",")}

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which engines there are, and the one that a task uses.
 
-Ansible sends a module's source and Python compiles it anew at each start, so what one task in many needs is imported there.
+Ansible sends a module's source and Python compiles it again at each start, so what one task in many needs is imported there.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def select(
     warn: Callable[[str], None] | None = None,
     recorded: Callable[[str], str | None] | None = None,
 ) -> Engine:
-    """The engine to use. What was asked for by name is used or refused, never replaced silently.
+    """The engine to use. What was requested by name is used or refused, never replaced silently.
 
     ``auto`` is the engine that ``holds`` what the task is about, else the one of ``facts``, else of those that can be used
-    one that needs no improvement, else the preferred one. Raises why the best one that is installed can not be used, when
-    none can. One that does not answer in time is one that can not be used; ``warn`` is told, as it may hold what is asked
-    for. Where ``recorded`` names a cluster that was made on an engine that can not be asked, the other one is not taken
+    one that needs no improvement, else the preferred one. Raises why the best one that is installed cannot be used, when
+    none can. One that does not answer in time is one that cannot be used; ``warn`` is told, as it may hold what is asked
+    for. Where ``recorded`` names a cluster that was made on an engine that cannot be asked, the other one is not taken
     in its place: that would make the cluster a second time.
     """
     if facts is not None and engine not in ("auto", facts.name):
@@ -60,7 +60,7 @@ def select(
             "invalid_option",
             option="engine_facts",
             problem=f"they are of {facts.name}, but engine is {engine}",
-            fix="hand in the facts of the engine that is asked for",
+            fix="hand in the facts of the engine that is requested",
         )
     if facts is not None and (engine != "auto" or holds is None):
         return driver(facts.name)(runner, facts)
@@ -124,7 +124,7 @@ class _Choice:
         return replace(first, cause=cause, fix="; ".join(f"for {name}: {problem.fix}" for name, problem in installed))
 
     def _look(self, name: str) -> Engine | None:
-        """The engine, where it holds what is asked for."""
+        """The engine, where it holds what is requested."""
         from .status import status
 
         candidate = driver(name)(self._runner)
@@ -145,7 +145,7 @@ class _Choice:
         return None
 
     def _refuse_second(self, best: Engine) -> None:
-        """Refuse what would make a cluster on ``best`` that is known to be on an engine that can not be asked."""
+        """Refuse what would make a cluster on ``best`` that is known to be on an engine that cannot be asked."""
         for name, problem in self._refused:
             cluster = self._recorded(name) if self._recorded is not None and not _not_installed(problem) else None
             if cluster is not None:

@@ -162,7 +162,7 @@ def delegated_by(files: Sequence[tuple[str, str]]) -> frozenset[str]:
 
 
 def cgroup_mode(reader: Callable[[str], str | None] = read) -> str:
-    """``v2``; ``hybrid`` where version 2 is mounted beside the controllers of version 1; else ``v1``."""
+    """``v2``; ``hybrid`` where version 2 is mounted next to the controllers of version 1; else ``v1``."""
     if reader(f"{MOUNT}/cgroup.controllers") is not None:
         return "v2"
     return "hybrid" if reader(f"{MOUNT}/unified/cgroup.controllers") is not None else "v1"
@@ -277,10 +277,10 @@ def try_limits(user: str, uid: int, runner: Runner, reader: Callable[[str], str 
 
 
 def take_up(user: str, uid: int, runner: Runner) -> str:
-    """Make a change of a user's unit reach his running manager; the words of what did not work, or empty.
+    """Make a change of a user's unit reach their running manager; the words of what did not work, or empty.
 
     Neither step ends anything: the machine's systemd gives controllers on to a slice when a unit starts in it (the
-    siblings are looked at with it), and a manager learns of new controllers when it executes itself anew.
+    siblings are looked at with it), and a manager learns of new controllers when it executes itself again.
     """
     slice_unit = unit_names(uid)[2]
     prefix, environment = as_user(user, uid)

@@ -20,12 +20,12 @@ SYSCTLS = (
     # Each node's systemd, kubelet and containerd take some of them, and the user's are those of all nodes together.
     "fs.inotify.max_user_instances",
     "fs.inotify.max_user_watches",
-    # Each container of an ordinary user takes one of his keys; root has a limit of his own, a million.
+    # Each container of an ordinary user takes one of their keys; root has a limit of their own, a million.
     "kernel.keys.maxbytes",
     "kernel.keys.maxkeys",
     PORT_START,
 )
-"""Settings that decide how many nodes run, as far as they are looked at before anything is asked for."""
+"""Settings that decide how many nodes run, as far as they are looked at before anything is requested."""
 
 MODULES = ("nf_conntrack", "nf_tables", "overlay", "tun")
 """Modules that containers of an ordinary user need, who can load none."""

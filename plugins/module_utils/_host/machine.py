@@ -97,7 +97,7 @@ def host_limits() -> HostLimits:
     if raises or nofile == resource.RLIM_INFINITY:
         nofile = highest
     # podman lowers its own limit to the highest process id (containers/common, getDefaultProcessLimits), and more
-    # processes than ids there can not be.
+    # processes than ids there cannot be.
     most = int((read("/proc/sys/kernel/pid_max") or "32768").strip())
     nproc = most if raises or nproc == resource.RLIM_INFINITY else min(nproc, most)
     bounding = int(_status("CapBnd") or "0", 16)

@@ -134,7 +134,7 @@ def _number(option: str, name: str, value: Any) -> int:
 def _low(values: Mapping[str, int], name: str, asked: int) -> bool:
     if name in values:
         return not satisfied(name, values[name], asked)
-    # The look tells all settings of SYSCTLS that this kernel has; of others it can not be said without another one.
+    # The look tells all settings of SYSCTLS that this kernel has; of others it cannot be said without another one.
     return name not in SYSCTLS
 
 

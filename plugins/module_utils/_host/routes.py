@@ -18,7 +18,7 @@ _PREFIX = re.compile(r"\|--\s+(\S+)")
 _LENGTH = re.compile(r"^\s*/(\d+)\s+\S+\s+(UNICAST|LOCAL|BLACKHOLE|UNREACHABLE|PROHIBIT)")
 _GUARDS = ("BLACKHOLE", "UNREACHABLE", "PROHIBIT")
 
-# A default route, whole or in parts as VPN clients write it (halves, quarters, or all that is left beside a hole), claims
+# A default route, whole or in parts as VPN clients write it (halves, quarters, or all that is left next to a hole), claims
 # no address. No private range of IPv4 is shorter than 10.0.0.0/8; of IPv6 2000::/3 is all that is routed in public.
 _DEFAULT_LENGTH = 7
 _DEFAULT_LENGTH6 = 3

@@ -133,7 +133,7 @@ def mapped(uid_map: str) -> int:
 def locked() -> Iterator[None]:
     """Keep shadow's programs, and whoever follows their ways, from writing both files.
 
-    Theirs are lckpwdf(3), a lock on /etc/.pwd.lock, and beside each file one that is made by a hard link, which only one
+    Theirs are lckpwdf(3), a lock on /etc/.pwd.lock, and next to each file one that is made by a hard link, which only one
     can make, and holds a process id (lib/commonio.c).
     """
     deadline = time.monotonic() + _WAIT_SECONDS

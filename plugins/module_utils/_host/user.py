@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an ordinary user needs of the machine to run containers: ids of his own, and processes that outlive his login."""
+"""What an ordinary user needs of the machine to run containers: ids of their own, and processes that outlive their login."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .sub_ids import MAPPERS, held, unfit_mode
 
 
 def user_name() -> str:
-    """The user's name, or his number where he has none."""
+    """The user's name, or their number where they have none."""
     uid = os.geteuid()
     try:
         return pwd.getpwuid(uid).pw_name
@@ -114,6 +114,6 @@ def user_facts(runner: Runner) -> dict[str, Any] | None:
         "bus": os.path.exists("/usr/lib/systemd/user/dbus.socket"),
         "programs": [name for name in PROGRAMS if has_program(name)],
         "handed_over": handed_over(),
-        # Who may mount an overlay in a namespace of his own (Linux 5.11, overlayfs.rst) needs no program for it.
+        # Who may mount an overlay in a namespace of their own (Linux 5.11, overlayfs.rst) needs no program for it.
         "native_overlay": kernel_release() >= (5, 11),
     }

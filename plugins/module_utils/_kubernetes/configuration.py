@@ -211,7 +211,7 @@ def user_documents(value: Any) -> dict[str, Document]:
 def _own_fields(kind: str, fields: Any, problems: checks.Problems) -> Document:
     if kind not in API_VERSIONS:
         raise checks.invalid(
-            "configuration", f"{kind!r} is no kind that kubeadm reads", f"use {', '.join(API_VERSIONS)}"
+            "configuration", f"{kind!r} is not a kind that kubeadm reads", f"use {', '.join(API_VERSIONS)}"
         )
     if not isinstance(fields, Mapping):
         raise checks.invalid("configuration", f"{kind} has no fields", "give it a mapping of its fields")
@@ -227,12 +227,12 @@ def user_patches(value: Mapping[str, Any] | None) -> dict[str, str]:
     """The option ``patches`` as texts by file name, the names as kubeadm reads them."""
     found: dict[str, str] = {}
     if value and not isinstance(value, Mapping):
-        raise checks.invalid("patches", "is no mapping", "write it like patches: {kube-apiserver0+merge.json: {…}}")
+        raise checks.invalid("patches", "is not a mapping", "write it like patches: {kube-apiserver0+merge.json: {…}}")
     for name, content in (value or {}).items():
         if not _PATCH.fullmatch(str(name)):
             raise checks.invalid(
                 "patches",
-                f"{name!r} is no name that kubeadm reads",
+                f"{name!r} is not a name that kubeadm reads",
                 "name it target[suffix][+patchtype].json, like kube-apiserver0+merge.json",
             )
         found[str(name)] = content if isinstance(content, str) else json.dumps(content, sort_keys=True)

@@ -53,7 +53,7 @@ RECORD_VERSION = 1
 
 NEVER = ("preflight", "upload-certs", "kubelet-finalize", "show-join-command")
 """Phases that are not for us: preflight judges the host and pulls images; certificates and tokens stay in the node;
-kubelet-finalize starts kubelet anew just when it is about to become Ready."""
+kubelet-finalize restart kubelet just when it is about to become Ready."""
 
 FINALIZE = r"""
 pem=/var/lib/kubelet/pki/kubelet-client-current.pem
@@ -216,7 +216,7 @@ class KubeadmResource(Resource[Observed]):
 
     def _settle(self, found: Observed) -> Observed:
         """Of a node that is part of a cluster and was just started: wait until it answers, and is Ready or has a reason
-        to be mended. Waiting changes nothing."""
+        to be repaired. Waiting changes nothing."""
         seen = known(found.seen)
         if not self._complete(seen):
             return found
@@ -473,7 +473,7 @@ exit $status
 end=$((SECONDS + $2))
 while :; do
   said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for=condition=Ready "node/$1" --timeout=$((end - SECONDS))s 2>&1) && break
-  # A node that has not registered yet and an API that starts anew pass; the limit ends what does not.
+  # A node that has not registered yet and an API that starts again pass; the limit ends what does not.
   if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
   sleep 0.2
 done

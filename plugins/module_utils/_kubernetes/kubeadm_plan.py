@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubernetes on a node as it was asked for, and which of kubeadm's steps it takes for what was seen there. Pure."""
+"""Kubernetes on a node as it was requested, and which of kubeadm's steps it takes for what was seen there. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _pair(*names: str) -> tuple[str, ...]:
 
 
 AUTHORITIES = (*_pair("ca", "front-proxy-ca", "etcd/ca"), f"{_PKI}sa.key", f"{_PKI}sa.pub")
-"""What can not be made again: everything in the cluster is signed with it."""
+"""What cannot be made again: everything in the cluster is signed with it."""
 
 STEPS = (
     Step(
@@ -91,7 +91,7 @@ TAINT = f"{_ROLE_LABEL}:NoSchedule"
 
 @dataclass(frozen=True)
 class KubeadmSpec:
-    """Kubernetes on one node as it was asked for."""
+    """Kubernetes on one node as it was requested."""
 
     node: str
     state: str
@@ -129,7 +129,7 @@ class KubeadmSpec:
         labels = problems.take(node_labels, params.get("labels") or {})
         with problems.collect():
             if params["timeout"] < 1:
-                raise checks.invalid("timeout", "is no time", "give it in seconds, like 600")
+                raise checks.invalid("timeout", "is not a time", "give it in seconds, like 600")
         problems.finish()
         state = params["state"]
         return cls(
@@ -171,13 +171,13 @@ def _version(value: Any) -> str | None:
         return None
     found = "v" + str(value).lstrip("v")
     if not re.fullmatch(r"v\d+\.\d+\.\d+\S*", found):
-        raise checks.invalid("kubernetes_version", f"{found!r} is no version", "write it like 1.35.4")
+        raise checks.invalid("kubernetes_version", f"{found!r} is not a version", "write it like 1.35.4")
     return found
 
 
 def _endpoint(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", value):
-        raise checks.invalid("endpoint", f"{value!r} is no domain name", "write it like lab.kic.internal")
+        raise checks.invalid("endpoint", f"{value!r} is not a domain name", "write it like lab.kic.internal")
     return value
 
 
@@ -207,7 +207,7 @@ def _lacks_labels(spec: KubeadmSpec, seen: Seen) -> bool:
 
 def _manifest(item: Mapping[str, Any]) -> Mapping[str, Any]:
     if not re.fullmatch(r"[a-z0-9-]+", item["name"]):
-        raise checks.invalid("manifests", f"{item['name']!r} is no name", "use lower-case letters, digits and '-'")
+        raise checks.invalid("manifests", f"{item['name']!r} is not a name", "use lower-case letters, digits and '-'")
     return {key: value for key, value in item.items() if value is not None}
 
 
@@ -297,7 +297,7 @@ def _plan(spec: KubeadmSpec, seen: Seen, steps: Sequence[str], drift: tuple[Drif
 
 
 def refuse_version(spec: KubeadmSpec, seen: Seen) -> None:
-    """Raise when the node's image holds another Kubernetes than was asked for, or one older than we configure."""
+    """Raise when the node's image holds another Kubernetes than was requested, or one older than we configure."""
     if spec.version is not None and spec.version != seen.facts.version:
         raise failure("version_differs", node=spec.node, asked=spec.version, found=seen.facts.version)
     if seen.facts.release < conf.OLDEST:
@@ -306,7 +306,7 @@ def refuse_version(spec: KubeadmSpec, seen: Seen) -> None:
 
 
 def missing_phases(spec: KubeadmSpec, seen: Seen) -> list[str]:
-    """Names of kubeadm's steps that do not stand. What the API can not be asked for does not stand."""
+    """Names of kubeadm's steps that do not stand. What the API cannot be asked for does not stand."""
     left_out = set((spec.user.get("InitConfiguration") or {}).get("skipPhases") or ())
     cluster = spec.user.get("ClusterConfiguration") or {}
     missing = []
@@ -362,7 +362,7 @@ def unanswered(seen: Seen) -> str:
 
 
 def find_drift(spec: KubeadmSpec, seen: Seen) -> tuple[Drift, ...]:
-    """What was asked for when the node was made and is asked for otherwise now. kubeadm changes none of it later."""
+    """What was requested when the node was made and is requested otherwise now. kubeadm changes none of it later."""
     before = seen.record.get("asked")
     if not before:
         return ()

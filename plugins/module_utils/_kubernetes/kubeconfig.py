@@ -97,9 +97,9 @@ def check(found: Any, path: str) -> Config:
     """A decoded file as a kubeconfig; an empty file is an empty one. Raises ``kubeconfig_unusable``."""
     if found is None:
         return {}
-    fix = f"mend it (kubectl config view --kubeconfig {path}), or name another file with the option path"
+    fix = f"repair it (kubectl config view --kubeconfig {path}), or name another file with the option path"
     if not isinstance(found, dict) or found.get("kind", "Config") != "Config":
-        raise failure("kubeconfig_unusable", path=path, reason="it is no kubeconfig", fix=fix)
+        raise failure("kubeconfig_unusable", path=path, reason="it is not a kubeconfig", fix=fix)
     for key in _LISTS:
         items = found.get(key)
         if items is not None and not (isinstance(items, list) and all(isinstance(item, dict) for item in items)):
@@ -107,7 +107,7 @@ def check(found: Any, path: str) -> Config:
         for item in items or ():
             body = item.get(key[:-1])
             if body is not None and not (isinstance(body, dict) and isinstance(body.get("extensions") or [], list)):
-                raise failure("kubeconfig_unusable", path=path, reason=f"one of its {key} is no mapping", fix=fix)
+                raise failure("kubeconfig_unusable", path=path, reason=f"one of its {key} is not a mapping", fix=fix)
     return found
 
 
@@ -246,7 +246,7 @@ def remove(existing: Config, *, cluster: str, identity: Mapping[str, Any] | None
 def is_of(item: Mapping[str, Any], key: str, config: Config, identity: Mapping[str, Any]) -> bool:
     """Whether an entry is of the cluster that ``identity`` names: by its CA, or by what runs it.
 
-    On one engine of one user a name is one cluster, also when it was made anew with another CA. ``places`` are further
+    On one engine of one user a name is one cluster, also when it was made again with another CA. ``places`` are further
     engines that certainly have no cluster of that name. An extension of an earlier release has the name alone: it is
     ours, unless the cluster is ``elsewhere``, on another engine, or the CA next to it is of another cluster and this
     machine has no record that it wrote the file.

@@ -85,7 +85,7 @@ def target(path: str | None, owner: pwd.struct_passwd) -> str:
     if chosen == "~" or chosen.startswith("~/"):
         chosen = owner.pw_dir + chosen[1:]
     if not os.path.isabs(chosen):
-        raise checks.invalid("path", f"{chosen!r} is no absolute path", "begin it with / or ~/")
+        raise checks.invalid("path", f"{chosen!r} is not an absolute path", "begin it with / or ~/")
     _refuse_others(chosen, owner)
     found: str = as_owner(owner, chosen, lambda: os.path.realpath(chosen))
     return found
@@ -150,7 +150,7 @@ def read(path: str, owner: pwd.struct_passwd | None = None) -> dict[str, Any]:
         text = content.decode()
     except UnicodeDecodeError as error:
         fix = "name another file with the option path"
-        raise failure("kubeconfig_unusable", path=path, reason="it is no text", fix=fix) from error
+        raise failure("kubeconfig_unusable", path=path, reason="it is not text", fix=fix) from error
     return {
         "path": path,
         "text": text,

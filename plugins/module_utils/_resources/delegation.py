@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Control group controllers delegated to a user, so that his own containers can be given limits."""
+"""Control group controllers delegated to a user, so that their own containers can be given limits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SECONDS = 120.0
 
 @dataclass(frozen=True)
 class DelegationSpec:
-    """Controllers that a user is to have, as they were asked for."""
+    """Controllers that a user is to have, as they were requested."""
 
     user: str
     controllers: tuple[str, ...]
@@ -52,7 +52,7 @@ class DelegationSpec:
         problems = checks.Problems()
         user = params["user"]
         if not user or "/" in user or user.startswith((".", "-")):
-            problems.add("user", f"{user!r} is no user's name", "name the user that runs the nodes")
+            problems.add("user", f"{user!r} is not a user's name", "name the user that runs the nodes")
         controllers = tuple(sorted(set(params["controllers"])))
         if not controllers:
             problems.add("controllers", "names none", "leave it out, or use state: absent")
@@ -62,7 +62,7 @@ class DelegationSpec:
 
 @dataclass
 class DelegationRecord:
-    """What on this machine is ours, and for whom; kept beside the lock, so that ``absent`` need not guess.
+    """What on this machine is ours, and for whom; kept next to the lock, so that ``absent`` need not guess.
 
     ``users`` are controllers by user, which the drop-in holds together; ``linger`` the users whose manager we made
     linger; ``directory`` whether we made the drop-in's directory.
@@ -74,7 +74,7 @@ class DelegationRecord:
 
     @classmethod
     def load(cls, directory: str | None = None) -> DelegationRecord:
-        """The record; an empty one when there is none or it can not be read as ours."""
+        """The record; an empty one when there is none or it cannot be read as ours."""
         try:
             found = json.loads(read(_record_path(directory)) or "null")
         except ValueError:
@@ -111,7 +111,7 @@ class ObservedDelegation:
     """None where this machine has no such user."""
     way: Way
     tried: Tried | None
-    """What a scope of the user's showed; None where his manager does not run."""
+    """What a scope of the user's showed; None where their manager does not run."""
     drop_in: str | None
     directory: bool
     """Whether the drop-in's directory is there."""
@@ -136,7 +136,7 @@ class ObservedDelegation:
 
 
 def refusal(lost: Lost, user: str) -> KicError | None:
-    """The error for a loss that no drop-in of ours can mend; None for the others."""
+    """The error for a loss that no drop-in of ours can repair; None for the others."""
     if lost.reason == "disabled_by_unit":
         return failure(
             "controller_disabled_by_unit",
@@ -213,7 +213,7 @@ MODES = {"v1": "of version 1", "hybrid": "hybrid (version 2 is there, but the co
 
 
 def wanted_record(spec: DelegationSpec, observed: ObservedDelegation) -> DelegationRecord:
-    """What is to be ours: the part of this user as it is asked for, that of others as it is."""
+    """What is to be ours: the part of this user as it is requested, that of others as it is."""
     before = observed.record
     users = {user: names for user, names in before.users.items() if user != spec.user}
     linger = [user for user in before.linger if user != spec.user]
@@ -327,7 +327,7 @@ class DelegationResource(Resource[ObservedDelegation]):
             self._read_back()
 
     def _read_back(self) -> None:
-        """What a login mends is told by ``relogin_required``; anything else that is still lost is an error."""
+        """What a login repairs is told by ``relogin_required``; anything else that is still lost is an error."""
         found = self.observe()
         for name in self._spec.controllers:
             lost = found.lost(name)
@@ -343,7 +343,7 @@ class DelegationResource(Resource[ObservedDelegation]):
 
     @property
     def restart_command(self) -> str:
-        """What starts the user's manager anew, and ends what runs in it."""
+        """What starts the user's manager again, and ends what runs in it."""
         return f"systemctl restart user@{_uid(self.name)}.service"
 
     def last_seen(self) -> dict[str, Any]:
@@ -355,8 +355,8 @@ class DelegationResource(Resource[ObservedDelegation]):
 
     def _describe(self, observed: ObservedDelegation, predicted: Plan | None) -> dict[str, Any]:
         way = observed.way
-        foretold = frozenset(predicted.after["controllers"]) if predicted is not None else frozenset()
-        losses = {name: None if name in foretold else observed.lost(name) for name in self._spec.controllers}
+        expected = frozenset(predicted.after["controllers"]) if predicted is not None else frozenset()
+        losses = {name: None if name in expected else observed.lost(name) for name in self._spec.controllers}
         reasons = {lost.reason for lost in losses.values() if lost is not None}
         after = predicted.after if predicted is not None else {}
         return {

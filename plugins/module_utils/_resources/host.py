@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a machine is given for nodes beside packages: ids for a user, settings and modules of the kernel, units."""
+"""What a machine is given for nodes next to packages: ids for a user, settings and modules of the kernel, units."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SETUID = 0o4000
 
 @dataclass(frozen=True)
 class HostSpec:
-    """What a machine is to have, as it was asked for. A part that asks for nothing is left as it is."""
+    """What a machine is to have, as it was requested. A part that asks for nothing is left as it is."""
 
     present: bool
     user: str = ""
@@ -56,23 +56,23 @@ class HostSpec:
         problems = checks.Problems()
         user = params["user"] or ""
         if user and ("/" in user or ":" in user or user.startswith((".", "-"))):
-            problems.add("user", f"{user!r} is no user's name", "name the user that runs the nodes")
+            problems.add("user", f"{user!r} is not a user's name", "name the user that runs the nodes")
         count = params["sub_ids"] or 0
         if count and not user:
             problems.add("sub_ids", "nobody is named who is to have them", "set user too")
         if count < 0:
-            problems.add("sub_ids", f"{count} is no number of ids", "set 65536, or 0 to leave them as they are")
+            problems.add("sub_ids", f"{count} is not a number of ids", "set 65536, or 0 to leave them as they are")
         sysctls: dict[str, int] = {}
         for name, value in (params["sysctls"] or {}).items():
             if not re.fullmatch(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+", name):
-                problems.add("sysctls", f"{name!r} is no setting's name", "write it as: sysctl --all shows it")
+                problems.add("sysctls", f"{name!r} is not a setting's name", "write it as: sysctl --all shows it")
             if not re.fullmatch(r"\d+", str(value)):
-                problems.add("sysctls", f"{name}: {value!r} is no whole number", f"write: {name}: 512")
+                problems.add("sysctls", f"{name}: {value!r} is not a whole number", f"write: {name}: 512")
             else:
                 sysctls[name] = int(value)
         for name in params["modules"] or ():
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                problems.add("modules", f"{name!r} is no module's name", "write it as lsmod shows it")
+                problems.add("modules", f"{name!r} is not a module's name", "write it as lsmod shows it")
         problems.finish()
         return cls(
             present=params["state"] == "present",
@@ -87,7 +87,7 @@ class HostSpec:
 
 @dataclass(frozen=True)
 class HostRecord:
-    """What of this machine is ours, and what was there before; kept beside the lock, so that ``absent`` need not guess."""
+    """What of this machine is ours, and what was there before; kept next to the lock, so that ``absent`` need not guess."""
 
     users: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     """By user and file, the texts that were added to it."""
@@ -104,7 +104,7 @@ class HostRecord:
 
     @classmethod
     def load(cls, directory: str | None = None) -> HostRecord:
-        """The record; an empty one when there is none or it can not be read as ours."""
+        """The record; an empty one when there is none or it cannot be read as ours."""
         try:
             found = json.loads(read(_record_path(directory)) or "null")
         except ValueError:
@@ -151,7 +151,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class ObservedHost:
-    """What there is of the parts that were asked for, or are ours."""
+    """What there is of the parts that were requested, or are ours."""
 
     record: HostRecord
     root: bool
@@ -168,7 +168,7 @@ class ObservedHost:
     owned: tuple[int, ...] = ()
     """Ids of users and groups themselves."""
     mappers: Mapping[str, int] = field(default_factory=dict)
-    """By path of newuidmap and newgidmap, the mode of one that can not do its work."""
+    """By path of newuidmap and newgidmap, the mode of one that cannot do its work."""
     podman: str = ""
     """How the user's podman holds the ids that it has: ``idle``, ``running`` with containers, or not at all."""
     held: int | None = None
@@ -284,7 +284,7 @@ def _give_ids(spec: HostSpec, observed: ObservedHost, draft: _Draft) -> None:
             draft.do("renew", "ids of podman", spec.user)
         elif observed.podman == "running":
             draft.warnings.append(
-                f"The containers of {spec.user} that run hold the ids that he had. Stop them and type, as him:"
+                f"The containers of {spec.user} that run hold the ids that they had. Stop them and type, as them:"
                 " podman system migrate"
             )
     for path, mode in observed.mappers.items():
@@ -298,7 +298,7 @@ def _raise_settings(spec: HostSpec, observed: ObservedHost, draft: _Draft) -> No
     for name, asked in spec.sysctls.items():
         value = observed.sysctls[name]
         if value is None and name in observed.several:
-            reason = f"{name} is no single number, and nobody can say which of two texts is enough"
+            reason = f"{name} is not a single number, and nobody can say which of two texts is enough"
             raise checks.invalid("sysctls", reason, f"set it with ansible.posix.sysctl and leave {name} out")
         if value is None:
             draft.left(f"sysctls: this kernel has no {name}")
@@ -411,7 +411,7 @@ def _take_rest_back(_spec: HostSpec, observed: ObservedHost, draft: _Draft) -> N
         draft.modes[path] = mode
         draft.do("set", "mode", path, f"{mode | _SETUID:04o}", f"{mode:04o}", f"{mode:04o}")
     for name, value in record.sysctls.items():
-        # What somebody else has set since is his.
+        # What somebody else has set since is theirs.
         if observed.sysctls[name] == value["set"]:
             draft.sysctls[name] = value["before"]
             detail = f"{value['set']} becomes {value['before']}"
@@ -572,7 +572,7 @@ class HostResource(Resource[ObservedHost]):
         return answer.out
 
     def _renew_ids(self) -> None:
-        """Have the user's podman take up his new ids: a process of its holds the namespace with those that he had."""
+        """Have the user's podman take up their new ids: a process of its holds the namespace with those that they had."""
         user = pwd.getpwnam(self._spec.user)
         prefix, environment = as_user(user.pw_name, user.pw_uid)
         home = ["env", f"--chdir={user.pw_dir}", f"HOME={user.pw_dir}"]

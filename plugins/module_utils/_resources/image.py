@@ -22,7 +22,7 @@ from .._engine.base import Engine
 from .._engine.model import Attached, Image
 
 REACH_SECONDS = 5.0
-"""How long a registry may take to answer before it counts as one that can not be reached."""
+"""How long a registry may take to answer before it counts as one that cannot be reached."""
 
 PULL_SECONDS = 3600.0
 """The longest a pull may take: a gigabyte at 2.3 Mbit/s."""
@@ -36,7 +36,7 @@ _INDEX_DEPTH = 4
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """An image as it was asked for."""
+    """An image as it was requested."""
 
     name: str
     """With its tag."""
@@ -70,7 +70,7 @@ class ImageSpec:
             if source != "archive":
                 problems.add("image_id", "is compared with an archive's image only", "set source: archive")
         if archive is not None and not os.path.isabs(archive):
-            problems.add("archive", f"{archive!r} is no absolute path", "write it from / on")
+            problems.add("archive", f"{archive!r} is not an absolute path", "write it from / on")
         if source == "archive" and archive is None:
             problems.add("archive", "is missing for source: archive", "name the archive on the managed machine")
         if source == "registry" and name and checks.image_registry(name) is None:
@@ -157,7 +157,7 @@ def read_archive(path: str, name: str) -> tuple[ArchivedImage, ...]:
     except FileNotFoundError:
         raise failure("archive_missing", path=path) from None
     except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"it is no archive of images that can be read ({type(error).__name__}: {error})"
+        reason = f"it is not an archive of images that can be read ({type(error).__name__}: {error})"
         raise failure("archive_unusable", path=path, reason=reason, engine="podman", name=name) from error
 
 
@@ -304,7 +304,7 @@ def _plan_archive(
 ) -> Plan:
     if offers.archive is None:
         # Only in check mode does a plan get this far without its archive: an earlier task would have made it.
-        warnings: tuple[str, ...] = (f"There is no archive {spec.archive} yet, so what it holds can not be seen.",)
+        warnings: tuple[str, ...] = (f"There is no archive {spec.archive} yet, so what it holds cannot be seen.",)
         after = {"name": spec.name, "id": spec.image_id, "digest": spec.digest}
         if spec.image_id is not None:
             if observed is not None and observed.image.id == spec.image_id:
@@ -326,7 +326,7 @@ def _plan_archive(
 def _may_move(spec: ImageSpec, image: Image) -> bool:
     """Whether the name can come to mean another image than ``image``, in a way that can be seen.
 
-    A digest can not. Where docker keeps images in containerd's store, it names them by their manifest (docker 29's
+    A digest cannot. Where docker keeps images in containerd's store, it names them by their manifest (docker 29's
     default), and its client shows no digest of a list of manifests to compare with.
     """
     return spec.digest is None and f"sha256:{image.id}" not in image.digests
@@ -390,7 +390,7 @@ class ImageResource(Resource[ObservedImage]):
         path, engine = str(self._spec.archive), self._engine.name
         if lost:
             raise failure("archive_overwrites", path=path, names=", ".join(lost), engine=engine, name=self.name)
-        warning = f"The archive {path} also brings names that were not asked for: {', '.join(others)}."
+        warning = f"The archive {path} also brings names that were not requested: {', '.join(others)}."
         return replace(plan, warnings=(*plan.warnings, warning)) if others else plan
 
     def _look_for(self, observed: ObservedImage | None) -> Offers:
@@ -457,7 +457,7 @@ class ImageResource(Resource[ObservedImage]):
         if found is None:
             raise failure("vanished", kind="image", name=spec.reference)
         if found.architecture != engine.info.architecture:
-            # podman only warns of it and keeps what can not run here.
+            # podman only warns of it and keeps what cannot run here.
             if plan.does("pull"):
                 engine.remove_image(spec.reference)
                 self.undid()

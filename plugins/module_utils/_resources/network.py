@@ -33,7 +33,7 @@ NO_IPV6 = "none"
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A network as it was asked for. None means: choose."""
+    """A network as it was requested. None means: choose."""
 
     name: str
     present: bool
@@ -49,7 +49,7 @@ class NetworkSpec:
     labels: Mapping[str, str]
     cluster: str | None
     replace: bool
-    """Whether drift is mended by making it again (``recreate: on_drift``)."""
+    """Whether drift is repaired by making it again (``recreate: on_drift``)."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> NetworkSpec:
@@ -86,11 +86,11 @@ class NetworkSpec:
         if self.gateway is not None and self.subnet is not None:
             problems.take(checks.address_in, "gateway", str(self.gateway), self.subnet)
         if not 8 <= self.prefix <= 29:
-            problems.add("prefix", f"/{self.prefix} can not hold nodes", "choose a prefix from 8 to 29")
+            problems.add("prefix", f"/{self.prefix} cannot hold nodes", "choose a prefix from 8 to 29")
         elif not subnet_given and all(self.pools) and all(pool.prefixlen > self.prefix for pool in self.pools):
             problems.add("pools", f"none of them can hold a /{self.prefix}", "name a larger pool")
         if self.subnet is not None and self.subnet.prefixlen > 29:
-            problems.add("subnet", f"{self.subnet} can not hold nodes", "choose a prefix length of 29 or less")
+            problems.add("subnet", f"{self.subnet} cannot hold nodes", "choose a prefix length of 29 or less")
         # 68 is the least an IPv4 interface may have (RFC 791), 65535 the most an IP packet can.
         if self.mtu is not None and not 68 <= self.mtu <= 65535:
             problems.add("mtu", f"{self.mtu} is outside 68 to 65535", "leave it out for the default route's")
@@ -133,7 +133,7 @@ def network_named(networks: Sequence[Network], name: str, engine: str) -> Networ
 
 
 def look_around(networks: list[Network], name: str, engine: str) -> Surroundings:
-    """The surroundings of the network ``name``: other networks of the engine, podman's beside docker, the host's routes.
+    """The surroundings of the network ``name``: other networks of the engine, podman's next to docker, the host's routes.
 
     A range of the network itself is left out, also where the host has a route to it, so that one that is about to be
     made again may have its old subnet. So is that of a probe, which is removed first.
@@ -256,7 +256,7 @@ def _plan_absent(spec: NetworkSpec, observed: ObservedNetwork | None, engine: st
 
 
 def choose(spec: NetworkSpec, around: Surroundings) -> Network:
-    """The network to make: what was asked for, checked, and the rest chosen."""
+    """The network to make: what was requested, checked, and the rest chosen."""
     if spec.subnet is not None:
         for other, owner in around.taken:
             if overlapping(spec.subnet, [other]):
@@ -296,7 +296,7 @@ def _inside(pools: Sequence[IPNetwork], spec: NetworkSpec, around: Surroundings)
 
 
 def find_drift(spec: NetworkSpec, found: Network) -> tuple[Drift, ...]:
-    """What was asked for by name and is otherwise. A value that was left out to be chosen fits as it is."""
+    """What was requested by name and is otherwise. A value that was left out to be chosen fits as it is."""
     asked: dict[str, Any] = {"driver": "bridge", "mtu": spec.mtu}
     if spec.subnet is not None:
         asked["subnet"] = str(spec.subnet)
@@ -348,7 +348,7 @@ class NetworkResource(Resource[ObservedNetwork]):
         # Only a create needs to know where everything else lies.
         creates = spec.present and (observed is None or (spec.replace and bool(find_drift(spec, observed.network))))
         if creates:
-            self._engine.info  # noqa: B018  # refuses an engine whose networks can not hold nodes
+            self._engine.info  # noqa: B018  # refuses an engine whose networks cannot hold nodes
         around = look_around(self._networks, self.name, self._engine.name) if creates else None
         if around is not None:
             around = replace(around, pools=administrators_pools(self._engine))

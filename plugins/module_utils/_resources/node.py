@@ -251,7 +251,7 @@ class NodeResource(Resource[ObservedNode]):
             self.did("restore")
 
     def _replace(self, plan: Plan) -> None:
-        """Create the new container beside the old one, which runs on until all else is ready."""
+        """Create the new container next to the old one, which runs on until all else is ready."""
         found = known(self._found)
         old = found.old
         if found.aside is not None and old.id != found.aside.id:

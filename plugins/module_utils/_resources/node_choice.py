@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The container of a node that is to be made: what was asked for, checked, and the rest chosen. Pure."""
+"""The container of a node that is to be made: what was requested, checked, and the rest chosen. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ a few dozen pods use up; "no limit" is not for an ordinary user to give."""
 
 NPROC = 1048576
 NOFILE = 1048576
-"""What a machine's systemd gives its services (systemd 240 and later); fewer where this machine can not give as many."""
+"""What a machine's systemd gives its services (systemd 240 and later); fewer where this machine cannot give as many."""
 
 MODULES = "/lib/modules"
 CGROUPS = "/sys/fs/cgroup"
@@ -56,7 +56,7 @@ class Around:
     image: Image | None
     networks: tuple[Network, ...]
     volume: bool
-    """Whether the volume that is asked for is there."""
+    """Whether the volume that is requested is there."""
     addresses: Mapping[IPAddress, str]
     """Addresses on the network that others have or are promised, with their names."""
     host_ports: frozenset[tuple[str, int]]
@@ -91,7 +91,7 @@ def choose(
     lenient: bool,
     refused: Refused,
 ) -> tuple[NewContainer, tuple[str, ...]]:
-    """The container to make: what was asked for, checked, and the rest chosen. ``old`` is the one that it replaces.
+    """The container to make: what was requested, checked, and the rest chosen. ``old`` is the one that it replaces.
 
     Address and ports of the old one are taken again: others know them.
     """
@@ -199,7 +199,7 @@ def choose(
 
 
 def _direct(spec: NodeSpec, network: Network | None) -> list[str]:
-    """What a node reaches without any proxy: itself, its network, and what was asked for."""
+    """What a node reaches without any proxy: itself, its network, and what was requested."""
     subnets = [str(item.subnet) for item in network.ranges] if network is not None else []
     return [*spec.no_proxy, *dict.fromkeys((spec.name, spec.hostname)), *subnets]
 
@@ -219,7 +219,7 @@ def _choose_address(
     if found is None:
         if asked is not None and not (lenient and network is None and spec.network):
             where = f"the network {spec.network} has no IPv{version} subnet" if spec.network else "no network is named"
-            raise checks.invalid(option, f"{asked} can not be given, as {where}", "leave it out, or name a network")
+            raise checks.invalid(option, f"{asked} cannot be given, as {where}", "leave it out, or name a network")
         return str(asked) if asked is not None else None
     if asked is not None:
         checks.address_in(option, str(asked), found.subnet)
@@ -305,7 +305,7 @@ def _choose_runtime(
     if info.cgroup_version == 1 and os.path.basename(info.runtime) == "crun":
         if "runc" not in host.runtimes:
             raise failure("runtime_unfit", engine=info.name)
-        reason = "crun can not give a node a control group of its own on cgroup version 1 and hybrid hosts"
+        reason = "crun cannot give a node a control group of its own on cgroup version 1 and hybrid hosts"
         adaptations.append(_adaptation("runtime", "runc", reason))
         return "runc"
     return None

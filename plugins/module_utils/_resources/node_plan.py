@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What there is to do for a node, and how it differs from what was asked for. Pure."""
+"""What there is to do for a node, and how it differs from what was requested. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ObservedNode:
 
     container: Container
     image: Image | None = None
-    """What the image's name that is asked for means now."""
+    """What the image's name that is requested means now."""
     limits: Mapping[str, Any] | None = None
     """Of its control group, as the kernel has them; None while it does not run."""
     boot: Boot | None = None
@@ -176,7 +176,7 @@ def _wanted_limits(spec: NodeSpec, recorded: Limits, updatable: frozenset[str]) 
 def find_drift(
     spec: NodeSpec, observed: ObservedNode, effective: Limits, updatable: frozenset[str]
 ) -> tuple[Drift, ...]:
-    """What was asked for and is otherwise, and can not be changed in place."""
+    """What was requested and is otherwise, and cannot be changed in place."""
     container = observed.container
     before, drift = decode_asked(container.labels.get(labels.SPEC, "")), []
     for key, value in spec.asked.items():

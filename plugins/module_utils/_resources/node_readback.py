@@ -13,7 +13,7 @@ from .node_spec import LIMIT_OPTIONS, VAR, same_limit
 
 
 def differences(new: NewContainer, container: Container) -> list[str]:
-    """What a container that was just started has otherwise than it was asked for, by the kernel's own word."""
+    """What a container that was just started has otherwise than it was requested, by the kernel's own word."""
     found = limit_differences(new.limits, container)
     here = process.addresses(container.pid)
     for option, address in (("ip", new.ip), ("ip6", new.ip6)):
@@ -43,5 +43,5 @@ def limit_differences(asked: Limits, container: Container) -> list[str]:
         if value is not None and key not in now:
             found.append(f"{option} {value} is not kept: its control group has no such controller")
         elif value is not None and not same_limit(value, now[key]):
-            found.append(f"{option} is {now[key]}, asked for was {value}")
+            found.append(f"{option} is {now[key]}, expected {value}")
     return found

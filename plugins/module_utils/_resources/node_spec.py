@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node as it was asked for: the options of kic_node, checked before anything is looked at."""
+"""A node as it was requested: the options of kic_node, checked before anything is looked at."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .node_options import PASSED_ON, read_options
 T = TypeVar("T")
 
 VERSION = 1
-"""Layout of the label that keeps what was asked for."""
+"""Layout of the label that keeps what was requested."""
 
 NO_VOLUME = "none"
 """What ``volume`` takes for a node without one."""
@@ -74,7 +74,7 @@ class File:
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node as it was asked for. Without an image only its state is, and the other options say nothing."""
+    """A node as it was requested. Without an image only its state is, and the other options say nothing."""
 
     name: str
     state: str
@@ -104,7 +104,7 @@ class NodeSpec:
     restart_policy: str
     files: tuple[File, ...]
     replace: bool
-    """Whether drift is mended by making it again (``recreate: on_drift``)."""
+    """Whether drift is repaired by making it again (``recreate: on_drift``)."""
     wait: bool
     wait_timeout: float
     no_proxy: tuple[str, ...] = ()
@@ -176,7 +176,7 @@ class NodeSpec:
 
     @property
     def described(self) -> bool:
-        """Whether more than the state is asked for."""
+        """Whether more than the state is requested."""
         return self.image is not None
 
     @property
@@ -270,7 +270,7 @@ def _node_name(value: str) -> str:
 
 def _wait_timeout(value: float) -> None:
     if value < 1:
-        raise checks.invalid("wait_timeout", "is no time", "give it in seconds, like 120")
+        raise checks.invalid("wait_timeout", "is not a time", "give it in seconds, like 120")
 
 
 def _limits(params: Mapping[str, Any]) -> Limits:
@@ -280,10 +280,12 @@ def _limits(params: Mapping[str, Any]) -> Limits:
         raise checks.invalid("memory", f"{memory} is too little for any systemd", "set it to 64m or more")
     # The kernel's least quota is a millisecond of a period of 100 (cpu.cfs_quota_us, sched-bwc.rst).
     if cpus is not None and not 0.01 <= cpus < 100_000:
-        raise checks.invalid("cpus", f"{cpus:g} is no number of processors", "set it to 0.01 or more, like 1.5")
+        raise checks.invalid("cpus", f"{cpus:g} is not a number of processors", "set it to 0.01 or more, like 1.5")
     if pids is not None and pids < 1:
-        raise checks.invalid("pids_limit", f"{pids} is no number of processes", "leave it out for no limit of its own")
-    # A page is the kernel's unit; what is asked for is what it will show.
+        raise checks.invalid(
+            "pids_limit", f"{pids} is not a number of processes", "leave it out for no limit of its own"
+        )
+    # A page is the kernel's unit; what is requested is what it will show.
     return Limits(size // 4096 * 4096 if size is not None else None, cpus, pids)
 
 
@@ -301,20 +303,24 @@ def _option(option: str, value: str) -> str:
 
 def _word(option: str, value: str) -> str:
     if not re.fullmatch(r"[a-z]+", value):
-        raise checks.invalid(option, f"{value!r} is no name of a limit", "use a name like nofile or nproc")
+        raise checks.invalid(option, f"{value!r} is not a name of a limit", "use a name like nofile or nproc")
     return value
 
 
 def _target(option: str, value: str) -> str:
     if not os.path.isabs(value) or os.path.normpath(value) in ("/", "//") or ":" in _plain(option, value):
-        raise checks.invalid(option, f"{value!r} is no absolute path below / without ':'", "write it like /srv/data")
+        raise checks.invalid(
+            option, f"{value!r} is not an absolute path below / without ':'", "write it like /srv/data"
+        )
     return os.path.normpath(value)
 
 
 def _mount(item: Mapping[str, Any]) -> Mount:
     source = str(item["source"])
     if not os.path.isabs(source) or ":" in _plain("mounts.source", source):
-        raise checks.invalid("mounts.source", f"{source!r} is no absolute path without ':'", "write it like /srv/data")
+        raise checks.invalid(
+            "mounts.source", f"{source!r} is not an absolute path without ':'", "write it like /srv/data"
+        )
     return Mount(
         source=os.path.normpath(source),
         target=_target("mounts.target", str(item["target"])),
@@ -347,7 +353,7 @@ def _publications(items: Sequence[Mapping[str, Any]]) -> tuple[Publication, ...]
     for item in items:
         for key in ("port", "host_port"):
             if item[key] is not None and not 1 <= item[key] <= 65535:
-                raise checks.invalid(f"publish.{key}", f"{item[key]} is no port", "choose one from 1 to 65535")
+                raise checks.invalid(f"publish.{key}", f"{item[key]} is not a port", "choose one from 1 to 65535")
         address = str(checks.address("publish.address", item["address"]))
         found.append(Publication(item["port"], item["protocol"], address, item["host_port"]))
     for index, one in enumerate(found):
@@ -367,14 +373,16 @@ def _publications(items: Sequence[Mapping[str, Any]]) -> tuple[Publication, ...]
 
 def _device(value: str) -> str:
     if not re.fullmatch(r"/dev/[^:]+(:/dev/[^:]+)?(:[rwm]{1,3})?", _plain("devices", value)):
-        raise checks.invalid("devices", f"{value!r} is no device", "write it like /dev/fuse or /dev/sdb:/dev/xvdb:rw")
+        raise checks.invalid(
+            "devices", f"{value!r} is not a device", "write it like /dev/fuse or /dev/sdb:/dev/xvdb:rw"
+        )
     return value
 
 
 def _ulimit(name: str, value: Any) -> str:
     match = re.fullmatch(r"(\d+)(?::(\d+))?", str(value))
     if match is None or int(match.group(1)) > int(match.group(2) or match.group(1)):
-        raise checks.invalid("ulimits", f"{value!r} is no limit for {name}", "write it like 65536 or 1024:65536")
+        raise checks.invalid("ulimits", f"{value!r} is not a limit for {name}", "write it like 65536 or 1024:65536")
     return f"{match.group(1)}:{match.group(2) or match.group(1)}"
 
 
@@ -382,10 +390,10 @@ def _texts(option: str, value: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for key, content in value.items():
         if not re.fullmatch(r"[A-Za-z0-9_./-]+", str(key)) or str(key).startswith("-"):
-            raise checks.invalid(option, f"{key!r} is no name", "use letters, digits, '_', '.', '/' and '-'")
+            raise checks.invalid(option, f"{key!r} is not a name", "use letters, digits, '_', '.', '/' and '-'")
         if isinstance(content, bool) or not isinstance(content, (str, int, float)):
             # YAML made something else of the word: which one the user wrote is lost.
-            raise checks.invalid(option, f"the value of {key} is no string", f"quote it: {key}: '...'")
+            raise checks.invalid(option, f"the value of {key} is not a string", f"quote it: {key}: '...'")
         if "\0" in str(content) or "\n" in str(content):
             raise checks.invalid(option, f"the value of {key} has more than one line", "give it one line")
         found[str(key)] = str(content)
@@ -395,5 +403,5 @@ def _texts(option: str, value: Mapping[str, Any]) -> dict[str, str]:
 def _file(item: Mapping[str, Any]) -> File:
     path, mode = _target("files.path", str(item["path"])), str(item["mode"])
     if not re.fullmatch(r"0?[0-7]{3,4}", mode):
-        raise checks.invalid("files.mode", f"{mode!r} is no mode", "quote four octal digits, like '0644'")
+        raise checks.invalid("files.mode", f"{mode!r} is not a mode", "quote four octal digits, like '0644'")
     return File(path, str(item["content"]).encode(), int(mode, 8))

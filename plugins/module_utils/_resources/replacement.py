@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One container of a node in the place of another, so that at each step one of the two can be the node.
 
-The old one is renamed first, while it runs, and the new one created beside it: an engine that refuses the new options
+The old one is renamed first, while it runs, and the new one created next to it: an engine that refuses the new options
 does so before anything has stopped. Neither a created nor a stopped container holds an address or a port (podman 4.3 and
 docker 20.10, seen), so the new one may have those of the old one. Every step can be the last of a run that is ended: the
 names say how far it came, and the next run goes on from there.
@@ -37,7 +37,7 @@ _WITHOUT_THE_NEW_ONE: Mapping[str, str] = {
 def stop(engine: Engine, container: Container) -> None:
     """Shut the system of a container down, if it is up."""
     if container.status == "paused":
-        # What is frozen can not shut down.
+        # What is frozen cannot shut down.
         engine.resume_container(container.id)
     if is_up(container):
         engine.stop_container(container.id, STOP_SECONDS)

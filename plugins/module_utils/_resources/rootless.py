@@ -28,12 +28,12 @@ NEEDED = ("cpu", "memory", "pids")
 
 _WHY = {
     "not_delegated": "Delegate= of its file {file} leaves it out",
-    "not_in_effect": "it is asked for, but not in effect yet",
+    "not_in_effect": "it is requested, but not in effect yet",
 }
 
 
 UNCLEAR = ("engine_failed", "runtime_missing", "timed_out")
-"""Answers of a user's podman behind which there may be what his machine lacks: without a run-time directory, which his
+"""Answers of a user's podman behind which there may be what their machine lacks: without a run-time directory, which their
 manager makes, 5.4 says that it finds no runtime."""
 
 

@@ -21,7 +21,7 @@ from .._engine.secrecy import masked_options
 
 @dataclass(frozen=True)
 class VolumeSpec:
-    """A volume as it was asked for."""
+    """A volume as it was requested."""
 
     name: str
     present: bool
@@ -30,7 +30,7 @@ class VolumeSpec:
     """Options of the local driver (``type``, ``device``, ``o``); None when nothing was said of them."""
     cluster: str | None
     replace: bool
-    """Whether drift is mended by making it again, empty (``recreate: on_drift``)."""
+    """Whether drift is repaired by making it again, empty (``recreate: on_drift``)."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> VolumeSpec:
@@ -90,7 +90,7 @@ def plan_volume(spec: VolumeSpec, observed: ObservedVolume | None, engine: str) 
 
 
 def find_drift(spec: VolumeSpec, found: Volume) -> tuple[Drift, ...]:
-    """What was asked for and is otherwise."""
+    """What was requested and is otherwise."""
     drift = label_drift(spec.labels, found.labels)
     if spec.options is not None and dict(spec.options) != dict(found.options):
         asked, there = masked_options(spec.options), masked_options(found.options)

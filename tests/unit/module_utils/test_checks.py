@@ -69,7 +69,7 @@ def test_good(check: Callable[[str, str], Any], value: str, found: Any) -> None:
         (checks.image, "", "is empty"),
         (checks.image, "a@" + DIGEST[:-1], "does not end in a valid digest. Fix: write the digest as sha256: and 64"),
         (checks.image, "a:1@md5:0", "does not end in a valid digest"),
-        (checks.image, "A@" + DIGEST, "is no image name"),
+        (checks.image, "A@" + DIGEST, "is not an image name"),
         (checks.host_name, "feature/JIRA-12_x", "Fix: set option to feature-jira-12-x, or to another name"),
         (checks.host_name, "release-2.2", "Fix: set option to release-2-2, or"),
         (checks.host_name, "-" + "a" * 62 + "-b", "Fix: set option to " + "a" * 62 + ", or"),
@@ -82,19 +82,19 @@ def test_good(check: Callable[[str, str], Any], value: str, found: Any) -> None:
         (checks.full_host_name, "no_host.example", "Fix: set option to no-host.example, or"),
         (checks.full_host_name, "a..b", "Fix: set option to a.b, or"),
         (checks.full_host_name, "a.b.", "is not a host name"),
-        (checks.image, "A", "'A' is no image name"),
-        (checks.image, "a:", "'a:' is no image name"),
-        (checks.image, "a//b", "'a//b' is no image name"),
-        (checks.image, "a" * 256, "is no image name"),
-        (checks.image, "a:" + "t" * 129, "is no image name"),
-        (checks.digest, DIGEST[:-1], "is no digest"),
-        (checks.digest, DIGEST.upper(), "is no digest"),
-        (checks.digest, DIGEST + "\n", "is no digest"),
-        (checks.network, "10.0.0.0", "'10.0.0.0' is no CIDR. Fix: write it with its prefix length"),
-        (checks.network, "10.0.0.0/33", "'10.0.0.0/33' is no CIDR"),
+        (checks.image, "A", "'A' is not an image name"),
+        (checks.image, "a:", "'a:' is not an image name"),
+        (checks.image, "a//b", "'a//b' is not an image name"),
+        (checks.image, "a" * 256, "is not an image name"),
+        (checks.image, "a:" + "t" * 129, "is not an image name"),
+        (checks.digest, DIGEST[:-1], "is not a digest"),
+        (checks.digest, DIGEST.upper(), "is not a digest"),
+        (checks.digest, DIGEST + "\n", "is not a digest"),
+        (checks.network, "10.0.0.0", "'10.0.0.0' is not a CIDR. Fix: write it with its prefix length"),
+        (checks.network, "10.0.0.0/33", "'10.0.0.0/33' is not a CIDR"),
         (checks.network, "10.0.0.7/24", "'10.0.0.7/24' has host bits set. Fix: write 10.0.0.0/24"),
-        (checks.address, "10.0.0.256", "'10.0.0.256' is no IP address"),
-        (checks.address, "", "'' is no IP address"),
+        (checks.address, "10.0.0.256", "'10.0.0.256' is not an IP address"),
+        (checks.address, "", "'' is not an IP address"),
     ],
 )
 def test_bad(check: Callable[[str, str], Any], value: str, words: str) -> None:
@@ -135,7 +135,7 @@ def test_network_of_other_version(value: str, version: int) -> None:
         ("fd00::1", "10.0.0.0/24", "fd00::1 is outside the subnet 10.0.0.0/24"),
         ("10.0.0.0", "10.0.0.0/24", "is the network or broadcast address"),
         ("10.0.0.255", "10.0.0.0/24", "is the network or broadcast address"),
-        ("x", "10.0.0.0/24", "'x' is no IP address"),
+        ("x", "10.0.0.0/24", "'x' is not an IP address"),
     ],
 )
 def test_address_not_in(value: str, subnet: str, words: str) -> None:
@@ -161,13 +161,13 @@ def test_labels() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("", "x", "'' is no label key"),
-        ("a=b", "x", "'a=b' is no label key"),
-        ("a b", "x", "'a b' is no label key"),
+        ("", "x", "'' is not a label key"),
+        ("a=b", "x", "'a=b' is not a label key"),
+        ("a b", "x", "'a b' is not a label key"),
         ("nodeforge.kic.cluster", "x", "has the prefix of the collection's own labels"),
         ("a", True, "the value of 'a' is a boolean, not a string. Fix: quote it: a: 'true'"),
-        ("a", None, "the value of 'a' is no string"),
-        ("a", ["x"], "the value of 'a' is no string"),
+        ("a", None, "the value of 'a' is not a string"),
+        ("a", ["x"], "the value of 'a' is not a string"),
     ],
 )
 def test_bad_label(key: str, value: object, words: str) -> None:
@@ -197,6 +197,6 @@ def test_size(value: str, found: int) -> None:
 
 @pytest.mark.parametrize("value", ["", "g", "-1g", "1x", "1e9", "2 g g", "1,5g", "50%"])
 def test_bad_size(value: str) -> None:
-    """What is no size is refused."""
-    with fails("invalid_option", f"memory: {value!r} is no size", "write it like 2g or 2048MiB"):
+    """What is not a size is refused."""
+    with fails("invalid_option", f"memory: {value!r} is not a size", "write it like 2g or 2048MiB"):
         checks.size("memory", value)

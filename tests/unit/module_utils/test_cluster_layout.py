@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The nodes of a cluster from the variables of the role, and what is said of variables that can not be."""
+"""The nodes of a cluster from the variables of the role, and what is said of variables that cannot be."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_workers() -> None:
 
 
 def test_environment() -> None:
-    """The user's variables are on every node, and on the control plane beside or instead of ours."""
+    """The user's variables are on every node, and on the control plane next to or instead of ours."""
     first, second = layout({**GIVEN, "workers": 1, "node": {"env": {"A": "1"}}})["nodes"]
     assert (first["env"], second["env"]) == ({**ENV, "A": "1"}, {"A": "1"})
     (only,) = layout({**GIVEN, "node": {"env": {"KUBECONFIG": "/x"}}})["nodes"]
@@ -133,31 +133,31 @@ def test_taken(changes: dict[str, Any]) -> None:
             "3 control planes are more than this release makes",
             id="control-planes",
         ),
-        pytest.param({"control_planes": 0}, "control_planes", "0 is no number from 1 to 99", id="no-control-plane"),
-        pytest.param({"control_planes": "one"}, "control_planes", "'one' is no number", id="control-planes-word"),
-        pytest.param({"workers": -1}, "workers", "-1 is no number from 0 to 99", id="workers-negative"),
-        pytest.param({"workers": 100}, "workers", "100 is no number from 0 to 99", id="workers-many"),
-        pytest.param({"workers": "two"}, "workers", "'two' is no number", id="workers-word"),
-        pytest.param({"workers": None}, "workers", "None is no number", id="workers-null"),
-        pytest.param({"kubernetes_version": "1.35"}, "kubernetes_version", "'v1.35' is no version", id="version"),
-        pytest.param({"pod_subnet": "10.244.0.0"}, "pod_subnet", "'10.244.0.0' is no CIDR", id="pods"),
+        pytest.param({"control_planes": 0}, "control_planes", "0 is not a number from 1 to 99", id="no-control-plane"),
+        pytest.param({"control_planes": "one"}, "control_planes", "'one' is not a number", id="control-planes-word"),
+        pytest.param({"workers": -1}, "workers", "-1 is not a number from 0 to 99", id="workers-negative"),
+        pytest.param({"workers": 100}, "workers", "100 is not a number from 0 to 99", id="workers-many"),
+        pytest.param({"workers": "two"}, "workers", "'two' is not a number", id="workers-word"),
+        pytest.param({"workers": None}, "workers", "None is not a number", id="workers-null"),
+        pytest.param({"kubernetes_version": "1.35"}, "kubernetes_version", "'v1.35' is not a version", id="version"),
+        pytest.param({"pod_subnet": "10.244.0.0"}, "pod_subnet", "'10.244.0.0' is not a CIDR", id="pods"),
         pytest.param(
             {"pod_subnet": "10.96.0.0/12"}, "pod_subnet", "overlaps the service range", id="pods-and-services"
         ),
         pytest.param({"service_subnet": "10.96.0.1/16"}, "service_subnet", "has host bits set", id="services"),
-        pytest.param({"timeout": 0}, "timeout", "is no time", id="timeout"),
+        pytest.param({"timeout": 0}, "timeout", "is not a time", id="timeout"),
         pytest.param(
             {"timeout": "soon"},
             "timeout",
-            "'soon' is no number",
+            "'soon' is not a number",
             id="timeout-word",
         ),
         pytest.param({"configuration": "x"}, "configuration", "is neither a mapping of kinds", id="configuration"),
-        pytest.param({"configuration": {"Pod": {}}}, "configuration", "'Pod' is no kind", id="configuration-kind"),
-        pytest.param({"patches": {"x.txt": ""}}, "patches", "'x.txt' is no name that kubeadm reads", id="patches"),
-        pytest.param({"patches": "x"}, "patches", "is no mapping", id="patches-are-text"),
-        pytest.param({"patches": ["etcd.json"]}, "patches", "is no mapping", id="patches-are-a-list"),
-        pytest.param({"network": {"subnet": "192.168.0.1"}}, "network.subnet", "is no CIDR", id="subnet"),
+        pytest.param({"configuration": {"Pod": {}}}, "configuration", "'Pod' is not a kind", id="configuration-kind"),
+        pytest.param({"patches": {"x.txt": ""}}, "patches", "'x.txt' is not a name that kubeadm reads", id="patches"),
+        pytest.param({"patches": "x"}, "patches", "is not a mapping", id="patches-are-text"),
+        pytest.param({"patches": ["etcd.json"]}, "patches", "is not a mapping", id="patches-are-a-list"),
+        pytest.param({"network": {"subnet": "192.168.0.1"}}, "network.subnet", "is not a CIDR", id="subnet"),
         pytest.param({"network": {"subnet": "fd00::/64"}}, "network.subnet", "is not IPv4", id="subnet-version"),
         pytest.param({"network": {"subnet6": "10.0.0.0/24"}}, "network.subnet6", "is not IPv6", id="subnet6-version"),
         pytest.param(
@@ -187,27 +187,27 @@ def test_taken(changes: dict[str, Any]) -> None:
         pytest.param(
             {"network": {"subnet": "192.168.200.0/24", "gateway": "x"}},
             "network.gateway",
-            "'x' is no IP address",
+            "'x' is not an IP address",
             id="gateway-word",
         ),
-        pytest.param({"api_address": "localhost"}, "api_address", "'localhost' is no IP address", id="api-address"),
-        pytest.param({"api_port": 0}, "api_port", "0 is no port", id="api-port-zero"),
-        pytest.param({"api_port": 65536}, "api_port", "65536 is no port", id="api-port-high"),
-        pytest.param({"api_port": "https"}, "api_port", "'https' is no port", id="api-port-word"),
-        pytest.param({"node": "x"}, "node", "is no mapping of options", id="node-is-text"),
-        pytest.param({"node": ["memory"]}, "node", "is no mapping of options", id="node-is-a-list"),
-        pytest.param({"node": {"env": "x"}}, "node.env", "is no mapping", id="env-is-text"),
-        pytest.param({"node": {"env": ["A=1"]}}, "node.env", "is no mapping", id="env-is-a-list"),
-        pytest.param({"node": {"publish": 5}}, "node.publish", "is no list", id="publish-is-a-number"),
-        pytest.param({"node": {"publish": {"port": 80}}}, "node.publish", "is no list", id="publish-is-a-mapping"),
-        pytest.param({"node": {"cpus": "two"}}, "node.cpus", "'two' is no number", id="cpus-word"),
+        pytest.param({"api_address": "localhost"}, "api_address", "'localhost' is not an IP address", id="api-address"),
+        pytest.param({"api_port": 0}, "api_port", "0 is not a port", id="api-port-zero"),
+        pytest.param({"api_port": 65536}, "api_port", "65536 is not a port", id="api-port-high"),
+        pytest.param({"api_port": "https"}, "api_port", "'https' is not a port", id="api-port-word"),
+        pytest.param({"node": "x"}, "node", "is not a mapping of options", id="node-is-text"),
+        pytest.param({"node": ["memory"]}, "node", "is not a mapping of options", id="node-is-a-list"),
+        pytest.param({"node": {"env": "x"}}, "node.env", "is not a mapping", id="env-is-text"),
+        pytest.param({"node": {"env": ["A=1"]}}, "node.env", "is not a mapping", id="env-is-a-list"),
+        pytest.param({"node": {"publish": 5}}, "node.publish", "is not a list", id="publish-is-a-number"),
+        pytest.param({"node": {"publish": {"port": 80}}}, "node.publish", "is not a list", id="publish-is-a-mapping"),
+        pytest.param({"node": {"cpus": "two"}}, "node.cpus", "'two' is not a number", id="cpus-word"),
         pytest.param(
-            {"node": {"cpus": "two"}, "engine_facts": FACTS}, "node.cpus", "'two' is no number", id="cpus-word-on-4"
+            {"node": {"cpus": "two"}, "engine_facts": FACTS}, "node.cpus", "'two' is not a number", id="cpus-word-on-4"
         ),
         pytest.param({"node": {"name": "x"}}, "node.name", "is set by the role for each node", id="node-name"),
         pytest.param({"node": {"image": "x"}}, "node.image", "is set by the role for each node", id="node-image"),
-        pytest.param({"node": {"memry": "2g"}}, "node.memry", "is no option of kic_node", id="node-unknown"),
-        pytest.param({"node": {"memory": "lots"}}, "node.memory", "'lots' is no size", id="memory-word"),
+        pytest.param({"node": {"memry": "2g"}}, "node.memry", "is not an option of kic_node", id="node-unknown"),
+        pytest.param({"node": {"memory": "lots"}}, "node.memory", "'lots' is not a size", id="memory-word"),
         pytest.param({"node": {"memory": "1g"}}, "node.memory", "1g is less than the 1700 MB", id="memory-little"),
         pytest.param(
             {"node": {"memory": "9g"}, "engine_facts": FACTS}, "node.memory", "more than the 8192 MiB", id="memory-much"
@@ -224,7 +224,7 @@ def test_taken(changes: dict[str, Any]) -> None:
     ],
 )
 def test_refused(changes: dict[str, Any], variable: str, said: str) -> None:
-    """A variable that can not be is named as the user wrote it, with what is wrong and a fix, and nothing else."""
+    """A variable that cannot be is named as the user wrote it, with what is wrong and a fix, and nothing else."""
     with pytest.raises(KicError) as caught:
         layout({**GIVEN, **changes})
     found = caught.value.diagnosis

@@ -143,7 +143,7 @@ def test_module_runner() -> None:
 
 
 def test_module_runner_keeps_bytes_and_values() -> None:
-    """The module is told to hand bytes through, expand nothing and raise what it can not start."""
+    """The module is told to hand bytes through, expand nothing and raise what it cannot start."""
     module = Module()
     by(ModuleRunner(module))(["true", "$HOME", "~"])
     assert module.argv[4:] == ["$HOME", "~"]
@@ -207,7 +207,7 @@ def test_own_exit_code(runner: Runner, script: str) -> None:
 
 
 def test_every_call_has_a_limit() -> None:
-    """The limit is no option: a runner can not be called without, and nothing but a runner starts a program."""
+    """The limit is not an option: a runner cannot be called without, and nothing but a runner starts a program."""
     for kind in (Runner, SubprocessRunner, ModuleRunner):
         limit = inspect.signature(kind.run).parameters["timeout"]
         assert limit.default is inspect.Parameter.empty and "None" not in str(limit.annotation), kind

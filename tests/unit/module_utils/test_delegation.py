@@ -185,7 +185,7 @@ def test_manager_that_does_not_run() -> None:
 
 
 def test_manager_that_has_not_heard() -> None:
-    """What the kernel gives and the manager can not set a limit of is not in effect."""
+    """What the kernel gives and the manager cannot set a limit of is not in effect."""
     fake = FakeHost(delegates=ALL, gives=dict.fromkeys(UNITS[:3], ALL))
     lost = fake.observed(tried=Tried(SOME)).lost("io")
     assert lost is not None and (lost.level, lost.reason) == ("user@1000.service", "not_in_effect")
@@ -206,7 +206,7 @@ def test_manager_that_has_not_heard() -> None:
     ],
 )
 def test_lines_add_up(texts: list[str], expected: Iterable[str]) -> None:
-    """Lists add, an empty value and "no" begin anew, "yes" is all."""
+    """Lists add, an empty value and "no" begin again, "yes" is all."""
     assert host.delegated_by([(str(number), text) for number, text in enumerate(texts)]) == frozenset(expected)
 
 
@@ -287,7 +287,7 @@ def test_second_user() -> None:
     """The drop-in holds for all users: it has what each of them asked for, and goes with the last."""
     first = DelegationRecord({"ci": ["io"]}, [], directory=True)
     plan = plan_delegation(spec(controllers=["cpuset"]), done(record=first))
-    assert plan.chosen["record"].users == {"ci": ["io"]}, "what others delegate for him was enough"
+    assert plan.chosen["record"].users == {"ci": ["io"]}, "what others delegate for them was enough"
     observed = replace(FakeHost().observed(), record=first, drop_in=first.drop_in, directory=True)
     both: DelegationRecord = plan_delegation(spec(controllers=["cpuset"]), observed).chosen["record"]
     assert both.users == {"ci": ["io"], "dev": ["cpuset"]}
@@ -367,7 +367,7 @@ def test_refused(observed: ObservedDelegation, condition: str, words: tuple[str,
 
 @pytest.mark.parametrize("given", [{"user": ""}, {"user": "../x"}, {"user": "-x"}, {"controllers": []}], ids=str)
 def test_bad_option(given: dict[str, Any]) -> None:
-    """A value that can not be used is refused by its option's name."""
+    """A value that cannot be used is refused by its option's name."""
     with fails("invalid_option", next(iter(given))):
         spec(**given)
 
@@ -411,7 +411,7 @@ class ScopeRunner:
 
 
 def test_try_limits() -> None:
-    """A controller works when its file shows the limit; the user's manager is found by his number."""
+    """A controller works when its file shows the limit; the user's manager is found by their number."""
     out = "cpu.max=50000 100000\ncpuset.cpus=2\nmemory.max=max\npids.max=64\n"
     runner = ScopeRunner(out)
     found = host.try_limits("dev", 4711, runner, {f"{host.MOUNT}/cpuset.cpus.effective": "2-3\n"}.get)

@@ -75,7 +75,7 @@ def test_call(place: str, condition: str, given: set[str], more: bool) -> None:
 
 def test_message() -> None:
     """The message is the cause, the fix and below them the program's own words."""
-    assert str(KicError(Diagnosis("x", "It broke.", "mend it", "words"))) == "It broke. Fix: mend it\nwords"
+    assert str(KicError(Diagnosis("x", "It broke.", "repair it", "words"))) == "It broke. Fix: repair it\nwords"
     assert str(KicError(Diagnosis("x", "It broke.", ""))) == "It broke."
 
 

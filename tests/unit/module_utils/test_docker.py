@@ -177,7 +177,7 @@ def test_releases_that_are_supported(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["19.03.15", "20.9.1", "1.13.1"])
 def test_releases_that_are_too_old(version: str) -> None:
-    """A docker that can not hold nodes is refused with its reason."""
+    """A docker that cannot hold nodes is refused with its reason."""
     found = {**recorded("info.json"), "ServerVersion": version}
     with fails("engine_too_old", f"docker {version} is older than 20.10", "upgrade docker to 20.10 or later"):
         assert Docker(TableRunner({"docker info": said(json.dumps(found))})).info
@@ -213,7 +213,7 @@ def without_daemon(words: str) -> CommandResult:
     [
         (NOT_RUNNING, True, "engine_not_running", "nothing answers at unix:///var/run/docker.sock: "),
         (NOT_RUNNING, False, "engine_not_installed", "docker is not installed"),
-        (DENIED, True, "socket_denied", "unix:///var/run/docker.sock refuses him"),
+        (DENIED, True, "socket_denied", "unix:///var/run/docker.sock refuses them"),
         (DENIED, False, "socket_denied", "usermod --append --groups docker USER"),
         ("Error response from daemon: boom", False, "engine_failed", "asking docker for its facts (exit code 1)"),
     ],
@@ -231,7 +231,7 @@ def test_info_without_daemon(
 
 
 def test_info_by_words_only() -> None:
-    """A client that says it in words only is understood too, and an answer that can not be read is shown."""
+    """A client that says it in words only is understood too, and an answer that cannot be read is shown."""
     with fails("engine_not_running", NOT_RUNNING):
         assert Docker(TableRunner({"docker info": said(rc=1, err=NOT_RUNNING)})).info
     with fails("engine_failed", "template parsing error"):
@@ -256,7 +256,7 @@ def test_podman_under_the_name_of_docker() -> None:
 
 @pytest.mark.parametrize("endpoint", ["tcp://10.0.0.1:2376", "ssh://root@build.example"])
 def test_remote_docker_is_refused(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    """A daemon of another machine is refused, whose kernel can not be looked at."""
+    """A daemon of another machine is refused, whose kernel cannot be looked at."""
     monkeypatch.setenv("DOCKER_HOST", endpoint)
     with fails("engine_remote", f"docker is set up to talk to {endpoint}", "take DOCKER_HOST"):
         assert Docker(TableRunner({"docker info": raw("info.json")})).info
@@ -452,11 +452,11 @@ def test_explain_recorded(about: str, condition: str, words: str) -> None:
             "engine_not_running",
             "nothing answers at unix:///run/d.sock: its daemon",
         ),
-        (DENIED, "socket_denied", "unix:///var/run/docker.sock refuses him"),
+        (DENIED, "socket_denied", "unix:///var/run/docker.sock refuses them"),
         (
             "permission denied while trying to connect to the Docker daemon socket at unix:///run/d.sock: Head x: y",
             "socket_denied",
-            "unix:///run/d.sock refuses him",
+            "unix:///run/d.sock refuses them",
         ),
         (
             "driver failed programming external connectivity: Bind for 127.0.0.1:80 failed: port is already allocated",
@@ -508,7 +508,7 @@ NEW = NewContainer(
 
 
 def test_create_arguments_of_plain_node() -> None:
-    """A node that nothing is asked for has what every node needs, and its image last."""
+    """A node that nothing is requested has what every node needs, and its image last."""
     assert create_arguments(NEW) == [
         "create",
         "--name",
@@ -896,7 +896,7 @@ def test_only_the_very_name() -> None:
 
 
 def test_lists() -> None:
-    """Networks, volumes, images and containers are listed; with a label only those that carry it are asked for."""
+    """Networks, volumes, images and containers are listed; with a label only those that carry it are requested."""
     found, runner = engine(
         network_ls=said(f"{NETWORK_ID}\n12\n34\n"),
         network_inspect=raw("network-inspect.json"),
@@ -918,7 +918,7 @@ def test_lists() -> None:
 
 
 def test_list_of_what_goes_meanwhile() -> None:
-    """What somebody removed between the list and the look is left out; what can not be looked at is an error."""
+    """What somebody removed between the list and the look is left out; what cannot be looked at is an error."""
     here, missing = recorded("network-inspect.json")[0], ERRORS["network missing"]
     listed: dict[str, CommandResult | Exception] = {
         "docker network ls --no-trunc --quiet": said(f"gone\n{NETWORK_ID}\n"),
@@ -1087,14 +1087,14 @@ def test_registry_has_it(reference: str, options: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "condition", "words"),
     [
-        (said(rc=124, err="trying"), "registry_unreachable", "can not be reached within 5 seconds"),
+        (said(rc=124, err="trying"), "registry_unreachable", "cannot be reached within 5 seconds"),
         (said(rc=1, err="unauthorized: authentication required"), "registry_refused", "docker login r.example"),
         (said(rc=1, err=NOT_RUNNING), "engine_not_running", "docker"),
     ],
     ids=["silent", "unauthorized", "no daemon"],
 )
 def test_registry_has_it_not(answer: CommandResult, condition: str, words: str) -> None:
-    """A registry that does not answer in time counts as one that can not be reached."""
+    """A registry that does not answer in time counts as one that cannot be reached."""
     with fails(condition, words):
         engine(manifest_inspect=answer)[0].ask_registry("r.example/x:1", 5)
 

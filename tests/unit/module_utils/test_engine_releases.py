@@ -95,7 +95,7 @@ def test_container(
     """A container in each of its states; a process it has only while it runs, and at podman its address."""
     found = read(engine, "container", recorded(name, release)[0])
     assert (found.name, found.status, found.running) == (NODE, status, status == "running")
-    # docker tells the address that was asked for; whether it is used, the state says.
+    # docker tells the address that was requested; whether it is used, the state says.
     assert found.addresses == {NETWORK: addresses if engine == "podman" else ("192.168.231.10",)}
     assert (found.pid > 0, found.exit_code) == (status == "running", exit_code)
     assert found.limits == Limits(memory=268435456, cpus=0.5, pids=512)

@@ -17,7 +17,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._host import forward
 
 from .support import engine_info, said
 
-# iptables 1.8.9 beside dockerd 20.10.24, and beside podman alone.
+# iptables 1.8.9 next to dockerd 20.10.24, and next to podman alone.
 DOCKER = """\
 -P FORWARD DROP
 -A FORWARD -j DOCKER-USER
@@ -101,7 +101,7 @@ ROOTLESS = {"rootless": True}
         pytest.param({}, {"off": True, "bridges": True}, ["forwarding_off"], id="switched-off-later"),
         pytest.param({}, {"off": True, "files": ("/x.conf",)}, ["forwarding_off"], id="by-a-file"),
         pytest.param({"name": "docker"}, {"off": True}, ["forwarding_off"], id="docker"),
-        pytest.param({}, {"drops_bridged": True}, ["bridge_filtered"], id="podman-beside-docker"),
+        pytest.param({}, {"drops_bridged": True}, ["bridge_filtered"], id="podman-next to-docker"),
         pytest.param({"name": "docker"}, {"drops_bridged": True}, [], id="docker-accepts-its-own"),
         pytest.param(ROOTLESS, {"off": True, "bridges": True, "drops_bridged": True}, [], id="rootless"),
     ],

@@ -71,16 +71,16 @@ def actions(plan: Plan) -> list[str]:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"user": "../x"}, "no user's name"),
+        ({"user": "../x"}, "not a user's name"),
         ({"sub_ids": 65536}, "nobody is named"),
-        ({"user": "dev", "sub_ids": -1}, "no number of ids"),
-        ({"sysctls": {"../../etc/passwd": 1}}, "no setting's name"),
-        ({"sysctls": {INSTANCES: "many"}}, "no whole number"),
-        ({"modules": ["a b"]}, "no module's name"),
+        ({"user": "dev", "sub_ids": -1}, "not a number of ids"),
+        ({"sysctls": {"../../etc/passwd": 1}}, "not a setting's name"),
+        ({"sysctls": {INSTANCES: "many"}}, "not a whole number"),
+        ({"modules": ["a b"]}, "not a module's name"),
     ],
 )
 def test_bad_input(given: dict[str, Any], words: str) -> None:
-    """What can not be meant is refused before anything is looked at."""
+    """What cannot be meant is refused before anything is looked at."""
     with fails("invalid_option", words):
         spec(**given)
 
@@ -267,7 +267,7 @@ def test_directories_are_open_whatever_the_umask(tmp_path: Path) -> None:
 def test_setting_of_several_numbers() -> None:
     """It is there, and said to be what it is."""
     machine = observed(sysctls={"net.ipv4.tcp_rmem": None}, several=frozenset(["net.ipv4.tcp_rmem"]))
-    with fails("invalid_option", "net.ipv4.tcp_rmem is no single number", "ansible.posix.sysctl"):
+    with fails("invalid_option", "net.ipv4.tcp_rmem is not a single number", "ansible.posix.sysctl"):
         plan_host(spec(sysctls={"net.ipv4.tcp_rmem": 4096}), machine)
 
 
@@ -428,7 +428,7 @@ def test_locks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_replace(tmp_path: Path) -> None:
-    """A file keeps its mode, a new one can be read by all, and one that can not be written leaves nothing."""
+    """A file keeps its mode, a new one can be read by all, and one that cannot be written leaves nothing."""
     path = tmp_path / "file"
     files.replace(str(path), "one\n")
     assert path.stat().st_mode & 0o777 == 0o644
@@ -468,7 +468,7 @@ def test_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("mode", "owner", "unfit"),
     [(0o4755, 0, None), (0o755, 0, 0o755), (0o4755, 1000, 0o4755)],
-    ids=["fit", "plain", "his"],
+    ids=["fit", "plain", "their"],
 )
 def test_unfit_mode(monkeypatch: pytest.MonkeyPatch, mode: int, owner: int, unfit: int | None) -> None:
     """What maps ids is root's and set-uid, or has a capability; what is not there is not unfit."""

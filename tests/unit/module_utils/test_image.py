@@ -55,15 +55,15 @@ def spec(**given: Any) -> ImageSpec:
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name: is empty", "docker.io/kindest/node:v1.35.0"),
-    ({"name": "A/b"}, "name: 'A/b' is no image name", "write it like docker.io"),
+    ({"name": "A/b"}, "name: 'A/b' is not an image name", "write it like docker.io"),
     ({"name": f"a@{DIGEST[:-1]}"}, "does not end in a valid digest", "64 hexadecimal digits, or leave it out"),
     ({"name": f"a@{DIGEST}", "digest": f"sha256:{'9' * 64}"}, "is not the one that name ends in", "leave out one"),
-    ({"digest": "1234"}, "digest: '1234' is no digest", "sha256: and 64 hexadecimal digits"),
+    ({"digest": "1234"}, "digest: '1234' is not a digest", "sha256: and 64 hexadecimal digits"),
     ({"digest": DIGEST, "state": "absent"}, "digest: means nothing for an image that is to go", "leave digest out"),
-    ({"archive": "x.tar"}, "archive: 'x.tar' is no absolute path", "write it from / on"),
+    ({"archive": "x.tar"}, "archive: 'x.tar' is not an absolute path", "write it from / on"),
     ({"source": "archive"}, "archive: is missing for source: archive", "name the archive"),
     ({"image_id": "1" * 64}, "image_id: is compared with an archive's image only", "set source: archive"),
-    ({"image_id": "x", "source": "archive", "archive": "/a"}, "image_id: 'sha256:x' is no digest", "64 hexadecimal"),
+    ({"image_id": "x", "source": "archive", "archive": "/a"}, "image_id: 'sha256:x' is not a digest", "64 hexadecimal"),
     ({"source": "registry", "name": "node:v1"}, "name: 'node:v1' names no registry", "docker.io/library/node:v1"),
 ]
 
@@ -78,7 +78,7 @@ def test_digest_in_the_name(name: str) -> None:
 
 @pytest.mark.parametrize(("given", "problem", "fix"), BAD, ids=[item[1] for item in BAD])
 def test_bad_option(given: dict[str, Any], problem: str, fix: str) -> None:
-    """A value that can not be used is refused; the message names option, problem and what to write."""
+    """A value that cannot be used is refused; the message names option, problem and what to write."""
     with fails("invalid_option", problem, fix):
         spec(**given)
 
@@ -230,7 +230,7 @@ def test_oci_archive_that_goes_round(tmp_path: Path) -> None:
     ids=["no tar", "empty", "other content", "damaged", "no configuration", "no blob", "other shape"],
 )
 def test_archive_unusable(tmp_path: Path, files: Any, words: str) -> None:
-    """An archive that can not be read is named with what is wrong, and how to make it again."""
+    """An archive that cannot be read is named with what is wrong, and how to make it again."""
     path = tmp_path / "a.tar"
     if isinstance(files, bytes):
         path.write_bytes(files)
@@ -388,10 +388,10 @@ def test_archive_holds_what_is_here() -> None:
 
 
 def test_missing_archive_in_check_mode() -> None:
-    """An archive that an earlier task is about to make can not be looked into, which is told."""
+    """An archive that an earlier task is about to make cannot be looked into, which is told."""
     plan = planned(spec(source="archive", archive="/a.tar"))
     assert [str(item) for item in plan.actions] == [f"load image {NAME}: /a.tar"]
-    assert plan.warnings == ("There is no archive /a.tar yet, so what it holds can not be seen.",)
+    assert plan.warnings == ("There is no archive /a.tar yet, so what it holds cannot be seen.",)
 
 
 def test_missing_archive_leads_to_registry() -> None:
@@ -484,7 +484,7 @@ def test_run_from_unusable_archive(tmp_path: Path) -> None:
 
 
 def test_run_from_registry() -> None:
-    """An image is asked for and pulled once; in check mode it is only asked for."""
+    """An image is requested and pulled once; in check mode it is only asked for."""
     engine = MemoryEngine()
     engine.registry[NAME] = image(id="p" * 64, tags=(NAME,), digests=(DIGEST,))
     assert run(engine, check_mode=True).value == {"id": "p" * 64, "digest": None, "tags": [NAME], "size": None}
@@ -580,7 +580,7 @@ def test_run_refused_by_registry() -> None:
 
 
 def test_run_pulls_for_another_machine() -> None:
-    """What was pulled and can not run here is removed again."""
+    """What was pulled and cannot run here is removed again."""
     engine = MemoryEngine(engine_info(architecture="arm64"))
     engine.registry[NAME] = image(id="p" * 64, tags=(NAME,))
     with fails("image_platform", "is made for amd64, this machine is arm64"):
@@ -676,7 +676,7 @@ def test_other_names_of_an_archive(tmp_path: Path, engine_has: str) -> None:
         assert engine.done == []
     else:
         found = run(engine, source="archive", archive=path)
-        assert "names that were not asked for: docker.io/library/debian:13" in found.plan.warnings[0]
+        assert "names that were not requested: docker.io/library/debian:13" in found.plan.warnings[0]
 
 
 class ManifestStore(MemoryEngine):
@@ -734,7 +734,7 @@ def test_store_that_names_images_by_manifest(tmp_path: Path, layout: str) -> Non
 @pytest.mark.parametrize("created", ["", "0001-01-01T00:00:00Z"])
 @pytest.mark.parametrize("layout", ["docker without a name", "oci of podman"])
 def test_store_that_takes_no_name_of_an_archive(tmp_path: Path, layout: str, created: str) -> None:
-    """What was loaded without a name is found by what it is, and gets the name that was asked for."""
+    """What was loaded without a name is found by what it is, and gets the name that was requested."""
     config = {"architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [DIGEST]}}
     identity = hashlib.sha256(json.dumps(config).encode()).hexdigest()
     files: dict[str, Any] = {"manifest.json": [{"Config": f"{identity}.json", "RepoTags": None}]}

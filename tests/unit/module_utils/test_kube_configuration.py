@@ -195,7 +195,7 @@ def test_user_documents(value: Any, expected: dict[str, Any]) -> None:
         pytest.param("text", "neither a mapping of kinds nor a list", id="text"),
         pytest.param([{"imageRepository": "here.example"}], "neither a mapping of kinds nor a list", id="no-kind"),
         pytest.param(["ClusterConfiguration"], "neither a mapping of kinds nor a list", id="list-of-text"),
-        pytest.param({"Pod": {}}, "'Pod' is no kind that kubeadm reads", id="other-kind"),
+        pytest.param({"Pod": {}}, "'Pod' is not a kind that kubeadm reads", id="other-kind"),
         pytest.param({"ClusterConfiguration": "x"}, "ClusterConfiguration has no fields", id="fields-are-text"),
         pytest.param({"ClusterConfiguration": None}, "ClusterConfiguration has no fields", id="fields-are-null"),
         pytest.param(
@@ -258,7 +258,7 @@ def test_user_patches_refused(name: str) -> None:
     """A name that kubeadm would pass over, or that leads elsewhere, is refused."""
     with pytest.raises(KicError) as caught:
         conf.user_patches({name: "a: 1"})
-    assert caught.value.diagnosis.cause.startswith(f"patches: {name!r} is no name")
+    assert caught.value.diagnosis.cause.startswith(f"patches: {name!r} is not a name")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_user_patches_that_are_no_mapping(value: Any) -> None:
     with pytest.raises(KicError) as caught:
         conf.user_patches(value)
     assert caught.value.diagnosis.id == "invalid_option"
-    assert caught.value.diagnosis.cause == "patches: is no mapping."
+    assert caught.value.diagnosis.cause == "patches: is not a mapping."
     assert "kube-apiserver0+merge.json" in caught.value.diagnosis.fix
 
 
@@ -396,7 +396,7 @@ def test_init_skip_phases(user: list[str] | None, expected: list[str]) -> None:
 
 
 def test_init_with_the_users_fields() -> None:
-    """The user's fields are in the documents of an init, beside ours."""
+    """The user's fields are in the documents of an init, next to ours."""
     found = init(
         user={
             "ClusterConfiguration": {

@@ -121,12 +121,12 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spec(**changes: Any) -> kubeadm_plan.KubeadmSpec:
-    """A control plane as it was asked for, but for ``changes`` of the parameters."""
+    """A control plane as it was requested, but for ``changes`` of the parameters."""
     return kubeadm_plan.KubeadmSpec.from_params({**PARAMS, **changes})
 
 
 def worker(**changes: Any) -> kubeadm_plan.KubeadmSpec:
-    """A worker as it was asked for."""
+    """A worker as it was requested."""
     return spec(**{"state": "joined", "node": WORKER, "control_plane": CONTROL_PLANE, **changes})
 
 
@@ -222,7 +222,7 @@ def steps(plan: Plan) -> list[str]:
     [
         pytest.param({"node": "Lab_1"}, "node: ", id="node"),
         pytest.param({"cluster": "-lab"}, "cluster: ", id="cluster"),
-        pytest.param({"pod_subnet": "10.244.0.0"}, "pod_subnet: '10.244.0.0' is no CIDR", id="pods-no-cidr"),
+        pytest.param({"pod_subnet": "10.244.0.0"}, "pod_subnet: '10.244.0.0' is not a CIDR", id="pods-no-cidr"),
         pytest.param(
             {"service_subnet": "10.96.0.1/16"}, "service_subnet: '10.96.0.1/16' has host bits", id="host-bits"
         ),
@@ -234,21 +234,21 @@ def steps(plan: Plan) -> list[str]:
             "pod_subnet: fd00::/56 overlaps",
             id="overlap-of-ipv6",
         ),
-        pytest.param({"kubernetes_version": "1.35"}, "kubernetes_version: 'v1.35' is no version", id="version"),
+        pytest.param({"kubernetes_version": "1.35"}, "kubernetes_version: 'v1.35' is not a version", id="version"),
         pytest.param({"kubernetes_version": "latest"}, "kubernetes_version: ", id="version-word"),
-        pytest.param({"endpoint": "lab"}, "endpoint: 'lab' is no domain name", id="endpoint-bare"),
+        pytest.param({"endpoint": "lab"}, "endpoint: 'lab' is not a domain name", id="endpoint-bare"),
         pytest.param({"endpoint": "lab.kic;reboot"}, "endpoint: ", id="endpoint-shell"),
         pytest.param({"endpoint": "lab.kic\nx"}, "endpoint: ", id="endpoint-line"),
-        pytest.param({"timeout": 0}, "timeout: is no time", id="timeout"),
+        pytest.param({"timeout": 0}, "timeout: is not a time", id="timeout"),
         pytest.param({"configuration": {"Pod": {}}}, "configuration: ", id="configuration"),
         pytest.param({"patches": {"x": ""}}, "patches: ", id="patches"),
         pytest.param(
-            {"manifests": [{"name": "a b", "content": "x"}]}, "manifests: 'a b' is no name", id="manifest-name"
+            {"manifests": [{"name": "a b", "content": "x"}]}, "manifests: 'a b' is not a name", id="manifest-name"
         ),
     ],
 )
 def test_spec_refused(changes: dict[str, Any], said: str) -> None:
-    """What can not be is refused with the option's name before anything is looked at."""
+    """What cannot be is refused with the option's name before anything is looked at."""
     with pytest.raises(KicError) as caught:
         spec(**changes)
     assert caught.value.diagnosis.id == "invalid_option"
@@ -318,7 +318,7 @@ def test_missing_object(name: str, step: str) -> None:
 
 @pytest.mark.parametrize("path", AUTHORITIES, ids=[path.replace("/", "_") for path in AUTHORITIES])
 def test_authority_lost(path: str) -> None:
-    """What everything is signed with is never made anew in a cluster that is done: the loss is told."""
+    """What everything is signed with is never made again in a cluster that is done: the loss is told."""
     found = seen(stands=frozenset((*AUTHORITIES, *FILES)) - {path})
     with pytest.raises(KicError) as caught:
         kubeadm_plan.plan_initialized(spec(), observed(found))
@@ -360,12 +360,12 @@ def test_only_the_record_is_missing() -> None:
     ],
 )
 def test_broken_part(changes: dict[str, Any], expected: list[str]) -> None:
-    """A part that is broken is mended alone; what is not ours to mend is left."""
+    """A part that is broken is repaired alone; what is not ours to repair is left."""
     assert steps(kubeadm_plan.plan_initialized(spec(), observed(seen(**changes)))) == expected
 
 
 def test_api_that_does_not_answer() -> None:
-    """What the API can not be asked for does not stand; what the node itself shows still does."""
+    """What the API cannot be asked for does not stand; what the node itself shows still does."""
     found = seen(api=False, api_error="refused", objects=frozenset(), node=None)
     plan = kubeadm_plan.plan_initialized(spec(manifests=[MANIFEST]), observed(found))
     expected = ["upload-config", "mark-control-plane", "bootstrap-token", "coredns", "kube-proxy", "manifest-storage"]
@@ -556,7 +556,7 @@ def test_drift(changes: dict[str, Any], field: str, value: Any, before: Any) -> 
     ("asked", "record"),
     [
         pytest.param(spec(api_sans=["b", "a"]), {"asked": spec(api_sans=["a", "b"]).asked}, id="order-of-names"),
-        pytest.param(spec(schedulable=False), {"asked": spec().asked}, id="what-is-mended"),
+        pytest.param(spec(schedulable=False), {"asked": spec().asked}, id="what-is-repaired"),
         pytest.param(spec(timeout=5), {"asked": spec().asked}, id="what-is-not-kept"),
         pytest.param(spec(pod_subnet="10.1.0.0/16"), {}, id="no-record"),
         pytest.param(spec(pod_subnet="10.1.0.0/16"), {"state": "initialized"}, id="record-without-words"),
@@ -565,7 +565,7 @@ def test_drift(changes: dict[str, Any], field: str, value: Any, before: Any) -> 
     ],
 )
 def test_no_drift(asked: kubeadm_plan.KubeadmSpec, record: dict[str, Any]) -> None:
-    """What is the same, is mended, was never recorded or is not of this node is no drift."""
+    """What is the same, is repaired, was never recorded or is not of this node is no drift."""
     assert kubeadm_plan.find_drift(asked, seen(record=record)) == ()
 
 
@@ -601,7 +601,7 @@ def test_record_survives_its_file() -> None:
     ],
 )
 def test_joined(found: Seen, expected: list[str]) -> None:
-    """A worker joins when it is no part of the cluster, and else only what is broken is mended."""
+    """A worker joins when it is no part of the cluster, and else only what is broken is repaired."""
     plan = kubeadm_plan.plan_joined(worker(), observed(found))
     assert steps(plan) == expected
     assert plan.after == {"state": "joined", "missing": []}
@@ -1018,7 +1018,7 @@ def test_system_with_failed_units() -> None:
 
 
 def test_pod_network_is_begun_anew() -> None:
-    """A broken pod network is begun anew and waited for, without a run of kubeadm."""
+    """A broken pod network is begun again and waited for, without a run of kubeadm."""
     engine = Fake(container(), looks=[seen(cni=None)])
     kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
     assert engine.done() == ["look", "record", "restart", "wait", "ready"]
@@ -1157,7 +1157,7 @@ OF_KUBEADM = ["hosts", "certificates", "kubeconfigs", "etcd", "control-plane", "
     ids=["first", "phases", "manifest", "all"],
 )
 def test_failure_says_which_steps_are_done(answers: dict[str, CommandResult], done: list[str]) -> None:
-    """Those of kubeadm's phases too, and manifests that the API took beside one that it refused."""
+    """Those of kubeadm's phases too, and manifests that the API took next to one that it refused."""
     engine = Fake(container(), looks=[fresh()], **answers)
     manifests = [MANIFEST, {**MANIFEST, "name": "second"}]
     with pytest.raises(KicError) as caught:
@@ -1252,7 +1252,7 @@ def test_drift_is_warned_of() -> None:
     found = kubeadm.converge_kubeadm(spec(pod_subnet="10.1.0.0/16"), engine, check_mode=False)
     assert not found.plan.changed
     assert len(found.warnings) == 1
-    assert "pod_subnet is '10.244.0.0/16', asked for was '10.1.0.0/16'" in found.warnings[0]
+    assert "pod_subnet is '10.244.0.0/16', expected '10.1.0.0/16'" in found.warnings[0]
     (drift,) = found.result(diff=False)["drift"]
     assert drift == {"field": "pod_subnet", "asked": "10.1.0.0/16", "found": "10.244.0.0/16"}
 
@@ -1314,10 +1314,10 @@ def test_reset_runs_once() -> None:
 
 def test_failed_reset() -> None:
     """A reset that fails says so with kubeadm's words."""
-    engine = Fake(container(), looks=[seen()], reset=said("can not unmount\n", rc=1))
+    engine = Fake(container(), looks=[seen()], reset=said("cannot unmount\n", rc=1))
     with pytest.raises(KicError, match="kubeadm reset ended with exit code 1") as caught:
         kubeadm.converge_kubeadm(spec(state="reset"), engine, check_mode=False)
-    assert caught.value.diagnosis.output == "can not unmount"
+    assert caught.value.diagnosis.output == "cannot unmount"
 
 
 def test_a_node_that_just_started_is_waited_for() -> None:

@@ -130,31 +130,33 @@ def test_check_of_an_empty_file() -> None:
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        pytest.param("text", "it is no kubeconfig", id="text"),
-        pytest.param([], "it is no kubeconfig", id="list"),
-        pytest.param({"kind": "Pod"}, "it is no kubeconfig", id="other-kind"),
+        pytest.param("text", "it is not a kubeconfig", id="text"),
+        pytest.param([], "it is not a kubeconfig", id="list"),
+        pytest.param({"kind": "Pod"}, "it is not a kubeconfig", id="other-kind"),
         pytest.param({"users": {"a": 1}}, "its users are no list", id="users-are-a-mapping"),
         pytest.param({"clusters": "x"}, "its clusters are no list", id="clusters-are-text"),
         pytest.param({"contexts": ["a"]}, "its contexts are no list", id="contexts-of-text"),
-        pytest.param({"contexts": [{"context": "x"}]}, "one of its contexts is no mapping", id="context-is-text"),
-        pytest.param({"users": [{}, {"user": ["x"]}]}, "one of its users is no mapping", id="user-is-a-list"),
-        pytest.param({"clusters": [{"cluster": 5}]}, "one of its clusters is no mapping", id="cluster-is-a-number"),
+        pytest.param({"contexts": [{"context": "x"}]}, "one of its contexts is not a mapping", id="context-is-text"),
+        pytest.param({"users": [{}, {"user": ["x"]}]}, "one of its users is not a mapping", id="user-is-a-list"),
+        pytest.param({"clusters": [{"cluster": 5}]}, "one of its clusters is not a mapping", id="cluster-is-a-number"),
         pytest.param(
             {"clusters": [{"cluster": {"extensions": {"name": "nodeforge.kic"}}}]},
-            "one of its clusters is no mapping",
+            "one of its clusters is not a mapping",
             id="extensions-are-a-mapping",
         ),
         pytest.param(
-            {"contexts": [{"context": {"extensions": "x"}}]}, "one of its contexts is no mapping", id="extensions-text"
+            {"contexts": [{"context": {"extensions": "x"}}]},
+            "one of its contexts is not a mapping",
+            id="extensions-text",
         ),
     ],
 )
 def test_check_refuses(found: Any, reason: str) -> None:
-    """What is no kubeconfig is refused with the path and what to do, and is not shown."""
+    """What is not a kubeconfig is refused with the path and what to do, and is not shown."""
     with pytest.raises(KicError) as caught:
         kubeconfig.check(found, "/k/config")
     assert caught.value.diagnosis.id == "kubeconfig_unusable"
-    assert caught.value.diagnosis.cause == f"/k/config can not be used as a kubeconfig: {reason}."
+    assert caught.value.diagnosis.cause == f"/k/config cannot be used as a kubeconfig: {reason}."
     assert "/k/config" in caught.value.diagnosis.fix
 
 
@@ -364,7 +366,7 @@ MARK = {"name": "nodeforge.kic", "extension": {"cluster": "lab"}}
     ("item", "expected"),
     [
         pytest.param({"name": "a", "context": {"extensions": [MARK]}}, "lab", id="ours"),
-        pytest.param({"name": "a", "context": {"extensions": [{"name": "other"}, MARK]}}, "lab", id="beside-another"),
+        pytest.param({"name": "a", "context": {"extensions": [{"name": "other"}, MARK]}}, "lab", id="next to-another"),
         pytest.param(
             {"name": "a", "context": {"extensions": [{**MARK, "name": "minikube"}]}}, None, id="of-another-program"
         ),

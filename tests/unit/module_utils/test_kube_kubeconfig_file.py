@@ -130,7 +130,7 @@ def test_target(given: str | None, expected: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["config", "./config", "~ada/config"], ids=["bare", "dot", "home-of-another"])
 def test_target_refused(given: str) -> None:
     """A path that depends on where the task runs is refused."""
-    with pytest.raises(KicError, match="is no absolute path"):
+    with pytest.raises(KicError, match="is not an absolute path"):
         files.target(given, ME)
 
 
@@ -169,9 +169,9 @@ def test_read_of_no_file(path: Path) -> None:
 
 
 def test_read_of_what_can_not_be_read(tmp_path: Path) -> None:
-    """What is no text or no file is refused with its path."""
+    """What is not a text or no file is refused with its path."""
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    for found, reason in ((tmp_path / "bytes", "it is no text"), (tmp_path, "directory")):
+    for found, reason in ((tmp_path / "bytes", "it is not text"), (tmp_path, "directory")):
         with pytest.raises(KicError) as caught:
             files.read(str(found))
         assert caught.value.diagnosis.id == "kubeconfig_unusable"
@@ -180,7 +180,7 @@ def test_read_of_what_can_not_be_read(tmp_path: Path) -> None:
 
 # Writing.
 def test_write_of_a_new_file(path: Path) -> None:
-    """A new file and its directory are private, recorded as made, and nothing else is left beside it."""
+    """A new file and its directory are private, recorded as made, and nothing else is left next to it."""
     assert files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab") is True
     assert path.read_text() == "a: 1\n"
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
@@ -198,7 +198,7 @@ def test_write_of_a_new_file(path: Path) -> None:
 
 
 def test_write_over_the_users_file(there: Path) -> None:
-    """What was there stays beside it; both are private from then on, and the record says that it was the user's."""
+    """What was there stays next to it; both are private from then on, and the record says that it was the user's."""
     assert files.write(item(there, "a: 1\n"), ME, LAB, "kic-lab") is True
     backup = Path(f"{there}{BACKUP}")
     assert there.read_text() == "a: 1\n" and backup.read_text() == "users-own: 1\n"
@@ -209,7 +209,7 @@ def test_write_over_the_users_file(there: Path) -> None:
 
 
 def test_write_of_the_same_text(there: Path) -> None:
-    """The same text is made private without a copy beside it."""
+    """The same text is made private without a copy next to it."""
     assert files.write(item(there, "users-own: 1\n"), ME, LAB, "kic-lab") is True
     assert mode(there) == 0o600 and left_in(there.parent) == ["config"]
 
@@ -340,7 +340,7 @@ def test_clear_keeps_a_directory_with_more_in_it(path: Path) -> None:
 
 @pytest.mark.parametrize("empty", [True, False], ids=["empty", "with-more"])
 def test_clear_keeps_the_users_file(there: Path, empty: bool) -> None:
-    """A file that was the user's stays, also when it is empty now, and what was in it is kept beside it."""
+    """A file that was the user's stays, also when it is empty now, and what was in it is kept next to it."""
     files.write(item(there, "a: 1\n"), ME, LAB, "kic-lab")
     assert files.clear(item(there, "left: 1\n", empty=empty), LAB) is True
     assert there.read_text() == "left: 1\n" and Path(f"{there}{BACKUP}").read_text() == "a: 1\n"
@@ -526,7 +526,7 @@ def test_server_of(bindings: list[dict[str, str]], expected: str) -> None:
     ids=["nothing", "null", "no-ports", "no-port"],
 )
 def test_api_that_is_not_published(raw: dict[str, Any]) -> None:
-    """A control plane whose API can not be reached from outside is told by name."""
+    """A control plane whose API cannot be reached from outside is told by name."""
     with pytest.raises(KicError) as caught:
         files.server_of(container("lab-control-plane-1", raw=raw))
     assert caught.value.diagnosis.id == "api_not_published"

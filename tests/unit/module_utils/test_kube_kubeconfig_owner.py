@@ -34,7 +34,7 @@ LAB = Subject("podman", "lab")
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home directory of the user nobody, which that user can reach, beside a directory of root's."""
+    """A home directory of the user nobody, which that user can reach, next to a directory of root's."""
     top = Path(tempfile.mkdtemp(dir="/tmp"))
     top.chmod(0o755)
     home = top / "home"

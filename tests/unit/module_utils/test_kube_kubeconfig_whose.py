@@ -64,9 +64,9 @@ def test_another_cluster_of_the_same_name(other: dict[str, Any]) -> None:
     assert names(left) == ["a", "mine"] and left["current-context"] == "mine"
 
 
-@pytest.mark.parametrize("ca", ["Q0E=", "TkVX"], ids=["the-same", "made-anew"])
+@pytest.mark.parametrize("ca", ["Q0E=", "TkVX"], ids=["the-same", "made-again"])
 def test_the_same_place_is_the_same_cluster(ca: str) -> None:
-    """Made anew, a cluster has another CA: on its engine a name is one cluster, so its entries are replaced."""
+    """Made again, a cluster has another CA: on its engine a name is one cluster, so its entries are replaced."""
     found = merge(merge(foreign("a"), of()), of(ca=ca))
     assert names(found) == ["a", "kic-lab"]
     assert found["clusters"][1]["cluster"]["certificate-authority-data"] == ca
@@ -99,7 +99,7 @@ def test_left_on_an_engine_that_has_nothing() -> None:
         ("Q0E=", "TkVX", False, False),
         ("", "TkVX", False, True),
     ],
-    ids=["its-ca", "made-anew-and-recorded", "of-another-and-not-recorded", "without-a-ca"],
+    ids=["its-ca", "made-again-and-recorded", "of-another-and-not-recorded", "without-a-ca"],
 )
 def test_what_earlier_releases_wrote(known: str, ca: str, recorded: bool, is_ours: bool) -> None:
     """An extension with the name alone is ours, unless the CA next to it says otherwise and no record knows of it."""

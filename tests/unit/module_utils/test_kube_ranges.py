@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ranges of pods and services beside what the machine reaches already."""
+"""Ranges of pods and services next to what the machine reaches already."""
 
 from __future__ import annotations
 

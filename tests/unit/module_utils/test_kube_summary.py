@@ -56,7 +56,7 @@ def test_sudo_for_others_than_root() -> None:
 
 
 def test_cluster_of_an_ordinary_user() -> None:
-    """Who is not root needs no sudo for a cluster of his own, and root is told that it is not his."""
+    """Who is not root needs no sudo for a cluster of their own, and root is told that it is not their."""
     for root in (True, False):
         found = summary({**RESULT, "rootless": True}, root=root)
         assert "The cluster, for the user whose it is and also where kubectl is not installed:" in found

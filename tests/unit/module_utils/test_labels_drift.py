@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Labels that say what is ours, and the comparison of what was asked for with what is there."""
+"""Labels that say what is ours, and the comparison of what was requested with what is there."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_keys_stay() -> None:
 
 
 def test_differing() -> None:
-    """Fields that were asked for are compared; None asks for nothing, but False and 0 do."""
+    """Fields that were requested are compared; None asks for nothing, but False and 0 do."""
     asked = {"same": 1, "other": 2, "missing": 3, "left out": None, "off": False, "zero": 0}
     found = {"same": 1, "other": 9, "left out": 5, "off": True, "zero": 1, "more": 7}
     assert differing(asked, found) == (
@@ -139,7 +139,7 @@ def test_differing() -> None:
 
 
 def test_label_drift() -> None:
-    """Labels that were asked for are compared; those of others are none of our business."""
+    """Labels that were requested are compared; those of others are none of our business."""
     assert label_drift({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "9", "other": "x"}) == (
         Drift("labels.b", "2", "9"),
         Drift("labels.c", "3", None),

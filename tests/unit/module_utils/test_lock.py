@@ -183,7 +183,7 @@ def test_lock_is_not_inherited(tmp_path: Path) -> None:
 
 
 def test_state_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """root's is below /var/lib; another user's below his home by the password file, or XDG_STATE_HOME in it."""
+    """root's is below /var/lib; another user's below their home by the password file, or XDG_STATE_HOME in it."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("XDG_STATE_HOME", "/root/elsewhere")
     assert real_state_directory() == "/var/lib/nodeforge.kic"

@@ -66,32 +66,32 @@ def seen(*users: str, **given: Any) -> ObservedNetwork:
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"name": "a b"}, "name: 'a b' is not a name", "set name"),
-    ({"subnet": "10.0.0.0"}, "subnet: '10.0.0.0' is no CIDR", "like 192.168.200.0/24"),
+    ({"subnet": "10.0.0.0"}, "subnet: '10.0.0.0' is not a CIDR", "like 192.168.200.0/24"),
     ({"subnet": "10.0.0.1/24"}, "subnet: '10.0.0.1/24' has host bits set", "write 10.0.0.0/24"),
-    ({"subnet": "x/24"}, "subnet: 'x/24' is no CIDR", "like 192.168.200.0/24"),
+    ({"subnet": "x/24"}, "subnet: 'x/24' is not a CIDR", "like 192.168.200.0/24"),
     ({"subnet": "fd00::/64"}, "subnet: 'fd00::/64' is not IPv4", "give an IPv4 network"),
-    ({"subnet": "10.0.0.0/30"}, "subnet: 10.0.0.0/30 can not hold nodes", "29 or less"),
+    ({"subnet": "10.0.0.0/30"}, "subnet: 10.0.0.0/30 cannot hold nodes", "29 or less"),
     ({"subnet6": "10.0.0.0/24"}, "subnet6: '10.0.0.0/24' is not IPv6", "give an IPv6 network"),
     ({"gateway": "10.0.0.1"}, "gateway: needs a subnet", "set subnet too"),
-    ({"gateway": "x", "subnet": "10.0.0.0/24"}, "gateway: 'x' is no IP address", "like 192.168.200.2"),
+    ({"gateway": "x", "subnet": "10.0.0.0/24"}, "gateway: 'x' is not an IP address", "like 192.168.200.2"),
     ({"gateway": "10.1.0.1", "subnet": "10.0.0.0/24"}, "gateway: 10.1.0.1 is outside the subnet", "inside 10.0.0.0/24"),
     ({"gateway": "10.0.0.255", "subnet": "10.0.0.0/24"}, "is the network or broadcast address", "between"),
     ({"pools": ["fd00::/8"]}, "pools: 'fd00::/8' is not IPv4", "IPv4"),
     ({"pools": ["10.0.0.0/25"]}, "pools: none of them can hold a /24", "name a larger pool"),
     ({"pools": []}, "pools: none of them can hold a /24", "name a larger pool"),
-    ({"prefix": 30}, "prefix: /30 can not hold nodes", "from 8 to 29"),
-    ({"prefix": 7}, "prefix: /7 can not hold nodes", "from 8 to 29"),
+    ({"prefix": 30}, "prefix: /30 cannot hold nodes", "from 8 to 29"),
+    ({"prefix": 7}, "prefix: /7 cannot hold nodes", "from 8 to 29"),
     ({"mtu": 67}, "mtu: 67 is outside 68 to 65535", "leave it out"),
     ({"mtu": 65536}, "mtu: 65536 is outside 68 to 65535", "leave it out"),
-    ({"avoid": ["10.0.0.1"]}, "avoid: '10.0.0.1' is no CIDR", "prefix length"),
+    ({"avoid": ["10.0.0.1"]}, "avoid: '10.0.0.1' is not a CIDR", "prefix length"),
     ({"cluster": ""}, "cluster: is empty", "give cluster a name"),
-    ({"labels": {"a b": "x"}}, "labels: 'a b' is no label key", "white space"),
+    ({"labels": {"a b": "x"}}, "labels: 'a b' is not a label key", "white space"),
 ]
 
 
 @pytest.mark.parametrize(("given", "problem", "fix"), BAD, ids=[item[1] for item in BAD])
 def test_bad_option(given: dict[str, Any], problem: str, fix: str) -> None:
-    """A value that can not be used is refused; the message names option, problem and what to write."""
+    """A value that cannot be used is refused; the message names option, problem and what to write."""
     with fails("invalid_option", problem, fix):
         spec(**given)
 
@@ -125,10 +125,10 @@ def test_asked_subnet_is_to_be_avoided(given: dict[str, Any], words: str) -> Non
         ({"subnet": "10.7.0.0/24"}, around("10.8.0.0/24"), "10.7.0.0/24", "10.7.0.1"),
         ({"subnet": "10.7.0.0/24", "gateway": "10.7.0.254"}, around(), "10.7.0.0/24", "10.7.0.254"),
     ],
-    ids=["first", "beside routes", "beside avoided", "small", "next pool", "by name", "gateway by name"],
+    ids=["first", "next to routes", "next to avoided", "small", "next pool", "by name", "gateway by name"],
 )
 def test_subnet(asked: dict[str, Any], surroundings: Surroundings, subnet: str, gateway: str) -> None:
-    """A network gets the subnet that was asked for, else the lowest free one of the pools."""
+    """A network gets the subnet that was requested, else the lowest free one of the pools."""
     found = choose(spec(**asked), surroundings).range(4)
     assert found is not None
     assert (str(found.subnet), str(found.gateway)) == (subnet, gateway)
@@ -145,7 +145,7 @@ def test_subnet(asked: dict[str, Any], surroundings: Surroundings, subnet: str, 
     ids=["host has none", "not wanted", "by name", "by name on a host with IPv6"],
 )
 def test_subnet6(asked: dict[str, Any], host_has_it: bool, subnet6: str | None) -> None:
-    """A network has IPv6 where it is asked for, or the host has it and it is not refused."""
+    """A network has IPv6 where it is requested, or the host has it and it is not refused."""
     found = choose(spec(**asked), around(ipv6=host_has_it)).range(6)
     assert (str(found.subnet) if found else None) == subnet6
     if found:
@@ -171,7 +171,7 @@ def test_chosen_subnet6() -> None:
     ],
 )
 def test_subnet_overlap(asked: dict[str, Any], words: str) -> None:
-    """A subnet that was asked for and is in use is refused, and its user is named."""
+    """A subnet that was requested and is in use is refused, and its user is named."""
     with fails("subnet_overlap", words, "leave subnet out"):
         choose(spec(**asked), around("10.0.0.0/8", "fd07::/32"))
 
@@ -203,7 +203,7 @@ def test_guard_routes() -> None:
     # What no guard covers comes first.
     some = replace(surroundings, guards=guards[2:])
     assert str(choose(asked, some).range(4).subnet) == "172.16.0.0/24"  # type: ignore[union-attr]
-    # One that is asked for by name is nobody's.
+    # One that is requested by name is nobody's.
     assert choose(spec(subnet="10.7.0.0/24"), surroundings)
 
 
@@ -231,7 +231,7 @@ def test_pools_of_the_engine() -> None:
 
 @pytest.mark.parametrize(("asked", "route", "mtu"), [(None, 1400, 1400), (9000, 1400, 9000), (None, None, None)])
 def test_mtu(asked: int | None, route: int | None, mtu: int | None) -> None:
-    """The MTU is what was asked for, else that of the host's way out."""
+    """The MTU is what was requested, else that of the host's way out."""
     assert choose(spec(mtu=asked), around(mtu=route)).mtu == mtu
 
 
@@ -263,7 +263,7 @@ def test_creates() -> None:
     ids=["nothing", "subnet", "gateway", "mtu", "no IPv6"],
 )
 def test_fits(asked: dict[str, Any]) -> None:
-    """A network that is as it was asked for is left alone, whatever was left out."""
+    """A network that is as it was requested is left alone, whatever was left out."""
     plan = planned(spec(**asked), seen("node-1"))
     assert not plan.changed
     assert plan.drift == ()
@@ -292,7 +292,7 @@ DRIFT: list[tuple[str, dict[str, Any], dict[str, Any], str, Any, Any]] = [
     ("asked", "there", "field", "wanted", "found"), [item[1:] for item in DRIFT], ids=[item[0] for item in DRIFT]
 )
 def test_drift_is_told(asked: dict[str, Any], there: dict[str, Any], field: str, wanted: Any, found: Any) -> None:
-    """What is otherwise than it was asked for is told, and by itself nothing is done for it."""
+    """What is otherwise than it was requested is told, and by itself nothing is done for it."""
     plan = planned(spec(**asked), seen("node-1", **there))
     assert [(item.field, item.asked, item.found) for item in plan.drift] == [(field, wanted, found)]
     assert not plan.changed
@@ -300,11 +300,11 @@ def test_drift_is_told(asked: dict[str, Any], there: dict[str, Any], field: str,
 
 @pytest.mark.parametrize(("asked", "there"), [item[1:3] for item in DRIFT], ids=[item[0] for item in DRIFT])
 def test_drift_is_mended(asked: dict[str, Any], there: dict[str, Any]) -> None:
-    """With recreate: on_drift an unused network is made again as it is asked for."""
+    """With recreate: on_drift an unused network is made again as it is requested."""
     wanted = spec(**asked, recreate="on_drift")
     plan = planned(wanted, seen(**there))
     assert [item.verb for item in plan.actions] == ["remove", "create"]
-    assert "asked for was" in str(plan.actions[0])
+    assert "expected" in str(plan.actions[0])
     assert plan.drift == ()
     assert find_drift(wanted, plan.chosen["network"]) == ()
 
@@ -418,7 +418,7 @@ def test_run(quiet_host: list[Any]) -> None:
     assert run(engine, state="absent").value == {}
     assert engine.done == [
         "create network kic",
-        # What is asked for now is tried under another name, and on another subnet, before the old one goes.
+        # What is requested now is tried under another name, and on another subnet, before the old one goes.
         "create network kic.kic-probe",
         "remove network id-kic.kic-probe",
         # And what the old one was is recorded until the new one is there.

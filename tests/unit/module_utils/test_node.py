@@ -327,7 +327,7 @@ CHANGES: list[tuple[str, dict[str, Any], dict[str, Any], str, Any, Any]] = [
     ("made", "asked", "field", "wanted", "found"), [item[1:] for item in CHANGES], ids=[item[0] for item in CHANGES]
 )
 def test_drift_is_told(made: dict[str, Any], asked: dict[str, Any], field: str, wanted: Any, found: Any) -> None:
-    """What can not be changed in place is told, and by itself nothing is done for it."""
+    """What cannot be changed in place is told, and by itself nothing is done for it."""
     plan = planned(spec(**asked), existing(spec(**made)))
     assert [(item.field, item.asked, item.found) for item in plan.drift] == [(field, wanted, found)]
     assert not plan.changed
@@ -336,12 +336,12 @@ def test_drift_is_told(made: dict[str, Any], asked: dict[str, Any], field: str, 
 
 @pytest.mark.parametrize(("made", "asked"), [item[1:3] for item in CHANGES], ids=[item[0] for item in CHANGES])
 def test_drift_is_mended(made: dict[str, Any], asked: dict[str, Any]) -> None:
-    """With recreate: on_drift the node is made again as it is asked for now, and then nothing is left to be done."""
+    """With recreate: on_drift the node is made again as it is requested now, and then nothing is left to be done."""
     wanted = spec(**asked, recreate="on_drift")
     plan = planned(wanted, existing(spec(**made)))
     assert verbs(plan) == ["remove", "create", "start"]
     assert plan.drift == ()
-    assert "asked for was" in plan.actions[0].detail
+    assert "expected" in plan.actions[0].detail
     new = plan.chosen["container"]
     again = ObservedNode(
         container(labels=new.labels, environment=new.env, limits=new.limits), image(), dict(vars(new.limits))
@@ -405,7 +405,7 @@ def test_drift_of_publish(made: list[Any], asked: list[Any], drifts: bool) -> No
         (
             "localhost/other:v1",
             None,
-            ["image is 'localhost/nodeforge/kic-node:v1', asked for was 'localhost/other:v1'"],
+            ["image is 'localhost/nodeforge/kic-node:v1', expected 'localhost/other:v1'"],
         ),
     ],
     ids=["same image by another name", "name means another image", "not in the store", "other name, not in the store"],
@@ -450,10 +450,10 @@ def test_label_of_older_release() -> None:
         "memory",
         "cpus",
         "first limit",
-        "pids where the engine can not",
+        "pids where the engine cannot",
         "pids",
         "limit to go",
-        "engine that can not",
+        "engine that cannot",
         "rounded by the kernel",
         "one of two",
     ],
@@ -461,7 +461,7 @@ def test_label_of_older_release() -> None:
 def test_limits_of_running_node(
     made: dict[str, Any], asked: dict[str, Any], updatable: frozenset[str], changes: dict[str, Any], drift: list[str]
 ) -> None:
-    """A limit is changed while the node runs where the engine can; what it can not change or take away is drift."""
+    """A limit is changed while the node runs where the engine can; what it cannot change or take away is drift."""
     plan = planned(spec(**asked), existing(spec(**made)), updatable=updatable)
     assert plan.chosen["limits"] == changes
     assert verbs(plan) == (["update"] if changes else [])
@@ -550,7 +550,7 @@ def test_limit_of_stopped_node_waits_for_start() -> None:
 )
 @pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
 def test_more_than_the_machine_has(asked: dict[str, Any], condition: str, words: list[str], there: bool) -> None:
-    """A limit that this machine can not give is refused before anything is made or changed."""
+    """A limit that this machine cannot give is refused before anything is made or changed."""
     with fails(condition, *words):
         planned(spec(**asked), existing(spec()) if there else None)
 
@@ -643,7 +643,7 @@ DUAL = network("kic", "10.5.0.0/29", "fd00:5::/64")
     ids=["first", "next free", "IPv4 by name", "IPv6 by name"],
 )
 def test_address(asked: dict[str, Any], taken: list[str], ip: str, ip6: str) -> None:
-    """A node gets the address that was asked for, else the lowest that is free; its labels keep both."""
+    """A node gets the address that was requested, else the lowest that is free; its labels keep both."""
     held = {address(item): "other" for item in taken}
     new = make(spec(network="kic", **asked), networks=(DUAL,), addresses=held)
     assert (new.ip, new.ip6) == (ip, ip6)
@@ -670,10 +670,10 @@ def test_address_refused(asked: dict[str, Any], condition: str, words: str) -> N
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"ip": "10.5.0.2"}, "ip: 10.5.0.2 can not be given, as no network is named"),
+        ({"ip": "10.5.0.2"}, "ip: 10.5.0.2 cannot be given, as no network is named"),
         (
             {"ip6": "fd00:5::2", "network": "kic"},
-            "ip6: fd00:5::2 can not be given, as the network kic has no IPv6 subnet",
+            "ip6: fd00:5::2 cannot be given, as the network kic has no IPv6 subnet",
         ),
     ],
     ids=["no network", "no IPv6"],
@@ -738,10 +738,10 @@ def ports_of(new: NewContainer) -> list[int | None]:
         ([(6443, None)], [("tcp", 40000)], [40001]),
         ([(6443, 7000)], [("udp", 7000)], [7000]),
     ],
-    ids=["one", "two", "beside one by name", "beside another node", "same number of another protocol"],
+    ids=["one", "two", "next to one by name", "next to another node", "same number of another protocol"],
 )
 def test_ports(asked: list[Any], held: list[Any], ports: list[int]) -> None:
-    """Ports of the host that were left out are chosen beside those that are held or asked for."""
+    """Ports of the host that were left out are chosen next to those that are held or asked for."""
     wanted = spec(publish=[publish_params(port, host_port) for port, host_port in asked])
     new = make(wanted, host_ports=frozenset(held))
     assert ports_of(new) == ports
@@ -758,7 +758,7 @@ def test_ports(asked: list[Any], held: list[Any], ports: list[int]) -> None:
     ids=["by a node", "by a program", "privileged"],
 )
 def test_port_refused(given: dict[str, Any], port: int, condition: str, words: str) -> None:
-    """A port of the host that can not be had is refused with its reason."""
+    """A port of the host that cannot be had is refused with its reason."""
     with fails(condition, words):
         make(spec(publish=[publish_params(6443, port)]), **given)
 
@@ -823,7 +823,7 @@ def test_port_is_given_once(asked: list[Any], ports: list[int]) -> None:
     ids=["version 2", "version 1", "version 1 by path", "version 1 with runc", "by name on 1", "by name"],
 )
 def test_runtime(asked: str | None, info: dict[str, Any], runtimes: set[str], runtime: str | None) -> None:
-    """On cgroup version 1 crun is replaced by runc, which is noted; what was asked for is used."""
+    """On cgroup version 1 crun is replaced by runc, which is noted; what was requested is used."""
     new = make(spec(runtime=asked), machine=host(runtimes=frozenset(runtimes)), info=engine_info(**info))
     assert new.runtime == runtime
     noted = [item["value"] for item in json.loads(new.labels[labels.ADAPTATIONS])]
@@ -854,7 +854,7 @@ def test_ulimits(asked: dict[str, Any], machine: dict[str, Any], ulimits: dict[s
 
 
 def test_kernel_modules() -> None:
-    """The kernel's modules are mounted read-only, unless something else is asked for there or there are none."""
+    """The kernel's modules are mounted read-only, unless something else is requested there or there are none."""
     assert make(spec()).mounts == (Mount("/lib/modules", "/lib/modules", read_only=True),)
     own = make(spec(mounts=[mount_params("/srv/modules", "/lib/modules")]))
     assert [item.source for item in own.mounts] == ["/srv/modules"]
@@ -874,7 +874,7 @@ def test_pids_limit(rootless: bool, asked: int | None, pids: int | None) -> None
 
 
 def test_whole_container() -> None:
-    """All that is asked for reaches the container, and its labels say whose it is and what was asked."""
+    """All that is requested reaches the container, and its labels say whose it is and what was asked."""
     nets = (network("kic", "10.5.0.0/24"),)
     asked = spec(**{**FULL, "cluster": "one"})
     new = make(asked, networks=nets)
@@ -936,7 +936,7 @@ def test_storage_without_a_device_number(device: str, less: bool, mounts: list[s
 
 
 def test_device_mapper_that_is_mounted_already() -> None:
-    """What was asked for is not mounted a second time."""
+    """What was requested is not mounted a second time."""
     asked = spec(mounts=[mount_params(source="/dev/mapper", target="/dev/mapper", read_only=True)])
     new = make(asked, storage_device="/dev/mapper/data")
     assert [(item.target, item.read_only) for item in new.mounts if item.target == "/dev/mapper"] == [
@@ -971,11 +971,11 @@ def test_what_docker_mounts_read_only_is_made_writable(
     command: list[str], starts: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Where a node gets capabilities by name, a shell makes its mounts writable and becomes what the image starts, with the
-    arguments that were asked for in place of the image's. Elsewhere the image starts by itself."""
+    arguments that were requested in place of the image's. Elsewhere the image starts by itself."""
     common = image(entrypoint=("/init",), command=("--system",))
     new = make(spec(command=command), machine=LESS, info=DOCKER_INFO, image=common)
     assert (new.entrypoint, new.command[0], new.command[2:]) == ("/bin/sh", "-c", ("sh", *starts))
-    # A mount that only says what it was asked for, and fails.
+    # A mount that only says what it was requested, and fails.
     (tmp_path / "mount").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\nexit 1\n')
     (tmp_path / "mount").chmod(0o755)
     shell = ["/bin/sh", *new.command[:3], "/bin/echo", "begun"]
@@ -988,7 +988,7 @@ def test_what_docker_mounts_read_only_is_made_writable(
 
 
 def test_an_image_that_hides_the_control_groups() -> None:
-    """podman leaves out the volume at the control groups and keeps the others; docker can not, and that is told."""
+    """podman leaves out the volume at the control groups and keeps the others; docker cannot, and that is told."""
     common = image(volumes=("/sys/fs/cgroup", "/srv", "/var", "/run", "/data"))
     new = make(spec(volume="node-1", mounts=[mount_params(source="/a", target="/data")]), image=common)
     assert new.image_volumes == ("/srv",)
@@ -1038,7 +1038,7 @@ def test_selinux(asked: dict[str, Any], selinux: bool, expected: tuple[str, ...]
 
 
 def test_asked_labels() -> None:
-    """Labels that an image or an engine brought along are not among those that were asked for."""
+    """Labels that an image or an engine brought along are not among those that were requested."""
     brought = {"io.buildah.version": "1", "org.x": "1", "com.x": "1", "nodeforge.kic.image.key": "1"}
     assert node_plan.asked_labels(container(labels={**OURS, "team": "a", **brought})) == {**OURS, "team": "a"}
 
@@ -1088,7 +1088,7 @@ def test_archive() -> None:
 
 
 def test_differences_of_this_process() -> None:
-    """What a process has otherwise than its container was asked for is read from the kernel."""
+    """What a process has otherwise than its container was requested is read from the kernel."""
     new = replace(make(spec()), ip="127.0.0.1", mounts=(Mount("/proc", "/proc"),))
     here = container(pid=os.getpid())
     assert node_readback.differences(new, here) == []
@@ -1105,7 +1105,7 @@ def test_differences_of_this_process() -> None:
 
 
 def test_differences_of_ended_process() -> None:
-    """A process that has ended says nothing of what it was asked for."""
+    """A process that has ended says nothing of what it was requested."""
     assert node_readback.differences(replace(make(spec()), ip="203.0.113.9"), container()) == []
 
 
@@ -1475,7 +1475,7 @@ def test_engine_that_keeps_limits(engine: MemoryEngine, monkeypatch: pytest.Monk
 
 
 def test_limits_of_the_kernel_are_told(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a node that runs the limits are told that the kernel has; the kernel is asked for no other."""
+    """Of a node that runs the limits are told that the kernel has; the kernel is requested no other."""
     kernel_shows(monkeypatch, lambda: {"memory": 2 * GIB, "cpus": None, "pids": None})
     run(engine, memory="1g", state="present")
     assert run(engine, image=None, state="present")[1]["memory"] == GIB
@@ -1487,7 +1487,7 @@ def test_limit_that_does_not_hold(engine: MemoryEngine, monkeypatch: pytest.Monk
     """A limit that the kernel does not show after the change is told, not believed."""
     kernel_shows(monkeypatch, lambda: {"memory": GIB, "cpus": None, "pids": None})
     run(engine, memory="1g")
-    with fails("not_as_asked", f"memory is {GIB}, asked for was {2 * GIB}"):
+    with fails("not_as_asked", f"memory is {GIB}, expected {2 * GIB}"):
         run(engine, memory="2g")
 
 

@@ -76,7 +76,7 @@ def test_bad_values(given: dict[str, Any], words: str) -> None:
 
 
 def test_all_problems_are_told_together() -> None:
-    """Also beside those of the other options."""
+    """Also next to those of the other options."""
     with fails("invalid_option", "3 problems", "dns: ", "shm_size: ", "memory: "):
         spec(dns=["x"], shm_size="y", memory="z")
 

@@ -44,24 +44,24 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"name": "-node"}, "name: '-node' is not a name", "set name to node, or"),
     ({"name": "n" * 129}, "name: has 129 characters, at most 128 are possible", "choose a shorter name"),
     ({"name": "a/b"}, "name: 'a/b' is not a name", "set name to a-b, or"),
-    ({"wait_timeout": 0}, "wait_timeout: is no time", "give it in seconds, like 120"),
+    ({"wait_timeout": 0}, "wait_timeout: is not a time", "give it in seconds, like 120"),
     ({"cluster": "a b"}, "cluster: 'a b' is not a name", "set cluster"),
     ({"role": ""}, "role: is empty", "give role a name"),
-    ({"image": "UPPER/x"}, "image: 'UPPER/x' is no image name", "kindest/node"),
+    ({"image": "UPPER/x"}, "image: 'UPPER/x' is not an image name", "kindest/node"),
     ({"image": "x@sha256:00"}, "image: 'x@sha256:00' does not end in a valid digest", "64 hexadecimal"),
     ({"network": "a/b"}, "network: 'a/b' is not a name", "set network"),
-    ({"ip": "10.0.0"}, "ip: '10.0.0' is no IP address", "like 192.168.200.2"),
+    ({"ip": "10.0.0"}, "ip: '10.0.0' is not an IP address", "like 192.168.200.2"),
     ({"ip": "fd00::1"}, "ip: fd00::1 is not IPv4", "give an IPv4 address, or leave it out"),
     ({"ip6": "10.0.0.1"}, "ip6: 10.0.0.1 is not IPv6", "give an IPv6 address"),
     ({"hostname": "a_b"}, "hostname: 'a_b' is not a host name", "set hostname"),
     ({"volume": "../x"}, "volume: '../x' is not a name", "set volume"),
-    ({"mounts": [mount_params("srv", "/srv")]}, "mounts.source: 'srv' is no absolute path", "like /srv/data"),
-    ({"mounts": [mount_params("/a:b", "/srv")]}, "mounts.source: '/a:b' is no absolute path", "without"),
+    ({"mounts": [mount_params("srv", "/srv")]}, "mounts.source: 'srv' is not an absolute path", "like /srv/data"),
+    ({"mounts": [mount_params("/a:b", "/srv")]}, "mounts.source: '/a:b' is not an absolute path", "without"),
     ({"mounts": [mount_params("/a\n", "/srv")]}, "mounts.source: '/a\\n' is empty or has control", "one line"),
-    ({"mounts": [mount_params("/a", "srv")]}, "mounts.target: 'srv' is no absolute path below /", "like /srv/data"),
-    ({"mounts": [mount_params("/a", "/b/..")]}, "mounts.target: '/b/..' is no absolute path below /", "/srv/data"),
-    ({"mounts": [mount_params("/a", "/b:ro")]}, "mounts.target: '/b:ro' is no absolute path", "/srv/data"),
-    ({"tmpfs": {"x": ""}}, "tmpfs: 'x' is no absolute path", "/srv/data"),
+    ({"mounts": [mount_params("/a", "srv")]}, "mounts.target: 'srv' is not an absolute path below /", "like /srv/data"),
+    ({"mounts": [mount_params("/a", "/b/..")]}, "mounts.target: '/b/..' is not an absolute path below /", "/srv/data"),
+    ({"mounts": [mount_params("/a", "/b:ro")]}, "mounts.target: '/b:ro' is not an absolute path", "/srv/data"),
+    ({"tmpfs": {"x": ""}}, "tmpfs: 'x' is not an absolute path", "/srv/data"),
     (
         {"mounts": [mount_params("/a", "/b"), mount_params("/c", "/b/")]},
         "mounts: /b would be mounted twice",
@@ -69,9 +69,9 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"mounts": [mount_params("/a", "/b")], "tmpfs": {"/b": ""}}, "mounts: /b would be mounted twice", "tmpfs"),
     ({"volume": "v", "tmpfs": {"/var": ""}}, "mounts: /var would be mounted twice", "volume"),
-    ({"publish": [publish_params(0)]}, "publish.port: 0 is no port", "choose one from 1 to 65535"),
-    ({"publish": [publish_params(80, 65536)]}, "publish.host_port: 65536 is no port", "1 to 65535"),
-    ({"publish": [publish_params(80, address="here")]}, "publish.address: 'here' is no IP address", "192.168"),
+    ({"publish": [publish_params(0)]}, "publish.port: 0 is not a port", "choose one from 1 to 65535"),
+    ({"publish": [publish_params(80, 65536)]}, "publish.host_port: 65536 is not a port", "1 to 65535"),
+    ({"publish": [publish_params(80, address="here")]}, "publish.address: 'here' is not an IP address", "192.168"),
     (
         {"publish": [publish_params(80, 8080), publish_params(81, 8080)]},
         "publish.host_port: port 8080 of 127.0.0.1 is given twice",
@@ -82,29 +82,29 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "publish.port: 80/tcp is published twice on 127.0.0.1",
         "keep one of them",
     ),
-    ({"devices": ["fuse"]}, "devices: 'fuse' is no device", "like /dev/fuse"),
-    ({"devices": ["/dev/fuse:rwx"]}, "devices: '/dev/fuse:rwx' is no device", "like /dev/fuse"),
-    ({"memory": "many"}, "memory: 'many' is no size", "like 2g or 2048MiB"),
+    ({"devices": ["fuse"]}, "devices: 'fuse' is not a device", "like /dev/fuse"),
+    ({"devices": ["/dev/fuse:rwx"]}, "devices: '/dev/fuse:rwx' is not a device", "like /dev/fuse"),
+    ({"memory": "many"}, "memory: 'many' is not a size", "like 2g or 2048MiB"),
     ({"memory": "1m"}, "memory: 1m is too little for any systemd", "set it to 64m or more"),
-    ({"cpus": 0.001}, "cpus: 0.001 is no number of processors", "0.01 or more"),
-    ({"cpus": float("inf")}, "cpus: inf is no number of processors", "0.01 or more"),
-    ({"cpus": float("nan")}, "cpus: nan is no number of processors", "0.01 or more"),
-    ({"pids_limit": 0}, "pids_limit: 0 is no number of processes", "leave it out"),
-    ({"ulimits": {"NOFILE": 1}}, "ulimits: 'NOFILE' is no name of a limit", "like nofile or nproc"),
-    ({"ulimits": {"nofile": "2:1"}}, "ulimits: '2:1' is no limit for nofile", "like 65536 or 1024:65536"),
-    ({"ulimits": {"nofile": -1}}, "ulimits: -1 is no limit for nofile", "like 65536"),
-    ({"sysctls": {"a b": 1}}, "sysctls: 'a b' is no name", "use letters, digits"),
-    ({"sysctls": {"a": True}}, "sysctls: the value of a is no string", "quote it: a: '...'"),
+    ({"cpus": 0.001}, "cpus: 0.001 is not a number of processors", "0.01 or more"),
+    ({"cpus": float("inf")}, "cpus: inf is not a number of processors", "0.01 or more"),
+    ({"cpus": float("nan")}, "cpus: nan is not a number of processors", "0.01 or more"),
+    ({"pids_limit": 0}, "pids_limit: 0 is not a number of processes", "leave it out"),
+    ({"ulimits": {"NOFILE": 1}}, "ulimits: 'NOFILE' is not a name of a limit", "like nofile or nproc"),
+    ({"ulimits": {"nofile": "2:1"}}, "ulimits: '2:1' is not a limit for nofile", "like 65536 or 1024:65536"),
+    ({"ulimits": {"nofile": -1}}, "ulimits: -1 is not a limit for nofile", "like 65536"),
+    ({"sysctls": {"a b": 1}}, "sysctls: 'a b' is not a name", "use letters, digits"),
+    ({"sysctls": {"a": True}}, "sysctls: the value of a is not a string", "quote it: a: '...'"),
     ({"security_opts": ["--privileged"]}, "security_opts: '--privileged' begins with '-'", "write the value alone"),
     ({"security_opts": [""]}, "security_opts: '' is empty or has control characters", "one line of text"),
-    ({"env": {"-e": "x"}}, "env: '-e' is no name", "use letters"),
-    ({"env": {"A=B": "x"}}, "env: 'A=B' is no name", "use letters"),
-    ({"env": {"A": None}}, "env: the value of A is no string", "quote it"),
+    ({"env": {"-e": "x"}}, "env: '-e' is not a name", "use letters"),
+    ({"env": {"A=B": "x"}}, "env: 'A=B' is not a name", "use letters"),
+    ({"env": {"A": None}}, "env: the value of A is not a string", "quote it"),
     ({"env": {"A": "1\n2"}}, "env: the value of A has more than one line", "give it one line"),
     ({"labels": {"nodeforge.kic.role": "x"}}, "has the prefix of the collection's own labels", "another key"),
     ({"runtime": "-x"}, "runtime: '-x' begins with '-'", "write the value alone"),
-    ({"files": files("etc/x", "0644")}, "files.path: 'etc/x' is no absolute path", "/srv/data"),
-    ({"files": files("/etc/x", "u+x")}, "files.mode: 'u+x' is no mode", "quote four octal digits"),
+    ({"files": files("etc/x", "0644")}, "files.path: 'etc/x' is not an absolute path", "/srv/data"),
+    ({"files": files("/etc/x", "u+x")}, "files.mode: 'u+x' is not a mode", "quote four octal digits"),
     ({"files": files("/run/x", "0644")}, "files.path: /run/x would be hidden by what is mounted at /run", "another"),
     ({"files": files("/var/x", "0644"), "volume": "v"}, "files.path: /var/x would be hidden by what is", "another"),
     (
@@ -112,7 +112,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "files.path: /srv/x would be hidden by what is mounted at /srv",
         "choose another",
     ),
-    ({"files": files("/etc/x", "0999")}, "files.mode: '0999' is no mode", "like '0644'"),
+    ({"files": files("/etc/x", "0999")}, "files.mode: '0999' is not a mode", "like '0644'"),
 ]
 
 
@@ -132,7 +132,7 @@ def test_host_name(given: dict[str, Any], hostname: str) -> None:
 
 
 def test_image_with_a_digest() -> None:
-    """The engine is asked by the digest, which both engines find; the tag beside it says nothing more."""
+    """The engine is asked by the digest, which both engines find; the tag next to it says nothing more."""
     digest = f"sha256:{'0a' * 32}"
     assert spec(image=f"docker.io/kindest/node:v1.34.0@{digest}").image == f"docker.io/kindest/node@{digest}"
 
@@ -149,13 +149,13 @@ def test_all_problems_at_once() -> None:
         "mounts": [mount_params("srv", "/srv"), mount_params("/a", "/b")],
         "files": files("/etc/x", "9"),
     }
-    with fails("invalid_option", "9 problems: ", "(1) name: 'a b' is", "(9) ", "(9) quote it", "'y' is no device"):
+    with fails("invalid_option", "9 problems: ", "(1) name: 'a b' is", "(9) ", "(9) quote it", "'y' is not a device"):
         spec(**given)
 
 
 @pytest.mark.parametrize(("given", "problem", "fix"), BAD, ids=[f"{next(iter(item[0]))}-{item[1]}" for item in BAD])
 def test_bad_option(given: dict[str, Any], problem: str, fix: str) -> None:
-    """A value that can not be used is refused; the message names option, problem and what to write."""
+    """A value that cannot be used is refused; the message names option, problem and what to write."""
     with fails("invalid_option", problem, fix):
         spec(**given)
 
@@ -244,7 +244,7 @@ def test_label_comes_back() -> None:
     ids=["missing", "damaged", "list", "null", "no version", "later layout"],
 )
 def test_label_that_says_nothing(text: str) -> None:
-    """A label that can not be read as ours gives the defaults, every field of them."""
+    """A label that cannot be read as ours gives the defaults, every field of them."""
     found = decode_asked(text)
     assert found == decode_asked('{"version": 1}')
     assert (found["image"], found["privileged"], found["env"]) == (None, "auto", [])

@@ -61,7 +61,7 @@ def test_what_does_not_need_each_other_runs_at_the_same_time() -> None:
 
 
 def test_after_a_failure_none_begins_and_those_that_run_end() -> None:
-    """The first failure is the one that is reported; what ran beside it is among the results."""
+    """The first failure is the one that is reported; what ran next to it is among the results."""
     failed = threading.Event()
 
     def run(item: Operation) -> str:
@@ -71,9 +71,9 @@ def test_after_a_failure_none_begins_and_those_that_run_end() -> None:
         assert failed.wait(10)
         return item.name
 
-    performed = perform([operation("bad"), operation("beside"), operation("later", "beside")], run)
+    performed = perform([operation("bad"), operation("next to"), operation("later", "next to")], run)
     assert str(performed.error) == "full" and performed.failed == operation("bad")
-    assert performed.results == {"thing beside": "beside"}
+    assert performed.results == {"thing next to": "next to"}
 
 
 @pytest.mark.parametrize("parallel", [1, 4])

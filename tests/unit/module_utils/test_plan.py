@@ -208,8 +208,8 @@ def test_words() -> None:
     """Actions and drift read as sentences."""
     assert str(Action("start", "node", "n1")) == "start node n1"
     assert str(Action("pull", "image", "x", "from there")) == "pull image x: from there"
-    assert str(Drift("mtu", 1400, 1500)) == "mtu is 1500, asked for was 1400"
-    assert str(Drift("role", "a", None)) == "role is None, asked for was 'a'"
+    assert str(Drift("mtu", 1400, 1500)) == "mtu is 1500, expected 1400"
+    assert str(Drift("role", "a", None)) == "role is None, expected 'a'"
 
 
 def test_plan_asks() -> None:

@@ -101,7 +101,7 @@ def test_own_words() -> None:
     ],
 )
 def test_words_of_the_drivers(key: str, value: Any, meaning: dict[str, Any]) -> None:
-    """What means the same is translated, and what is so anyhow may be said."""
+    """What means the same is translated, and what is so in any case may be said."""
     found, warnings = platforms([{"name": "a", "image": "x", key: value}], "trixie")
     assert found == [{"name": "a", "image": "x", **meaning}]
     assert warnings == []

@@ -98,7 +98,7 @@ def test_info() -> None:
     ],
 )
 def test_info_refused(change: tuple[str, str, str], condition: str, words: str) -> None:
-    """A podman that can not hold nodes is refused with its reason."""
+    """A podman that cannot hold nodes is refused with its reason."""
     facts = recorded("info.json")
     facts[change[0]][change[1]] = change[2]
     runner = TableRunner({"podman info": said(json.dumps(facts))})
@@ -378,7 +378,7 @@ NEW = NewContainer(
 
 
 def test_create_arguments_of_plain_node() -> None:
-    """A node that nothing is asked for has what every node needs, and its image last."""
+    """A node that nothing is requested has what every node needs, and its image last."""
     assert create_arguments(NEW) == [
         "create",
         "--name",
@@ -601,7 +601,7 @@ def test_only_the_very_name() -> None:
 
 
 def test_lists() -> None:
-    """Networks, volumes, images and containers are listed; with a label only those that carry it are asked for."""
+    """Networks, volumes, images and containers are listed; with a label only those that carry it are requested."""
     found, runner = engine(
         network_ls=raw("network-ls.json"),
         volume_ls=raw("volume-inspect.json"),
@@ -620,7 +620,7 @@ def test_lists() -> None:
 
 
 def test_list_of_what_goes_meanwhile() -> None:
-    """What somebody removed between the list and the look is left out; what can not be looked at is an error."""
+    """What somebody removed between the list and the look is left out; what cannot be looked at is an error."""
     listed: dict[str, CommandResult | Exception] = {
         "podman ps": said(f"gone {NODE_ID}\n"),
         f"podman container inspect -- gone {NODE_ID}": ERRORS["inspect missing container"],
@@ -771,7 +771,7 @@ def test_update_limits(limits: Limits, commands: list[str]) -> None:
 
 
 def test_logs() -> None:
-    """The console's line ends are made plain; a log that can not be read is empty."""
+    """The console's line ends are made plain; a log that cannot be read is empty."""
     found, runner = engine(logs=said("one\r\ntwo\r\n"))
     assert found.logs("x", 5) == "one\ntwo\n"
     assert runner.commands == ["podman logs --tail 5 x"]
@@ -800,7 +800,7 @@ def test_image_commands() -> None:
 
 
 def test_load_of_no_archive() -> None:
-    """podman's words on a file that is no archive are shown whole."""
+    """podman's words on a file that is not an archive are shown whole."""
     found, _runner = engine(load=ERRORS["not an archive"])
     with fails("engine_failed", "loading the images of /a.tar", "docker-archive: loading tar component"):
         found.load_image("/a.tar")
@@ -851,13 +851,13 @@ def test_registry_has_it(answer: CommandResult, expected: Offered) -> None:
     ("answer", "condition", "words"),
     [
         (ERRORS["manifest inspect refused"], "registry_unreachable", "curl --head https://r.example/v2/"),
-        (said(rc=124, err="trying"), "registry_unreachable", "can not be reached within 5 seconds"),
+        (said(rc=124, err="trying"), "registry_unreachable", "cannot be reached within 5 seconds"),
         (said(rc=125, err="reading manifest: unauthorized"), "registry_refused", "podman login r.example"),
     ],
     ids=["refused", "silent", "unauthorized"],
 )
 def test_registry_has_it_not(answer: CommandResult, condition: str, words: str) -> None:
-    """A registry that does not answer in time counts as one that can not be reached."""
+    """A registry that does not answer in time counts as one that cannot be reached."""
     with fails(condition, words):
         engine(manifest_inspect=answer)[0].ask_registry("r.example/x:1", 5)
 
@@ -870,7 +870,7 @@ def test_podman_is_not_installed() -> None:
 
 
 def test_answer_that_is_no_json() -> None:
-    """An answer that can not be read is shown."""
+    """An answer that cannot be read is shown."""
     found, _runner = engine(network_ls=said("Cannot connect"))
     with fails("engine_failed", "listing networks", "Cannot connect"):
         found.networks()

@@ -119,7 +119,7 @@ def chosen(proxies: dict[str, str], **params: Any) -> dict[str, str]:
 
 
 def test_node() -> None:
-    """A node reaches itself and what was asked for without a proxy; without proxies its environment is as asked for."""
+    """A node reaches itself and what was requested without a proxy; without proxies its environment is as asked for."""
     assert "NO_PROXY" not in chosen({}, no_proxy=["lab.kic.internal"])
     found = chosen({"HTTPS_PROXY": PROXY, "NO_PROXY": "mine"}, no_proxy=["lab.kic.internal"], env={"A": "1"})
     assert found["A"] == "1" and found["NO_PROXY"] == found["no_proxy"]
@@ -135,7 +135,7 @@ def test_no_proxy_refused(value: str) -> None:
 
 @pytest.mark.parametrize(("actual", "drifts"), [("a,b,lab", False), ("b,lab", True), ("a, b", False), (None, True)])
 def test_extended_exceptions_are_no_drift(actual: str | None, drifts: bool) -> None:
-    """NO_PROXY of the user's with our additions is what was asked for."""
+    """NO_PROXY of the user's with our additions is what was requested."""
     spec = NodeSpec.from_params(node_params(env={"NO_PROXY": "a,b"}))
     held = container(environment={} if actual is None else {"NO_PROXY": actual})
     assert bool(_env_drift(spec, ["NO_PROXY"], held)) is drifts

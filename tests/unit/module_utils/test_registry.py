@@ -124,7 +124,7 @@ def never(_engine: Engine) -> bool:
     ],
 )
 def test_select_refuses(engine: str, facts: EngineInfo, words: str) -> None:
-    """What was asked for by name is used or refused, never replaced."""
+    """What was requested by name is used or refused, never replaced."""
     with fails("invalid_option", words):
         select(engine, NOTHING, facts)
 
@@ -224,7 +224,7 @@ def test_auto_beside_a_hung_engine(podman: CommandResult, docker: CommandResult,
 
 
 def test_auto_beside_an_engine_that_hangs_later() -> None:
-    """The same where it hangs at the question whether it holds what is asked for; another failure there is one."""
+    """The same where it hangs at the question whether it holds what is requested; another failure there is one."""
 
     def holds(engine: Engine) -> bool:
         if engine.name == "docker":
@@ -283,7 +283,7 @@ def test_auto_with_facts(facts: str, holder: str | None, docker: CommandResult |
 def test_auto_makes_no_second_cluster(
     facts: EngineInfo | None, docker: CommandResult | None, recorded: str | None, chosen: str | None
 ) -> None:
-    """A cluster that is recorded on an engine that can not be asked is not made on the other one."""
+    """A cluster that is recorded on an engine that cannot be asked is not made on the other one."""
     runner = machine(PODMAN_ANSWERS, docker)
 
     def choose() -> Engine:
@@ -483,7 +483,7 @@ def test_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_status() -> None:
-    """An engine that can be used says so; one that can not says why, and whether it is installed and answers."""
+    """An engine that can be used says so; one that cannot says why, and whether it is installed and answers."""
     usable = status(Podman(TableRunner({"podman info": said(json.dumps(recorded("info.json")))}))).as_dict()
     assert usable == {
         "name": "podman",
@@ -576,7 +576,7 @@ SUBUID = "root:1:5\nkic:100000:65536\n1000:300000:10\nkic:400000:x\n\n"
 
 @pytest.mark.parametrize(("user", "uid", "count"), [("kic", 1000, 65546), ("kic", 1, 65536), ("other", 7, 0)])
 def test_sub_ids(user: str, uid: int, count: int) -> None:
-    """Ranges of a user are found by his name and by his number."""
+    """Ranges of a user are found by their name and by their number."""
     assert parse_sub_ids(SUBUID, user, uid) == count
 
 

@@ -106,7 +106,7 @@ def broken(
 
 @kinds
 def test_ended_at_every_step(run: Run) -> None:
-    """A run that is ended at any call: the same run again ends with what is asked for, and leaves nothing else."""
+    """A run that is ended at any call: the same run again ends with what is requested, and leaves nothing else."""
     for fault, engine, before in broken(run, Killed, ACTS):
         predicted(run, engine, **NEW)
         assert list(things(engine)) == list(before), fault

@@ -53,7 +53,7 @@ NEW: dict[str, Any] = {**ASKED, "role": "worker"}
 
 @dataclass(frozen=True)
 class Case:
-    """The state that is asked for, the status of the old node, and whether its replacement runs."""
+    """The state that is requested, the status of the old node, and whether its replacement runs."""
 
     state: str
     status: str
@@ -169,7 +169,7 @@ def test_old_is_stopped_after_the_new_one_is_created(case: Case) -> None:
 
 @every_case
 def test_ended_at_every_step(case: Case) -> None:
-    """A run that is ended at any call: the same run again makes the node that is asked for, and leaves nothing else."""
+    """A run that is ended at any call: the same run again makes the node that is requested, and leaves nothing else."""
     for fault, engine in broken(case, Killed, ACTS):
         assert any(replaced.node_of(name) == "node-1" for name in ours(engine)), fault
         assert [item["name"] for item in find_nodes(engine, None, None)] == ["node-1", "node-2"], fault
@@ -279,7 +279,7 @@ def end_at_once(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def otherwise(_engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel has not what was asked for."""
+    """The kernel has not what was requested."""
     monkeypatch.setattr(node, "differences", lambda _new, _found: ["ip is on none of its interfaces"])
 
 
@@ -300,7 +300,7 @@ def refuse(engine: MemoryEngine, _monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_new_one_fails_at(
     breaks: Callable[..., None], condition: str, fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new node that is not what was asked for goes, with its cause told; the old one runs, with its limits recorded."""
+    """A new node that is not what was requested goes, with its cause told; the old one runs, with its limits recorded."""
     engine = machine(CASES[0])
     state = ClusterState(Subject("podman", "one"), limits={"node-1": {"memory": GIB}})
     state.save()

@@ -30,7 +30,7 @@ ROOTLESS = engine_info(rootless=True)
 
 @pytest.fixture(autouse=True)
 def _user_1000(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be the user whose groups the fake machine has; he has no name on this one, or any."""
+    """Be the user whose groups the fake machine has; they have no name on this one, or any."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os.path, "isdir", lambda _path: True)
     monkeypatch.setattr(rootless, "sub_ids", lambda: 65536)

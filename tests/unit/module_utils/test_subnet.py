@@ -30,7 +30,7 @@ def nets(*texts: str) -> list[IPNetwork]:
         ("fd00::/64", ["10.0.0.0/8", "fd00::/16"], "fd00::/16"),
         ("0.0.0.0/8", ["::/0"], None),
     ],
-    ids=["beside", "same", "inside", "first of two", "IPv6", "other version"],
+    ids=["next to", "same", "inside", "first of two", "IPv6", "other version"],
 )
 def test_overlapping(mine: str, taken: list[str], other: str | None) -> None:
     """The first range that shares an address is found; IP versions have none in common."""

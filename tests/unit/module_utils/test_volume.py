@@ -47,14 +47,14 @@ def seen(*users: str, found: dict[str, str] | None = None, options: dict[str, st
         ({"name": "a/b"}, "name: 'a/b' is not a name", "set name to a-b, or to another name"),
         ({"name": "v" * 129}, "name: has 129 characters, at most 128", "choose a shorter name"),
         ({"cluster": "a b"}, "cluster: 'a b' is not a name", "set cluster"),
-        ({"labels": {"a=b": "x"}}, "labels: 'a=b' is no label key", "leave out '='"),
+        ({"labels": {"a=b": "x"}}, "labels: 'a=b' is not a label key", "leave out '='"),
         ({"options": {"o": True}}, "options: the value of 'o' is a boolean", "quote it: o: 'true'"),
-        ({"options": {"o": ["a"]}}, "options: the value of 'o' is no string", "quote it: o: 'text'"),
+        ({"options": {"o": ["a"]}}, "options: the value of 'o' is not a string", "quote it: o: 'text'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_bad_option(given: dict[str, Any], problem: str, fix: str) -> None:
-    """A value that can not be used is refused; the message names option, problem and what to write."""
+    """A value that cannot be used is refused; the message names option, problem and what to write."""
     with fails("invalid_option", problem, fix):
         spec(**given)
 
@@ -83,7 +83,7 @@ def test_creates() -> None:
 )
 @pytest.mark.parametrize("recreate", ["never", "on_drift"])
 def test_fits(asked: dict[str, Any], there: dict[str, Any], recreate: str) -> None:
-    """A volume that is as it was asked for is left alone."""
+    """A volume that is as it was requested is left alone."""
     plan = plan_volume(spec(**asked, recreate=recreate), seen("node-1", **there), "podman")
     assert not plan.changed
     assert plan.drift == ()
@@ -99,15 +99,15 @@ DRIFT: list[tuple[dict[str, Any], dict[str, Any], str, Any, Any]] = [
 
 @pytest.mark.parametrize(("asked", "there", "field", "wanted", "found"), DRIFT, ids=["label", "option", "no option"])
 def test_drift(asked: dict[str, Any], there: dict[str, Any], field: str, wanted: Any, found: Any) -> None:
-    """What is otherwise is told, mended with recreate: on_drift, and never while the volume is used."""
+    """What is otherwise is told, repaired with recreate: on_drift, and never while the volume is used."""
     told = plan_volume(spec(**asked), seen("node-1", **there), "podman")
     assert [(item.field, item.asked, item.found) for item in told.drift] == [(field, wanted, found)]
     assert not told.changed
     replaced = spec(**asked, recreate="on_drift")
-    mended = plan_volume(replaced, seen(**there), "podman")
-    assert [item.verb for item in mended.actions] == ["remove", "create"]
-    assert "asked for was" in mended.actions[0].detail
-    assert mended.drift == ()
+    repaired = plan_volume(replaced, seen(**there), "podman")
+    assert [item.verb for item in repaired.actions] == ["remove", "create"]
+    assert "expected" in repaired.actions[0].detail
+    assert repaired.drift == ()
     with fails("in_use", "the volume data is used by the containers node-1"):
         plan_volume(replaced, seen("node-1", **there), "podman")
 
@@ -152,7 +152,7 @@ def test_run() -> None:
     assert run(engine, state="absent").value == {}
     assert engine.done == [
         "create volume data",
-        # What is asked for now is tried under another name before the old one goes.
+        # What is requested now is tried under another name before the old one goes.
         "create volume data.kic-probe",
         "remove volume data.kic-probe",
         "remove volume data",

@@ -108,7 +108,7 @@ def test_walk_leaves_out(program: Any, tmp_path: Path) -> None:
 def test_socket_is_left_out(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket, whose program is gone, is no part of a layer."""
     (tmp_path / "r").mkdir()
-    # The name of a socket can not be long; that of pytest's directory is.
+    # The name of a socket cannot be long; that of pytest's directory is.
     monkeypatch.chdir(tmp_path / "r")
     with socket.socket(socket.AF_UNIX) as made:
         made.bind("s")

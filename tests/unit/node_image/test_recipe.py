@@ -65,7 +65,7 @@ def remove(name: str) -> Change:
 
 
 def flip(name: str) -> Change:
-    """Make a file that can be run one that can not, or the other way round."""
+    """Make a file that can be run one that cannot, or the other way round."""
     return lambda roles: (roles / name).chmod((roles / name).stat().st_mode ^ 0o111)
 
 
@@ -143,7 +143,7 @@ AFTER_STORE = {"store", "archive"}
     ],
 )
 def test_keys(change: Change, expected: set[str], program: Any, roles: Path) -> None:
-    """A change makes those parts anew that it goes into, with all that are built on them, and no other."""
+    """A change makes those parts again that it goes into, with all that are built on them, and no other."""
     before = keys(program, roles)
     assert keys(program, roles) == before
     change(roles)
@@ -151,12 +151,12 @@ def test_keys(change: Change, expected: set[str], program: Any, roles: Path) -> 
 
 
 def test_keys_of_another_go(program: Any, roles: Path) -> None:
-    """Another Go makes all programs anew, and not the packages."""
+    """Another Go makes all programs again, and not the packages."""
     assert differing(keys(program, roles), keys(program, roles, "go1.27.0")) == EVERYTHING - {"base"}
 
 
 def test_keys_of_another_machine(program: Any, roles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another architecture makes everything anew."""
+    """Another architecture makes everything again."""
     before = keys(program, roles)
     machine = "aarch64" if program.recipe.platform.machine() != "aarch64" else "x86_64"
     monkeypatch.setattr(program.recipe.platform, "machine", lambda: machine)

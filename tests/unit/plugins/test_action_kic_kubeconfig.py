@@ -89,7 +89,7 @@ def test_plan_of_a_new_file() -> None:
 
 
 def test_plan_of_a_users_file() -> None:
-    """A user's entries stay beside the cluster's, and neither's credentials are in the diff."""
+    """A user's entries stay next to the cluster's, and neither's credentials are in the diff."""
     (written,), actions, diff = plan(found(file(USERS, mode=0o644)))
     after = yaml.safe_load(written["text"])
     assert [item["name"] for item in after["users"]] == ["ada", "kic-lab"]
@@ -199,18 +199,18 @@ def test_plan_absent_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("users: [\n  {token: TOPSECRET\n", "it is no YAML in line "),
-        ("a: 1\nb: TOPSECRET: x\n", "it is no YAML in line 2"),
-        ("a: !!python/object:TOPSECRET {}\n", "it is no YAML in line 1"),
-        ("a: TOPSECRET\x00\n", "it is no YAML"),
-        ("- TOPSECRET\n", "it is no kubeconfig"),
-        ("kind: TOPSECRET\n", "it is no kubeconfig"),
+        ("users: [\n  {token: TOPSECRET\n", "it is not YAML in line "),
+        ("a: 1\nb: TOPSECRET: x\n", "it is not YAML in line 2"),
+        ("a: !!python/object:TOPSECRET {}\n", "it is not YAML in line 1"),
+        ("a: TOPSECRET\x00\n", "it is not YAML"),
+        ("- TOPSECRET\n", "it is not a kubeconfig"),
+        ("kind: TOPSECRET\n", "it is not a kubeconfig"),
         ("users: TOPSECRET\n", "its users are no list"),
     ],
     ids=["open-bracket", "two-colons", "tag", "control-character", "list", "other-kind", "users"],
 )
 def test_decode_shows_no_content(text: str, reason: str) -> None:
-    """A file that can not be read is told by place and reason, and nothing that is in it is shown."""
+    """A file that cannot be read is told by place and reason, and nothing that is in it is shown."""
     with pytest.raises(KicError) as caught:
         action._decode(file(text))
     assert caught.value.diagnosis.id == "kubeconfig_unusable"
@@ -425,7 +425,7 @@ def test_others_keep_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     "text", ["users: [\n  TOPSECRET: {\n", "contexts: [{name: kic-lab}]\n"], ids=["broken", "taken"]
 )
 def test_failure_leaves_the_file(path: Path, text: str) -> None:
-    """A file that can not be merged into stays as it is, and the failure has a diagnosis and no content."""
+    """A file that cannot be merged into stays as it is, and the failure has a diagnosis and no content."""
     path.parent.mkdir()
     path.write_text(text)
     result = plugin(path).run(task_vars={})

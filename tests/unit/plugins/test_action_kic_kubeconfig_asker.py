@@ -80,7 +80,7 @@ def on(path: Path, transport: str = "ssh", become: Become | None = None, login: 
 def test_who_asked_on_another_machine(
     path: Path, transport: str, become: Become | None, expected: str | None, asked: int
 ) -> None:
-    """Where root does not know who it was before, the connection's user is asked for, without become."""
+    """Where root does not know who it was before, the connection's user is requested, without become."""
     one = on(path, transport, become)
     assert one._asker() == expected and one.asked == ["id -un"] * asked  # type: ignore[attr-defined]
 

@@ -108,7 +108,7 @@ def test_connection(read: Any, connection: str, expected: str | None) -> None:
 
 
 def test_clusters_and_constructed_groups(read: Any) -> None:
-    """Only nodes of the clusters that were asked for; groups and variables by expressions of the user."""
+    """Only nodes of the clusters that were requested; groups and variables by expressions of the user."""
     table = {**ON_PODMAN, **NO_DOCKER}
     assert not read(TableRunner(table), clusters=["other"])[0].hosts
     inventory, warnings = read(
@@ -126,7 +126,7 @@ def test_clusters_and_constructed_groups(read: Any) -> None:
 
 
 def test_an_engine_that_can_not_answer(read: Any) -> None:
-    """It is left out with a warning beside one that can, and is the error where none can."""
+    """It is left out with a warning next to one that can, and is the error where none can."""
     inventory, warnings = read(TableRunner({**ON_PODMAN, **NO_DAEMON}))
     assert len(inventory.hosts) == 1
     (warning,) = warnings
@@ -202,12 +202,12 @@ def test_cache(read: Any, tmp_path: Path) -> None:
         "cache_plugin": "ansible.builtin.jsonfile",
         "cache_connection": str(tmp_path / "cache"),
     }
-    first, again, anew = TableRunner(ON_PODMAN), TableRunner({}), TableRunner(ON_PODMAN)
+    first, again, replaced = TableRunner(ON_PODMAN), TableRunner({}), TableRunner(ON_PODMAN)
     names = [set(read(first, **options)[0].hosts), set(read(again, **options)[0].hosts)]
     assert names[0] == names[1] and len(names[0]) == 1
     assert first.commands and again.commands == []
-    read(anew, forget=True, **options)
-    assert anew.commands
+    read(replaced, forget=True, **options)
+    assert replaced.commands
 
 
 @pytest.mark.parametrize(

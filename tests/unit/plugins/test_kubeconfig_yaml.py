@@ -131,7 +131,7 @@ def test_a_documented_file_is_restored() -> None:
 
 
 def test_nothing_to_change() -> None:
-    """What is the same already is not written anew, whatever its style."""
+    """What is the same already is not written again, whatever its style."""
     assert text_of.changed(DOCUMENTED, {"a": 1}, {"a": 1}) == (DOCUMENTED, [])
     assert text_of.changed(None, {}, {"a": 1}) == ("a: 1\n", [])
     assert text_of.changed("", {}, {"a": 1}) == ("a: 1\n", [])

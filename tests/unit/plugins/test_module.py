@@ -136,7 +136,7 @@ def test_failure_without_a_diagnosis(run: Run, error: Exception, condition: str)
 
 
 def test_engine_by_name_is_not_replaced(run: Run, tmp_path: Path) -> None:
-    """An engine that is asked for by name and not there is one clear error, also where the machine has the other."""
+    """An engine that is requested by name and not there is one clear error, also where the machine has the other."""
     program(tmp_path, "podman", json.dumps({}))
     found = run(lambda task: {"version": task.engine.info.version}, engine="docker")
     assert found["failed"] is True and found["engine"] == "docker"
@@ -277,7 +277,7 @@ def test_run_without_an_engine(run: Run) -> None:
 
 
 def test_facts_are_not_asked_for_again(run: Run) -> None:
-    """With the facts of an earlier task the engine is not asked for them, in check mode neither."""
+    """With the facts of an earlier task the engine is not requested them, in check mode neither."""
     for check in (False, True):
         found = run(lambda task: {"cpus": task.engine.info.cpus}, engine_facts=FACTS, check=check)
         assert found["cpus"] == 4
@@ -305,7 +305,7 @@ PLAN = Plan(
 
 @pytest.mark.parametrize("diff", [False, True], ids=["without-diff", "with-diff"])
 def test_report(run: Run, diff: bool) -> None:
-    """A plan becomes changed, actions, drift and warnings, and a diff where one was asked for."""
+    """A plan becomes changed, actions, drift and warnings, and a diff where one was requested."""
     found = run(
         lambda task: task.report("network", "The network lab", Outcome(PLAN, {"name": "lab"})),
         diff=diff,

@@ -90,5 +90,5 @@ def test_a_checkout_with_changes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "1", "1.2", "v1.2.3", "01.2.3", "1.2.3-rc1", "1.2.3\n"])
 def test_no_version(text: str) -> None:
     """Three numbers and no more."""
-    with pytest.raises(RefusedError, match="is no version"):
+    with pytest.raises(RefusedError, match="is not a version"):
         parse(text)

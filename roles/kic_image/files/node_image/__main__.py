@@ -30,7 +30,7 @@ SPACE = 8 << 30
 """Bytes that a build from nothing takes: 2 GiB of Go's modules, 4 of what it compiled, 1.5 of results."""
 
 MEMORY = 3 << 30
-"""Bytes that linking Kubernetes takes beside the compilers of one more processor."""
+"""Bytes that linking Kubernetes takes next to the compilers of one more processor."""
 
 
 def go_version(go: str) -> str:

@@ -143,7 +143,7 @@ def recipe_files(recipe: Recipe, tags: dict[str, str]) -> list[Entry]:
 
 
 def identity(image: Path) -> str:
-    """The id of the image in an archive of ours, by its first member; empty where it can not be read."""
+    """The id of the image in an archive of ours, by its first member; empty where it cannot be read."""
     try:
         with tarfile.open(image, "r:") as archive:
             first = archive.next()

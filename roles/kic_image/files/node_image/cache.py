@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# Results that no build has asked for in this time are removed by the next one. In seconds.
+# Results that no build has requested in this time are removed by the next one. In seconds.
 UNUSED = 30 * 24 * 3600
 
 KINDS = ("programs", "base", "store", "archives")

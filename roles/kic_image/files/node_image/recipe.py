@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a node image is made of, and the keys that name each part by its content.
 
-A part is made anew when its key is: the key is a digest over the part's inputs and over the code that makes it.
+A part is made again when its key is: the key is a digest over the part's inputs and over the code that makes it.
 """
 
 from __future__ import annotations

@@ -256,7 +256,7 @@ def link_snapshots(store: Path, layers: Path) -> None:
     for unpacked in (store / SNAPSHOTS).glob("*/fs"):
         name = contents.get(listing(unpacked))
         if name is None:
-            raise RuntimeError(f"{unpacked} is no layer of the images")
+            raise RuntimeError(f"{unpacked} is not a layer of the images")
         shutil.rmtree(unpacked)
         unpacked.symlink_to(f"/kind/images/layers/{name}")
 
