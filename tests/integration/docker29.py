@@ -4,7 +4,7 @@
 
 """The programs of docker 29, which keeps its images in containerd's store: compiled from Go modules.
 
-No distribution of the tests has it yet. The directory docker29 pins the modules (go.mod, go.sum); the programs are kept
+No distribution of the tests has it yet. The directory docker29_programs pins the modules (go.mod, go.sum); the programs are kept
 under ${XDG_CACHE_HOME:-~/.cache}/nodeforge.kic/docker by all that goes into them. ``python -m tests.integration.docker29``
 compiles them (ten minutes on two free processors), where a test should find them.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..hosts.disk import cache, digest
 
-SOURCE = Path(__file__).parent / "docker29"
+SOURCE = Path(__file__).parent / "docker29_programs"
 PACKAGES = (
     "github.com/docker/cli/cmd/docker",
     "github.com/moby/moby/v2/cmd/dockerd",

@@ -169,7 +169,9 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
         ("api_sans", list, "list"),
     ):
         if not isinstance(given.get(key) or kind(), kind):
-            raise checks.invalid(f"kic_cluster_{key}", f"is not a {word}", "see the documentation of the role kic_cluster")
+            raise checks.invalid(
+                f"kic_cluster_{key}", f"is not a {word}", "see the documentation of the role kic_cluster"
+            )
 
 
 def _kubeadm(given: Mapping[str, Any], name: str, timeout: float) -> dict[str, Any]:
