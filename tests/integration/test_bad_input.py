@@ -101,7 +101,7 @@ ROWS = [
     image(f"the image localhost/{PREFIX}:1 is not in podman's store", "image_missing", source="local"),
     image(f"the image localhost/{PREFIX}:1 is not in podman's store", "image_missing"),
     image("there is no archive /nowhere/x.tar", "archive_missing", source="archive", archive="/nowhere/x.tar"),
-    image("no archive of images", "archive_unusable", source="archive", archive="{file}"),
+    image("not an archive of images", "archive_unusable", source="archive", archive="{file}"),
     node("the image localhost/kictest-none:latest is not in podman's store", "image_missing", image="localhost/kictest-none"),
     node("is not an image name", image="no image"),
     node(f"the volume {PREFIX}-none does not exist", "volume_missing", volume=f"{PREFIX}-none"),
