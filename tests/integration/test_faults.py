@@ -141,6 +141,7 @@ MACHINES = (
 NODE: dict[str, Any] = {"name": "t1", "image": "localhost/nodeforge/kic-node:v1", "volume": "none", "wait": False}
 CALLS: dict[str, dict[str, Any]] = {
     "cgroup_delegation": {"user": "root"},
+    "kic_cluster": {"name": "t", "state": "absent"},
     "kic_host": {"packages": ["kictest-package"]},
     "kic_kubeadm": {"node": "t1", "cluster": "t"},
     "kic_kubeconfig": {"cluster": "t", "state": "absent"},

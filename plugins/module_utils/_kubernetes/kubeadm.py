@@ -43,7 +43,7 @@ from .kubeadm_plan import (
     plan_reset,
     unanswered,
 )
-from .look import POD_NETWORK, POD_NETWORK_TABLE, RECORD, STATE, ApiNode, Seen, look
+from .look import POD_NETWORK, POD_NETWORK_PROGRAM, POD_NETWORK_TABLE, RECORD, STATE, ApiNode, Seen, look
 from .steps import Deadline, last_lines
 
 PATCHES = f"{STATE}/patches"
@@ -337,6 +337,8 @@ class KubeadmResource(Resource[Observed]):
                 user=spec.user,
             )
             self._write_patches()
+            if "etcd" in self.steps and "upload-config" in self.steps:
+                self._expect_range(observed)
             # The configuration stays for those who look into the node; what it holds is no secret, who reads it is root.
             script = 'umask 077; cat >"$0"; exec kubeadm init --config "$0" --skip-token-print 2>&1'
             try:
@@ -357,6 +359,14 @@ class KubeadmResource(Resource[Observed]):
         if "kubelet-finalize" in self.steps:
             self._run("kubelet-finalize", ["bash", "-c", FINALIZE])
             self.did("run", "kubelet-finalize")
+
+    def _expect_range(self, observed: Observed) -> None:
+        """Of a new cluster: let kubelet find the pod network when it starts, where ours is there."""
+        spec, seen = self._spec, known(observed.seen)
+        found = ranges.of_first_node(spec.shape.pod_subnet, spec.user)
+        addresses = ranges.of_node(observed.addresses, spec.shape.pod_subnet)
+        if seen.pod_network and seen.cni is None and found and addresses:
+            self._run("pod-network", [POD_NETWORK_PROGRAM, "expect", addresses[0], ",".join(found)])
 
     def _write_patches(self) -> None:
         if not self._spec.patches:

@@ -25,6 +25,7 @@ STATE = "/var/lib/nodeforge.kic"
 RECORD = f"{STATE}/kubeadm.json"
 CNI = "/etc/cni/net.d/10-kic.conflist"
 POD_NETWORK = "kic-pod-network.service"
+POD_NETWORK_PROGRAM = "/usr/local/lib/nodeforge.kic/pod-network"
 POD_NETWORK_TABLE = "kic-pod-network"
 
 _SECONDS = 60.0

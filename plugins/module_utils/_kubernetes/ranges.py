@@ -145,6 +145,16 @@ def of_node(addresses: Sequence[str], pods: str) -> list[str]:
     return found
 
 
+def of_first_node(pods: str, configuration: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The pod ranges that the first node of a new cluster gets; [] where the user's configuration decides how they are cut.
+
+    Kubernetes gives them in their order (kubernetes, pkg/controller/nodeipam/ipam/cidrset).
+    """
+    if _has_own_masks(configuration):
+        return []
+    return [str(next(item.subnets(new_prefix=NODE_LENGTH[item.version]))) for item in parse("pod_subnet", pods)]
+
+
 def hidden(ranges: Mapping[str, str], routes: Sequence[IPNetwork], resolvers: Sequence[str]) -> tuple[str, ...]:
     """What of the machine's surroundings pods will not reach, as sentences: what lies in a range of the cluster."""
     found = []
