@@ -113,5 +113,5 @@ def specs() -> set[str]:
 
 def test_each_spec_has_a_case() -> None:
     """A new one is not forgotten here."""
-    # Those of a cluster are the names of a role's variables: test_cluster_spec.py.
+    # Those of a cluster are the names of a role's variables: tests/unit/plugins/test_cluster_spec.py.
     assert {spec.__name__ for spec, _params, _options in CASES} | {"ClusterSpec"} == specs()

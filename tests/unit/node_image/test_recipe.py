@@ -278,3 +278,11 @@ def test_tree_digest_takes_only_the_names(program: Any, tmp_path: Path) -> None:
     assert program.recipe.tree_digest(tmp_path, ["b", "a"]) == before
     (tmp_path / "a").write_text("other")
     assert program.recipe.tree_digest(tmp_path, ["a", "b"]) != before
+
+
+def test_the_image_has_all_of_the_pod_network(roles: Path) -> None:
+    """Who runs the image without this collection, as kind does, gets its units, its program and what that includes."""
+    values = json.loads((roles / "kic_image/files/recipe.json").read_text())
+    node = roles / "kic_cluster/files/node"
+    ours = {str(path.relative_to(node)) for path in node.rglob("*") if path.is_file() and "pod-network" in path.name}
+    assert set(values["taken"]["../../kic_cluster/files/node"]) == ours
