@@ -84,11 +84,12 @@ class ActionModule(ActionBase):
                     "actions": [],
                 }
             outcome = {**result, **_public(found), "changed": bool(actions), "actions": actions}
+            present = self._task.args.get("state", "present") == "present"
+            outcome["complete"] = present and "admin" in found and not actions and not found.get("unrecorded")
             if plan and plan[0].get("context"):
                 outcome["context"] = plan[0]["context"]
             if _flag(self._task.args.get("probe", False)):
-                complete = "admin" in found and not actions and not found.get("unrecorded")
-                return {**outcome, "changed": False, "actions": [], "complete": complete}
+                return {**outcome, "changed": False, "actions": []}
             if self._task.diff and diff:
                 outcome["diff"] = diff
             lost = [(item["path"], item.pop("lost", [])) for item in plan]

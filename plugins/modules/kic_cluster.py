@@ -166,6 +166,9 @@ cluster:
   sample:
     name: lab
     control_plane: lab-control-plane-1
+    network: {}
+    nodes: []
+    statuses: []
     created: [lab-control-plane-1]
     surplus: []
     pod_network: true
@@ -190,6 +193,26 @@ engine_facts:
   description: What the engine says of itself, for later tasks.
   type: dict
   returned: success
+  sample:
+    address_pools: []
+    apparmor: false
+    architecture: amd64
+    cgroup_controllers: [cpuset, cpu, memory, pids]
+    cgroup_manager: systemd
+    cgroup_version: 2
+    cpus: 2
+    memory: 25276510208
+    name: podman
+    network_backend: netavark
+    rootless: false
+    runtime: crun
+    runtimes: [crun]
+    selinux: false
+    storage_driver: overlay
+    storage_filesystem: extfs
+    storage_path: /var/lib/containers/storage
+    userns_remap: false
+    version: 5.4.2
 diagnosis:
   description: Why the task failed.
   type: dict

@@ -140,9 +140,9 @@ context:
   returned: success
   sample: kic-lab
 complete:
-  description: Whether the file has the cluster's entries already, so that nothing would be written.
+  description: Whether the file had the cluster's entries already, so that there was nothing to write; false with O(state=absent).
   type: bool
-  returned: with O(probe)
+  returned: success
   sample: false
 needs_sudo:
   description: Whether root used the engine for another user, whose file it is; false with O(state=absent).
