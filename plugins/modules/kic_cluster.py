@@ -118,6 +118,12 @@ options:
   pod_network_manifest:
     description: What our own pod network needs in the API. The action plugin gives the manifest of the collection.
     type: str
+  validate_only:
+    description:
+      - Whether to check the declaration alone, on the controller. All of its problems are in one message, and nothing of the
+        managed machine is asked or changed.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.attributes
@@ -149,7 +155,10 @@ cluster:
   contains:
     name: {description: Its name., type: str, returned: present}
     control_plane: {description: The node by which its API is asked., type: str, returned: present}
-    network: {description: Its network as RV(nodeforge.kic.oci_network#module:network); V({}) where it was not inspected., type: dict, returned: present}
+    network:
+      description: Its network as RV(nodeforge.kic.oci_network#module:network); empty where it was not inspected.
+      type: dict
+      returned: present
     nodes:
       description: Its nodes as RV(nodeforge.kic.kic_node#module:node), the control plane first.
       type: list
@@ -160,8 +169,16 @@ cluster:
       type: list
       elements: dict
       returned: present
-    created: {description: Names of nodes that became part of the cluster or were started., type: list, elements: str, returned: present}
-    surplus: {description: Names of nodes that O(workers) does not count and that stay., type: list, elements: str, returned: present}
+    created:
+      description: Names of the nodes that O(state) brings into the cluster, those that were part of it already included.
+      type: list
+      elements: str
+      returned: present
+    surplus:
+      description: Names of nodes that O(workers) does not count and that stay.
+      type: list
+      elements: str
+      returned: present
     pod_network: {description: Whether the pod network is the collection's., type: bool, returned: present}
   sample:
     name: lab
@@ -190,7 +207,7 @@ engine:
   returned: always
   sample: podman
 engine_facts:
-  description: What the engine says of itself, for later tasks.
+  description: What the engine says of itself, for later tasks; not with O(validate_only).
   type: dict
   returned: success
   sample:
@@ -229,7 +246,7 @@ from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec, validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
@@ -240,6 +257,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._module import compl
 def body(task: Task) -> dict[str, Any]:
     """Bring the cluster into its state."""
     params = task.params
+    if params["validate_only"]:
+        validate(params, completed)
+        return {"changed": False, "actions": [], "drift": [], "cluster": {}}
     with reported() as report:
         return _in_state(task, params, ClusterRun(task.engine, task.runner, task.check_mode, report))
 

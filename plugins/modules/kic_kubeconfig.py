@@ -68,7 +68,7 @@ options:
   probe:
     description:
       - Whether to see only that the entries could be written, before there is a cluster - the file can be read and written as
-        O(owner), and no other entry has the name of the context. Then nothing is written, and RV(changed) is false. A play that
+        O(owner), and no other entry has the name of the context. Then nothing is written, and C(changed) is false. A play that
         creates a cluster fails so before it has made anything. For O(state=present).
     type: bool
     default: false

@@ -342,9 +342,13 @@ node:
     adaptations: []
     cluster: lab
     command: []
+    cgroup_parent:
     cpus: 1.5
     devices: []
+    dns: []
+    dns_search: []
     env: []
+    extra_hosts: {}
     failed_units: []
     hostname: lab-worker-1
     id: 3fbc7e2f1c3c4d8f8f6d0a4c6a1f4f5d5c1b6a7e8f9a0b1c2d3e4f5a6b7c8d9e
@@ -365,6 +369,7 @@ node:
     role: worker
     runtime: crun
     security_opts: []
+    shm_size:
     state: running
     sysctls: {}
     systemd_state: running

@@ -105,7 +105,9 @@ def test_engine(place: Place) -> None:
     assert (facts["version"], facts["storage_driver"]) == (version(), "overlayfs")
     assert (Path(facts["storage_path"]) / "io.containerd.snapshotter.v1.overlayfs").is_dir()
     kind = ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", facts["storage_path"]]
-    assert facts["storage_filesystem"] == subprocess.run(kind, capture_output=True, text=True).stdout.strip()
+    assert (
+        facts["storage_filesystem"] == subprocess.run(kind, capture_output=True, text=True, check=True).stdout.strip()
+    )
 
 
 def test_image_of_an_archive(place: Place, tmp_path: Path) -> None:

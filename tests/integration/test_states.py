@@ -148,6 +148,8 @@ PLAYBOOKS: dict[str, tuple[Row, ...]] = {
 KUBERNETES: dict[str, tuple[str, ...]] = {
     "kic_kubeadm": ("initialized", "joined", "reset"),
     "role kic_cluster": ("started", "present"),
+    # The role is this module and the kubeconfig.
+    "kic_cluster": ("started", "present", "stopped", "absent"),
     "playbook site": ("",),
     "playbook molecule_create": ("",),
 }

@@ -39,4 +39,5 @@ CLUSTER: dict[str, dict[str, Any]] = {
         },
     },
     "pod_network_manifest": {"type": "str", "no_log": True},
+    "validate_only": {"type": "bool", "default": False},
 }

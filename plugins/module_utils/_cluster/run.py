@@ -14,7 +14,7 @@ from .._command import Runner
 from .._core import labels, replaced
 from .._core.diagnosis import KicError, keep_done
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
-from .._core.plan import Plan, Resource, converge
+from .._core.plan import Plan, Resource, converge, known
 from .._engine.base import Engine
 from .._engine.model import Container
 from .._kubernetes.kubeadm import converge_kubeadm
@@ -221,8 +221,7 @@ class ClusterRun:
 
     def _failed(self, plan: ClusterPlan, performed: Performed[Done], taken_back: set[str]) -> Exception:
         """The first failure, with what was done before and next to it."""
-        error = performed.error
-        assert error is not None
+        error = known(performed.error)
         kept = {key: item for key, item in performed.results.items() if key not in taken_back}
         keep_done(error, self._outcome(plan, Performed(kept)).actions)
         return error

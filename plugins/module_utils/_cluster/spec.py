@@ -92,6 +92,14 @@ class ClusterSpec:
         )
 
 
+def validate(params: Mapping[str, Any], completed: Completed) -> None:
+    """Raise ``invalid_option`` with all problems that can be known without asking the machine."""
+    if params["state"] in ("absent", "stopped"):
+        checks.host_name("kic_cluster_name", params["name"])
+    else:
+        ClusterSpec.from_params(params, {}, completed)
+
+
 def _network(params: Mapping[str, Any], found: Mapping[str, Any], completed: Completed) -> dict[str, Any]:
     given = {key: value for key, value in (params["network"] or {}).items() if value is not None}
     own = {"name": params["name"], "cluster": params["name"], "avoid": found["avoid"]}

@@ -104,7 +104,8 @@ def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) ->
 
 
 # How a registry failed us, in the words of the libraries that every podman shares (containers/image, Go's net). Seen
-# on 4.3.1 with Debian's docker-registry 2.8.2, and the words of containerd's resolver on docker 29; a refused name of Docker Hub reads "requested access … is denied".
+# on 4.3.1 with Debian's docker-registry 2.8.2, and the words of containerd's resolver on docker 29; a refused name of Docker
+# Hub reads "requested access … is denied".
 _REGISTRY_TEXTS: Texts = (
     (
         re.compile(r"x509:|certificate|server gave HTTP response to HTTPS client|does not look like a TLS handshake"),
