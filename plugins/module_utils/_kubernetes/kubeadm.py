@@ -361,12 +361,16 @@ class KubeadmResource(Resource[Observed]):
             self.did("run", "kubelet-finalize")
 
     def _expect_range(self, observed: Observed) -> None:
-        """Of a new cluster: let kubelet find the pod network when it starts, where ours is there."""
+        """Of a new cluster: let kubelet find the pod network when it starts, where ours is there.
+
+        Where that fails the unit writes the same file once the node has registered, and tells why it cannot.
+        """
         spec, seen = self._spec, known(observed.seen)
         found = ranges.of_first_node(spec.shape.pod_subnet, spec.user)
         addresses = ranges.of_node(observed.addresses, spec.shape.pod_subnet)
         if seen.pod_network and seen.cni is None and found and addresses:
-            self._run("pod-network", [POD_NETWORK_PROGRAM, "expect", addresses[0], ",".join(found)])
+            command = [POD_NETWORK_PROGRAM, "expect", addresses[0], ",".join(found)]
+            self._engine.exec(spec.node, command, timeout=self._deadline.limit("pod-network", 30.0), check=False)
 
     def _write_patches(self) -> None:
         if not self._spec.patches:

@@ -805,6 +805,8 @@ class Fake(AbsentEngine):
         ):
             if word in command:
                 return name
+        if "expect" in command:
+            return "expect"
         if kubeadm.FINALIZE in command:
             return "finalize"
         return "reset" if any("kubeadm reset" in word for word in command) else "apply"
@@ -920,7 +922,7 @@ def test_init_of_a_fresh_node() -> None:
     asked = spec(manifests=[MANIFEST], patches={"etcd.json": {"a": 1}}, api_sans=["api.example.org"])
     engine = Fake(container(), looks=[fresh()])
     found = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
-    assert engine.done() == ["look", "hosts", "patches", "init", "apply", "finalize", "record", "ready"]
+    assert engine.done() == ["look", "hosts", "patches", "expect", "init", "apply", "finalize", "record", "ready"]
     assert engine.stdin_of("hosts") == HOSTS
     assert json.loads(engine.stdin_of("patches")) == {"etcd.json": '{"a": 1}'}
     documents = kubeadm_documents(engine.stdin_of("init"))
@@ -933,6 +935,35 @@ def test_init_of_a_fresh_node() -> None:
     record = json.loads(engine.stdin_of("record"))
     assert record == {"version": 1, "state": "initialized", "asked": asked.asked}
     assert found.plan.changed and found.node["ready"] is True and found.node["roles"] == ["control-plane"]
+
+
+@pytest.mark.parametrize(
+    ("given", "changes", "expected"),
+    [
+        pytest.param({}, {}, ["192.168.128.2", "10.244.0.0/24"], id="first-range"),
+        pytest.param({"pod_subnet": "10.8.0.0/14"}, {}, ["192.168.128.2", "10.8.0.0/24"], id="larger-range"),
+        pytest.param({}, {"pod_network": False}, None, id="another-pod-network"),
+        pytest.param({}, {"cni": {}}, None, id="already-there"),
+        pytest.param(
+            {
+                "configuration": {
+                    "ClusterConfiguration": {
+                        "controllerManager": {"extraArgs": [{"name": "node-cidr-mask-size", "value": "25"}]}
+                    }
+                }
+            },
+            {},
+            None,
+            id="cut-otherwise",
+        ),
+    ],
+)
+def test_range_of_the_first_node(given: dict[str, Any], changes: dict[str, Any], expected: list[str] | None) -> None:
+    """The pod network is told before kubelet starts where it is ours, and the range is known."""
+    engine = Fake(container(), looks=[replace(fresh(), **changes)])
+    kubeadm.converge_kubeadm(spec(**given), engine, check_mode=False)
+    told = [command[2:] for purpose, _node, command, _stdin in engine.calls if purpose == "expect"]
+    assert told == ([expected] if expected is not None else [])
 
 
 @pytest.mark.parametrize(
