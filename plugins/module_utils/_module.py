@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
 from ._core.checks import Problems
+from ._core.drift import drift_warning
 from ._core.plan import Outcome, Resource, converge
 
 
@@ -74,11 +75,7 @@ class HostTask:
         for warning in plan.warnings:
             self.warn(warning)
         if plan.drift:
-            self.warn(
-                f"{subject} differs from what was requested and was left as it is: "
-                + "; ".join(str(item) for item in plan.drift)
-                + ". With recreate: on_drift it is replaced."
-            )
+            self.warn(drift_warning(subject, plan.drift))
         result: dict[str, Any] = {
             "changed": plan.changed,
             "actions": [str(action) for action in plan.actions],

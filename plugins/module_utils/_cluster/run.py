@@ -13,19 +13,20 @@ from typing import Any, Callable
 from .._command import Runner
 from .._core import labels, replaced
 from .._core.diagnosis import KicError, keep_done
+from .._core.drift import drift_warning
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
-from .._core.plan import Plan, Resource, converge, known
+from .._core.plan import Plan, Resource, converge
 from .._engine.base import Engine
 from .._engine.model import Container
 from .._kubernetes.kubeadm import converge_kubeadm
-from .._resources.network import NetworkResource, NetworkSpec
+from .._resources.network import NetworkResource
 from .._resources.node import NodeResource
 from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec
 from .._resources.rootless import refuse_unfit
-from .._resources.volume import VolumeResource, VolumeSpec
+from .._resources.volume import VolumeResource
 from .plan import KUBERNETES, NETWORK, NODE, VOLUME, ClusterPlan, plan_absent, plan_present, plan_stopped
-from .spec import ClusterSpec
+from .spec import ClusterSpec, absent_network, absent_volume, bare_node
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,7 @@ class ClusterOutcome:
         for operation, item in self.done:
             texts += item.warnings
             if item.plan.drift and operation.kind != KUBERNETES:
-                texts.append(
-                    f"The {operation.key} differs and was left as it is: {'; '.join(map(str, item.plan.drift))}."
-                )
+                texts.append(drift_warning(f"The {operation.key}", item.plan.drift))
         return tuple(dict.fromkeys(texts))
 
     @property
@@ -129,7 +128,8 @@ class ClusterRun:
             name: replace(node, state="present" if name in plan.kept else "started")
             for name, node in spec.nodes.items()
         }
-        if not all(item.running for item in there) or len(plan.operations) > len(there):
+        if any(operation.kind == VOLUME for operation in plan.operations):
+            # Nodes that all run have what they need.
             refuse_unfit(self.engine.info, self.runner)
 
         def run(operation: Operation) -> Done:
@@ -143,11 +143,8 @@ class ClusterRun:
             return Done(found.plan, found.node, found.warnings)
 
         performed = self._perform(plan, run)
-        if performed.error is not None:
-            taken_back: set[str] = set()
-            if performed.failed is not None and performed.failed.kind != KUBERNETES:
-                taken_back = self._take_back(spec, performed)
-            raise self._failed(plan, performed, taken_back)
+        if performed.failed is not None and performed.failed.kind != KUBERNETES and not self.check_mode:
+            performed = self._taken_back(spec, performed)
         return self._outcome(plan, performed)
 
     def stopped(self, there: Sequence[Container]) -> ClusterOutcome:
@@ -155,7 +152,10 @@ class ClusterRun:
         found = by_node(there)
         owners = {name: item.labels.get(labels.CLUSTER) for name, item in found.items()}
         plan = plan_stopped({name: item.labels.get(labels.ROLE, "") for name, item in found.items()})
-        return self._all(plan, lambda operation: self._node(_bare(operation.name, owners[operation.name], "stopped")))
+        performed = self._perform(
+            plan, lambda operation: self._node(bare_node(operation.name, owners[operation.name], "stopped"))
+        )
+        return self._outcome(plan, performed)
 
     def absent(self, name: str, elsewhere: Callable[[str], bool]) -> ClusterOutcome:
         """Remove the nodes of the cluster, their volumes with the data, and its network."""
@@ -168,19 +168,12 @@ class ClusterRun:
 
         def run(operation: Operation) -> Done:
             if operation.kind == NODE:
-                return self._node(_bare(operation.name, name, "absent"))
+                return self._node(bare_node(operation.name, name, "absent"))
             if operation.kind == VOLUME:
-                volume = VolumeSpec(operation.name, False, {}, None, name, False)
-                return self._converge(VolumeResource(volume, self.engine, gone))
-            return self._converge(NetworkResource(_gone_network(operation.name, name), self.engine, gone))
+                return self._converge(VolumeResource(absent_volume(operation.name, name), self.engine, gone))
+            return self._converge(NetworkResource(absent_network(operation.name, name), self.engine, gone))
 
-        return self._all(plan, run)
-
-    def _all(self, plan: ClusterPlan, run: Callable[[Operation], Done]) -> ClusterOutcome:
-        performed = self._perform(plan, run)
-        if performed.error is not None:
-            raise self._failed(plan, performed, set())
-        return self._outcome(plan, performed)
+        return self._outcome(plan, self._perform(plan, run))
 
     def _perform(self, plan: ClusterPlan, run: Callable[[Operation], Done]) -> Performed[Done]:
         # One after the other is enough for a forecast, and its order of actions is that of the plan.
@@ -193,56 +186,36 @@ class ClusterRun:
     def _node(self, spec: NodeSpec) -> Done:
         return self._converge(NodeResource(spec, self.engine, self.check_mode, runner=self.runner))
 
-    @staticmethod
-    def _outcome(plan: ClusterPlan, performed: Performed[Done]) -> ClusterOutcome:
+    def _outcome(self, plan: ClusterPlan, performed: Performed[Done]) -> ClusterOutcome:
+        """What was done; raises the first failure, with what was done before and next to it."""
         ordered = [item for item in in_order(plan.operations) if item.key in performed.results]
-        return ClusterOutcome(plan, tuple((item, performed.results[item.key]) for item in ordered))
+        outcome = ClusterOutcome(plan, tuple((item, performed.results[item.key]) for item in ordered))
+        if performed.error is None:
+            return outcome
+        if not self.check_mode:
+            keep_done(performed.error, outcome.actions)
+        raise performed.error
 
-    def _take_back(self, spec: ClusterSpec, performed: Performed[Done]) -> set[str]:
-        """Remove the volumes and the network that this run created for nothing; keys of what is gone.
+    def _taken_back(self, spec: ClusterSpec, performed: Performed[Done]) -> Performed[Done]:
+        """Remove the volumes and the network that this run created for nothing; what remains of what was done.
 
         A node that failed before its first start removed itself. What a container uses, stays: then it did start.
         """
-        created = {key for key, item in performed.results.items() if item.plan.changed}
         resources: list[tuple[str, Resource[Any]]] = [
-            (f"{VOLUME} {name}", VolumeResource(replace(volume, present=False), self.engine))
-            for name, volume in spec.volumes.items()
+            (f"{VOLUME} {name}", VolumeResource(absent_volume(name, spec.name), self.engine)) for name in spec.volumes
         ]
-        network = _gone_network(spec.name, spec.name)
-        resources.append((f"{NETWORK} {spec.name}", NetworkResource(network, self.engine)))
-        gone = set()
+        resources.append((f"{NETWORK} {spec.name}", NetworkResource(absent_network(spec.name, spec.name), self.engine)))
+        left = dict(performed.results)
         for key, resource in resources:
             # What goes wrong here must not hide why the nodes were not created.
             with suppress(KicError):
-                if key in created:
-                    converge(resource, check_mode=False)
-                    gone.add(key)
-        return gone
-
-    def _failed(self, plan: ClusterPlan, performed: Performed[Done], taken_back: set[str]) -> Exception:
-        """The first failure, with what was done before and next to it."""
-        error = known(performed.error)
-        kept = {key: item for key, item in performed.results.items() if key not in taken_back}
-        keep_done(error, self._outcome(plan, Performed(kept)).actions)
-        return error
+                if key in left and left[key].plan.does("create"):
+                    self._converge(resource)
+                    del left[key]
+        return replace(performed, results=left)
 
 
 def by_node(containers: Sequence[Container]) -> dict[str, Container]:
     """The containers by the names of their nodes; the old one of a node that is being replaced only where it is alone."""
     aside = {replaced.node_of(item.name): item for item in containers if replaced.is_aside(item.name)}
     return {**aside, **{item.name: item for item in containers if not replaced.is_aside(item.name)}}
-
-
-def _bare(name: str, cluster: str | None, state: str) -> NodeSpec:
-    """A node of which only the state is requested."""
-    from .._resources.node_arguments import NODE
-
-    params = {key: argument.get("default") for key, argument in NODE.items()}
-    return NodeSpec.from_params({**params, "name": name, "cluster": cluster, "state": state, "wait": False})
-
-
-def _gone_network(name: str, cluster: str) -> NetworkSpec:
-    from .._resources.network_arguments import NETWORK as ARGUMENTS
-
-    params = {key: argument.get("default") for key, argument in ARGUMENTS.items()}
-    return NetworkSpec.from_params({**params, "name": name, "cluster": cluster, "state": "absent"})

@@ -76,7 +76,7 @@ class ClusterSpec:
                 nodes.update({name: NodeSpec.from_params(options)} if options else {})
             with problems.collect(prefix="kic_cluster_"):
                 kubernetes[name] = KubeadmSpec.from_params(_kubeadm(params, found, name))
-            volumes[name] = VolumeSpec.from_params(_volume(params["name"], name))
+            volumes[name] = _volume(name, params["name"], "present")
         problems.finish()
         return cls(
             name=params["name"],
@@ -106,15 +106,29 @@ def _network(params: Mapping[str, Any], found: Mapping[str, Any], completed: Com
     return completed(NETWORK, {**given, **own}, "kic_cluster_network")
 
 
-def _volume(cluster: str, name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "cluster": cluster,
-        "state": "present",
-        "labels": {},
-        "options": None,
-        "recreate": "never",
-    }
+def _volume(name: str, cluster: str, state: str) -> VolumeSpec:
+    return VolumeSpec.from_params(
+        {"name": name, "cluster": cluster, "state": state, "labels": {}, "options": None, "recreate": "never"}
+    )
+
+
+def absent_volume(name: str, cluster: str) -> VolumeSpec:
+    """A volume of the cluster that has to go."""
+    return _volume(name, cluster, "absent")
+
+
+def absent_network(name: str, cluster: str) -> NetworkSpec:
+    """A network of the cluster that has to go."""
+    return NetworkSpec.from_params({**_defaults(NETWORK), "name": name, "cluster": cluster, "state": "absent"})
+
+
+def bare_node(name: str, cluster: str | None, state: str) -> NodeSpec:
+    """A node of which only the state is requested."""
+    return NodeSpec.from_params({**_defaults(NODE), "name": name, "cluster": cluster, "state": state, "wait": False})
+
+
+def _defaults(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: argument.get("default") for name, argument in arguments.items()}
 
 
 def _node(

@@ -1,0 +1,86 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run on a cluster that fails: what it created for nothing goes, what was there before stays, and check mode changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Volume
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
+
+from .support import MemoryEngine, host, image, network
+
+PLANE = "lab-control-plane-1"
+MINE = labels.ownership("lab")
+
+
+def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], _option: str) -> dict[str, Any]:
+    """What Ansible makes of arguments, as far as these tests need it: defaults, also of the keys of lists."""
+    found = {**{name: item.get("default") for name, item in arguments.items()}, **given}
+    for name, item in arguments.items():
+        inner = {key: option.get("default") for key, option in (item.get("options") or {}).items()}
+        found[name] = [{**inner, **one} for one in found[name]] if inner else found[name]
+    return found
+
+
+def spec(**given: Any) -> ClusterSpec:
+    """A cluster whose image is another machine's, so that no node of it can be created."""
+    defaults = {name: item.get("default") for name, item in CLUSTER.items()}
+    own = {"name": "lab", "image": "localhost/node:1", "node_files": [], "pod_network_manifest": "x"}
+    return ClusterSpec.from_params({**defaults, **own, **given}, {}, completed)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> MemoryEngine:
+    """An engine whose image is for another machine."""
+    monkeypatch.setattr(node, "host_limits", host)
+    found = MemoryEngine()
+    found.image_table["i"] = image(tags=("localhost/node:1",), architecture="other")
+    return found
+
+
+def refused(engine: MemoryEngine, check_mode: bool, runner: Any = None) -> KicError:
+    """How the run fails."""
+    with pytest.raises(KicError) as caught:
+        ClusterRun(engine, runner, check_mode).present(spec(), [])
+    assert caught.value.diagnosis.id == "image_platform", caught.value
+    return caught.value
+
+
+def test_what_was_created_for_nothing_goes(engine: MemoryEngine) -> None:
+    """The network and the volume of this run."""
+    error = refused(engine, check_mode=False)
+    assert (engine.network_table, engine.volume_table, error.done) == ({}, {}, ())
+    assert {"create network lab", f"create volume {PLANE}"} < set(engine.done)
+
+
+def test_what_was_there_before_stays(engine: MemoryEngine) -> None:
+    """Also a network of which this run only discarded what an interrupted one had left."""
+    engine.network_table["lab"] = network("lab", labels=MINE)
+    engine.network_table["probe"] = network("lab.kic-probe", "10.6.0.0/24", labels=MINE)
+    engine.volume_table[PLANE] = Volume(PLANE, "local", "", MINE, {})
+    error = refused(engine, check_mode=False)
+    assert set(engine.network_table) == {"lab"} and set(engine.volume_table) == {PLANE}
+    assert [text for text in error.done if "discard" not in text] == []
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nothing", "left-by-another-run"])
+def test_check_mode_changes_nothing(engine: MemoryEngine, there: bool) -> None:
+    """Whatever fails in it: nothing was done, and nothing is taken back."""
+    if there:
+        engine.network_table["lab"] = network("lab", labels=MINE)
+        engine.network_table["probe"] = network("lab.kic-probe", "10.6.0.0/24", labels=MINE)
+    before = dict(engine.network_table)
+    error = refused(engine, check_mode=True)
+    assert (engine.done, engine.network_table, error.done) == ([], before, ())
