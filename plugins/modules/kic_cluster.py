@@ -260,6 +260,9 @@ def body(task: Task) -> dict[str, Any]:
     if params["validate_only"]:
         validate(params, completed)
         return {"changed": False, "actions": [], "drift": [], "cluster": {}}
+    if task.check_mode:
+        # It waits for nothing, and leaves no directory on a machine that has none.
+        return _in_state(task, params, ClusterRun(task.engine, task.runner, task.check_mode))
     with reported() as report:
         return _in_state(task, params, ClusterRun(task.engine, task.runner, task.check_mode, report))
 

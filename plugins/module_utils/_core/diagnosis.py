@@ -513,7 +513,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     # Controllers for an ordinary user.
     "user_unknown": Entry(
-        "this machine has no user {user}.", "name another, or make them: useradd --create-home --shell /bin/bash {user}"
+        "this machine has no user {user}.",
+        "name another, or create that user: useradd --create-home --shell /bin/bash {user}",
     ),
     "cgroup_not_unified": Entry(
         "this machine's control groups are {mode}; only those of version 2 can be given to an ordinary user, so there are"

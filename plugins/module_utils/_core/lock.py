@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One lock for all that is allocated, and the directory that holds it.
+"""The lock of all that is allocated, that of changes of the machine, and the directory that holds them.
 
 flock(2) is released by the kernel when its holder dies, so a lock can never be stale. It is only as good as the
 directory it lies in: whoever could write there could exchange the file, so the directory must belong to us alone.

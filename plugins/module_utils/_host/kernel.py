@@ -20,7 +20,7 @@ SYSCTLS = (
     # Each node's systemd, kubelet and containerd take some of them, and the user's are those of all nodes together.
     "fs.inotify.max_user_instances",
     "fs.inotify.max_user_watches",
-    # Each container of an ordinary user takes one of their keys; root has a limit of their own, a million.
+    # Each container of an ordinary user takes one of their keys; root has a limit of its own, a million.
     "kernel.keys.maxbytes",
     "kernel.keys.maxkeys",
     PORT_START,

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Callable
 
+from .._core.diagnosis import KicError
 from .._core.lock import private_directory, state_directory
 from .._core.operations import Operation
 
@@ -31,7 +32,7 @@ def reported(base: str | None = None) -> Iterator[Report]:
     path = os.path.join(progress_directory(base), f"{os.getpid()}.json")
 
     def report(running: Collection[Operation], left: int) -> None:
-        with suppress(OSError):
+        with suppress(OSError, KicError):
             private_directory(base or state_directory())
             private_directory(os.path.dirname(path))
             new = f"{path}.new"

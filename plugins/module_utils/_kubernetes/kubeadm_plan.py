@@ -306,7 +306,7 @@ def refuse_version(spec: KubeadmSpec, seen: Seen) -> None:
 
 
 def missing_phases(spec: KubeadmSpec, seen: Seen) -> list[str]:
-    """Names of kubeadm's steps that do not stand. What the API cannot be asked for does not stand."""
+    """Names of kubeadm's steps that are not complete. What the API does not answer for is not complete."""
     left_out = set((spec.user.get("InitConfiguration") or {}).get("skipPhases") or ())
     cluster = spec.user.get("ClusterConfiguration") or {}
     missing = []

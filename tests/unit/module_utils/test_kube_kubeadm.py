@@ -365,7 +365,7 @@ def test_broken_part(changes: dict[str, Any], expected: list[str]) -> None:
 
 
 def test_api_that_does_not_answer() -> None:
-    """What the API cannot be asked for does not stand; what the node itself shows still does."""
+    """What the API does not answer for is not complete; what the node itself shows still is."""
     found = seen(api=False, api_error="refused", objects=frozenset(), node=None)
     plan = kubeadm_plan.plan_initialized(spec(manifests=[MANIFEST]), observed(found))
     expected = ["upload-config", "mark-control-plane", "bootstrap-token", "coredns", "kube-proxy", "manifest-storage"]
