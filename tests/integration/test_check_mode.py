@@ -82,6 +82,7 @@ def test_teardown(
     assert done(play(TEARDOWN, "--check", **variables)) == []
 
 
+@pytest.mark.full("half a minute; the role in the example of the documentation is in the quick set")
 def test_role_node(
     podman: Client,
     play: Play,

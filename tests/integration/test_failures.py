@@ -69,6 +69,7 @@ def lose_process(podman: Client, name: str) -> None:
             time.sleep(0.01)
 
 
+@pytest.mark.full("half a minute; a node killed at its start is in the quick set")
 def test_process_lost(run_module: Module, podman: Client, unique: Names, node_image: str) -> None:
     """A node whose process was killed with the one that watched it is no running node, whatever podman says of it."""
     name = unique("lost")
@@ -244,6 +245,7 @@ def test_a_second_network_of_the_same_name_is_taken_back(on_docker: Module, daem
     assert daemon.networks() == before
 
 
+@pytest.mark.full("a docker of its own; what is done about them has unit tests")
 def test_two_networks_of_one_name(on_docker: Module, daemon: Daemon) -> None:
     """Two networks of one name are told with their ids and neither is touched; with one left the task works."""
     before = daemon.networks()
@@ -375,6 +377,7 @@ def test_image_removed(run_module: Module, podman: Client, unique: Names, node_i
         podman.run("untag", node_image, image)
 
 
+@pytest.mark.full("ten seconds; the comparison has unit tests")
 def test_image_of_another_platform(run_module: Module, podman: Client, unique: Names, tmp_path: Path) -> None:
     """A 32-bit image is told as that, before a container is made of it."""
     name = unique("platform")

@@ -107,7 +107,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield daemon.client
 
 
-@pytest.fixture(params=["podman", "docker"])
+@pytest.fixture(params=["podman", pytest.param("docker", marks=pytest.mark.full("the quick set pulls with podman"))])
 def pulled(images: Images, request: pytest.FixtureRequest) -> Images:
     """The same for each engine that pulls."""
     if request.param == "podman":
@@ -166,6 +166,7 @@ def test_archive(predicted: Predicted, images: Images, layout: str) -> None:
     images.podman.run("rmi", "--force", other, check=False)
 
 
+@pytest.mark.full("ten seconds; reading an archive has unit tests")
 def test_archives_that_do_not_fit(predicted: Predicted, run_module: Module, images: Images) -> None:
     """An archive that is missing, broken, or made for another machine is named with its reason; nothing is loaded."""
     name = images.name()
@@ -312,7 +313,11 @@ def test_registry(run_module: Module, pulled: Images, registry: Registry) -> Non
     assert tag["diagnosis"]["id"] == "image_unknown", tag
 
 
-@pytest.mark.parametrize("listed", [False, True], ids=["image", "list"])
+@pytest.mark.parametrize(
+    "listed",
+    [False, pytest.param(True, marks=pytest.mark.full("a list is read by the unit tests too"))],
+    ids=["image", "list"],
+)
 def test_a_tag_that_moved(run_module: Module, pulled: Images, registry: Registry, listed: bool) -> None:
     """A tag that means another image in the registry now is pulled again where the registry counts, and nowhere else."""
     name = pulled.name(f"{registry.address}/")

@@ -142,6 +142,7 @@ def test_two_runs_at_once(run_module: Module, unique: Names, free: ipaddress.IPv
     assert sorted(result["changed"] for result in results) == [False, True, True, True]
 
 
+@pytest.mark.full("ten seconds; the story has names much like its own around it in the quick set")
 def test_names_are_compared_whole(predicted: Predicted, podman: Client, unique: Names) -> None:
     """A network whose name begins with another's is another network: to make, to keep and to remove."""
     name = unique("kic")
@@ -227,6 +228,7 @@ def test_drift(predicted: Predicted, podman: Client, unique: Names, free: ipaddr
     assert (again["changed"], again["drift"]) == (False, [])
 
 
+@pytest.mark.full("ten seconds; the comparison has unit tests")
 def test_ipv6_that_is_not_wanted_is_drift(predicted: Predicted, podman: Client, unique: Names) -> None:
     """subnet6: none keeps IPv6 away, also from a network that has it; the IPv4 subnet stays what it was."""
     name = unique("network")

@@ -86,6 +86,7 @@ def common(without_network: dict[str, Any], network: dict[str, Any]) -> dict[str
     return {**without_network, "network": network["name"]}
 
 
+@pytest.mark.full("some fifteen seconds; the resolved path has unit tests")
 def test_mount_below_a_link(
     run_module: Callable[..., dict[str, Any]], podman: Client, unique: Names, common: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -200,6 +201,7 @@ def test_limits(
     run_module("kic_node", name=name, state="absent")
 
 
+@pytest.mark.full("ten seconds; the record has unit tests")
 def test_what_podman_forgets_is_recorded_and_forgotten_with_the_node(
     run_module: Module, podman: Client, unique: Names, without_network: dict[str, Any]
 ) -> None:
@@ -216,6 +218,7 @@ def test_what_podman_forgets_is_recorded_and_forgotten_with_the_node(
     run_module("kic_node", name=name, state="absent")
 
 
+@pytest.mark.full("half a minute; the story's stop and start compares the port in the quick set")
 def test_address_and_port_stay(
     predicted: Predicted, run_module: Module, podman: Client, unique: Names, common: dict[str, Any]
 ) -> None:
@@ -241,6 +244,7 @@ def test_address_and_port_stay(
         socket.create_server(("127.0.0.1", first["publish"][0]["host_port"]))
 
 
+@pytest.mark.full("twenty seconds; the choice has unit tests")
 def test_what_others_have_is_taken(
     predicted: Predicted,
     run_module: Module,
@@ -289,6 +293,7 @@ def test_two_runs_at_once(run_module: Module, podman: Client, unique: Names, com
     assert {state(podman, name) for name in names} == {"running"}
 
 
+@pytest.mark.full("waits for systemd; the verdict has unit tests")
 def test_degraded_is_up_with_a_warning(run_module: Module, unique: Names, without_network: dict[str, Any]) -> None:
     """A system with a failed unit is up; a warning and the result name the unit."""
     files = [
@@ -320,6 +325,7 @@ def shell_image(podman: Client, node_image: str, unique: Names) -> Iterator[str]
     podman.run("rmi", "--force", image)
 
 
+@pytest.mark.full("waits for systemd; test_failures.py kills a node in the quick set")
 def test_a_node_that_dies(
     run_module: Module,
     podman: Client,

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .conftest import Client
 
 OWN = 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = false\n'
 
 
+@pytest.mark.full("twenty seconds; few mount a configuration of containerd")
 def test_own_containerd_configuration(
     run_module: Callable[..., dict[str, Any]],
     podman: Client,

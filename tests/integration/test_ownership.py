@@ -136,6 +136,7 @@ def test_two_users_of_one_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             assert run("absent") == "True"
 
 
+@pytest.mark.full("half a minute; whose labels count has unit tests")
 @pytest.mark.parametrize(
     "engine", ["podman", pytest.param("docker", marks=pytest.mark.full("the quick set proves it on podman"))]
 )

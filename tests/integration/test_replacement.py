@@ -140,7 +140,10 @@ def image_archive(folder: Path) -> Path:
     return folder / "image.tar"
 
 
-@pytest.fixture(scope="module", params=["podman", "docker"])
+@pytest.fixture(
+    scope="module",
+    params=["podman", pytest.param("docker", marks=pytest.mark.full("the quick set replaces on podman"))],
+)
 def place(
     request: pytest.FixtureRequest,
     podman: Client,

@@ -43,7 +43,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+ONE = "subnet with host bits"
+"""The row that is in the quick set."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ONE,
+        *(pytest.param(case, marks=pytest.mark.full("a play each; one is quick")) for case in REFUSED if case != ONE),
+    ],
+)
 def test_bad_input_is_refused_before_anything_is_changed(
     case: str, podman: Client, node_image: str, play: Play
 ) -> None:
@@ -104,6 +114,7 @@ def test_check_mode_without_an_engine(
         assert any(task in done for done in played.changed), played.text
 
 
+@pytest.mark.full("half a minute; the clean room purges in the quick set")
 def test_purge_takes_images_and_cache(own_store: Client, play: Play) -> None:
     """Teardown lists the images that were built here and the cache and leaves them; with kic_purge they go, no others."""
     empty = io.BytesIO()

@@ -423,7 +423,9 @@ def playing(play: Play, playbook: str | Path, option: str, **common: Any) -> Cal
     return run
 
 
-@pytest.mark.parametrize("role", ["kic_node", "kic_cluster"])
+@pytest.mark.parametrize(
+    "role", [pytest.param("kic_node", marks=pytest.mark.full("two minutes; the module is quick")), "kic_cluster"]
+)
 def test_roles(role: str, podman_world: World, play: Play, run_module: Module) -> None:
     """What is composed of the modules."""
     world = podman_world
@@ -441,6 +443,7 @@ def running(world: World) -> str:
     return world.client.out("ps", "--filter", f"name={world.name}", "--format", form)
 
 
+@pytest.mark.full("half a minute; the module is in the quick set")
 def test_role_image(play: Play, own_store: Client, archive: Path) -> None:
     """The role kic_image: absent takes every image that was built, so it is in a store of its own."""
     store = own_store
@@ -457,6 +460,7 @@ def test_role_image(play: Play, own_store: Client, archive: Path) -> None:
     assert not cache.exists() and len(store.holdings()["images"]) == 1
 
 
+@pytest.mark.full("half a minute; the module is in the quick set")
 def test_role_host(environment: dict[str, str], machine: Callable[..., list[str]], tmp_path: Path) -> None:
     """The role kic_host, on a machine of its own."""
     folder = tmp_path / "records"
@@ -483,6 +487,7 @@ def test_playbook_teardown(podman_world: World, play: Play, run_module: Module) 
     compare(item, run, lambda: [world.seen(), running(world)], twice=False, **filled(item.values, world.names))
 
 
+@pytest.mark.full("forty seconds; the clean room purges in the quick set")
 def test_playbook_purge(own_store: Client, archive: Path, tmp_path: Path, play: Play, run_module: Module) -> None:
     """nodeforge.kic.teardown with kic_purge, which takes every image that was built: in a store of its own. The nodes that it
     removes use the image."""
@@ -513,6 +518,7 @@ def molecule(world: World, folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.full("twenty seconds; teardown is in the quick set")
 def test_playbook_molecule_destroy(podman_world: World, play: Play, run_module: Module, tmp_path: Path) -> None:
     """nodeforge.kic.molecule_destroy, whose removals run at once and are waited for."""
     world = podman_world
@@ -539,6 +545,7 @@ def admin() -> str:
     )
 
 
+@pytest.mark.full("a play for each state; the story writes and removes an entry in the quick set")
 def test_kubeconfig(podman_world: World, play: Play, run_module: Module, tmp_path: Path) -> None:
     """kic_kubeconfig, of a control plane that has the file and nothing behind it."""
     world = podman_world

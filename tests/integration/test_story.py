@@ -427,7 +427,10 @@ def actions(played: Played) -> list[str]:
 DAMAGES = (break_storage, break_dns, break_pod_network)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage",
+    [break_pod_network, *(pytest.param(item, marks=pytest.mark.full("one repair is quick")) for item in DAMAGES[:-1])],
+)
 @pytest.mark.part_of("own")
 def test_each_addon_is_repaired_alone(story: Story, damage: Any) -> None:
     """What was broken is predicted by --check, repaired alone, and then in order."""
@@ -451,6 +454,7 @@ def test_addons_are_repaired_together(story: Story) -> None:
     assert story.site("--check").changed == []
 
 
+@pytest.mark.full("half a minute; the action has unit tests")
 @pytest.mark.part_of("own")
 def test_kubeconfig_entry_is_repaired_alone(story: Story) -> None:
     """An entry that is gone or wrong is written again; nothing else changes."""
@@ -483,6 +487,7 @@ def test_recreated_node_keeps_its_data(story: Story, tmp_path: Path) -> None:
     assert story.site().changed == []
 
 
+@pytest.mark.full("two minutes; a recreated node keeps its data in the quick set")
 @pytest.mark.part_of("own")
 def test_rebuilt_image(story: Story, play: Play, tmp_path: Path) -> None:
     """A node that is made again from a rebuilt image of the same version is Ready with its data, and its volume gets the

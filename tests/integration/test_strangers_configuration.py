@@ -59,7 +59,14 @@ def test_namespaces_of_the_machine(
     assert inside.splitlines()[:2] == ["first", "systemd"] and "STRANGER" not in inside
 
 
-@pytest.mark.parametrize("line", ['cgroups = "disabled"', 'pidns = "host"', 'utsns = "host"'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        'cgroups = "disabled"',
+        pytest.param('pidns = "host"', marks=pytest.mark.full("one line is quick")),
+        pytest.param('utsns = "host"', marks=pytest.mark.full("one line is quick")),
+    ],
+)
 def test_one_line(
     run_module: Callable[..., dict[str, Any]],
     unique: Callable[[str], str],

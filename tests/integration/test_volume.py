@@ -69,6 +69,7 @@ def test_present_and_absent(predicted: Predicted, podman: Client, unique: Names)
     assert predicted("oci_volume", name=name, state="absent")["changed"] is False
 
 
+@pytest.mark.full("ten seconds; the story has names much like its own around it in the quick set")
 def test_names_are_compared_whole(predicted: Predicted, podman: Client, unique: Names) -> None:
     """A volume whose name holds another's, in front or behind, is another volume: to make, to keep and to remove."""
     name = unique("kic")
