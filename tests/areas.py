@@ -168,3 +168,11 @@ def state_of(area: Area, files: dict[str, str], machine: str) -> str:
     """Digest of all that the results of an area depend on: files, and the programs of the machine."""
     parts = [machine, *(f"{name} {digest}" for name, digest in files.items() if area.affected_by(name))]
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def together(nodeid: str) -> str:
+    """What a test is run with, all or none: the chapters of a story stand on each other, any other test is its own."""
+    path, _colons, test = nodeid.partition("::")
+    if path != "tests/integration/test_story.py" or "[" not in test:
+        return nodeid
+    return f"{path}[{test.partition('[')[2].rstrip(']').partition('-')[0]}]"

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from .areas import AREAS, area_of
+from .areas import AREAS, area_of, together
 from .passes import Passes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,11 +162,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: AREAS.index(area_of(item.nodeid)))
     asked, passes = _areas(config), config.stash[PASSES]
     resume = bool(asked) or config.getoption("--affected")
-    chosen = [
-        item
-        for item in items
-        if (not asked or area_of(item.nodeid).name in asked) and not (resume and passes.passed(item.nodeid))
-    ]
+    wanted = [item for item in items if not asked or area_of(item.nodeid).name in asked]
+    open_ = {together(item.nodeid) for item in wanted if not (resume and passes.passed(item.nodeid))}
+    chosen = [item for item in wanted if together(item.nodeid) in open_]
     if len(chosen) < len(items):
         kept = set(chosen)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.nodeforge.kic.tests.areas import AREAS, ROOT, area_of, state_of
+from ansible_collections.nodeforge.kic.tests.areas import AREAS, ROOT, area_of, state_of, together
 from ansible_collections.nodeforge.kic.tests.passes import Passes
 
 ALL = {area.name for area in AREAS}
@@ -80,6 +80,19 @@ def test_record(tmp_path: Path) -> None:
     assert not Passes(file, {"unit": "a"}).passed(UNIT)
     file.write_text("no JSON")
     assert not Passes(file, {"unit": "a"}).passed(UNIT)
+
+
+def test_chapters_of_a_story_are_run_all_or_none() -> None:
+    """A chapter on what the ones before it made; the next run may not begin in the middle."""
+    story = "tests/integration/test_story.py::test_"
+    assert together(f"{story}workload[own]") == together(f"{story}each_addon_is_repaired_alone[own-break_dns]")
+    assert together(f"{story}workload[own]") != together(f"{story}workload[docker]")
+    for alone in (
+        f"{story}contract_on_docker",
+        UNIT,
+        "tests/integration/test_states.py::test_modules[podman-kic_node]",
+    ):
+        assert together(alone) == alone
 
 
 def test_a_run_goes_on_where_another_ended(tmp_path: Path) -> None:
