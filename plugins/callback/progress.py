@@ -54,7 +54,7 @@ from typing import Any
 from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.progress import waited_for
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.progress import waited_for
 
 STRUCTURED = ("json", "jsonl")
 """Last parts of the names of stdout callbacks whose output is a document."""

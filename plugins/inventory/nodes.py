@@ -99,8 +99,8 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks,
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.replaced import is_aside
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import BY_PRIORITY, driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import BY_PRIORITY, driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 
 CONNECTIONS: dict[str, dict[str, str]] = {

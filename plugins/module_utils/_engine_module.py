@@ -17,8 +17,9 @@ from ._core.diagnosis import KicError
 from ._core.labels import SCHEMA, is_ours
 from ._core.replaced import is_aside, node_of
 from ._engine.base import Engine
+from ._engine.drivers import ENGINES
 from ._engine.model import Container, EngineInfo
-from ._engine.registry import ENGINES, cluster_nodes, holders, recorded_cluster, select
+from ._engine.selection import cluster_nodes, holders, select
 from ._module import HostTask, finish
 
 ENGINE_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -134,6 +135,8 @@ def _engine(module: AnsibleModule, held: str, runner: Runner) -> tuple[Engine, A
         return bool(seen[candidate.name] or (cluster and kind != "cluster" and cluster_nodes(candidate, cluster)))
 
     def recorded(engine: str) -> str | None:
+        from ._state.record import recorded_cluster
+
         return recorded_cluster(engine, cluster) if cluster else None
 
     try:

@@ -248,10 +248,10 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments i
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec, validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import cluster_nodes
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.progress import reported
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.progress import reported
 
 
 def body(task: Task) -> dict[str, Any]:

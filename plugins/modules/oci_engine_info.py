@@ -264,15 +264,15 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runner
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import (
-    of_network,
-    refuse_without_packet_filter,
-)
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import cluster_nodes
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.forwarding import forwarding
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts, packet_filters
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import (
+    of_network,
+    refuse_without_packet_filter,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import user_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.lock import (
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.lock import (
     host_lock,
     private_directory,
     state_directory,

@@ -23,12 +23,12 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import SubprocessRunner
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.lock import host_lock
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.subnet import DEFAULT_POOLS
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import driver
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.lock import host_lock
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import ClusterState, Subject
 
 from .conftest import ROOT, Client, Play
 from .dockerd import Daemon, client_of

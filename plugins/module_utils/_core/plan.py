@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Generic, TypeVar
 
+from .._state.lock import ALLOCATION, host_lock
 from .diagnosis import KicError, failure, keep_done
-from .lock import ALLOCATION, host_lock
 
 Value = TypeVar("Value")
 

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from .._command import CommandResult
+from .._core.diagnosis import KicError, failure
 from .model import Attached, Container, EngineInfo, Image, Limits, Network, NewContainer, Offered, Volume
 
 
@@ -186,6 +187,11 @@ class Engine(ABC):
         check: bool = True,
     ) -> CommandResult:
         """Run the engine's client. With ``check`` a failure raises its cause; ``action`` names it for a person."""
+
+    def elsewhere(self, container: Container) -> KicError:
+        """The failure of a daemon whose containers' processes are not visible here; the container itself is well."""
+        why = f"{container.name} runs there as process {container.pid}, which is none of its own here"
+        return failure("engine_elsewhere", engine=self.name, endpoint="its socket", why=why)
 
     def proxies(self) -> dict[str, str]:
         """Proxy variables that a new container gets by itself."""

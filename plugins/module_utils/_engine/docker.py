@@ -24,7 +24,6 @@ from .._host.machine import GO_ARCHITECTURES, has_program, runtimes
 from .._host.process import belongs, mounts
 from .._host.storage import filesystem_below
 from . import proxy
-from .boot import elsewhere
 from .cli import (
     HOST_PORTS,
     KERNEL_LIMITS,
@@ -243,7 +242,7 @@ class Docker(CommandLineEngine):
         listed = self.call(command, action="listing containers").out.split()
         container = self.container(listed[0]) if listed else None
         if container is not None and container.running and not belongs(container.pid, container.id):
-            raise elsewhere(self, container)
+            raise self.elsewhere(container)
 
     def endpoint(self) -> str:
         found = os.environ.get("DOCKER_HOST", "")

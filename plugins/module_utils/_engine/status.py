@@ -10,12 +10,12 @@ from typing import Any
 
 from .._command import Runner
 from .._core.diagnosis import Diagnosis, KicError, link
+from .._host.preflight import look, weaknesses
 from .absent import AbsentEngine
 from .base import Engine
 from .cli import CommandLineEngine
-from .health import look, weaknesses
+from .drivers import BY_PRIORITY, driver
 from .model import EngineInfo
-from .registry import BY_PRIORITY, driver
 
 
 @dataclass(frozen=True)

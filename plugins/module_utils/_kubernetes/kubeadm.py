@@ -22,11 +22,11 @@ from .._command import KILLED, TIMED_OUT
 from .._core import labels
 from .._core.diagnosis import KicError, failure
 from .._core.plan import Action, Plan, Resource, converge, known
-from .._engine import boot
 from .._engine.base import Engine
 from .._engine.model import Container
 from .._host.files import read
 from .._host.routes import routed
+from .._node import boot
 from . import configuration as conf
 from . import ranges, reasons
 from .access import ADMIN, API_PORT

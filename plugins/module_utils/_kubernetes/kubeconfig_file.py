@@ -21,12 +21,12 @@ from typing import Any
 
 from .._core import checks, labels
 from .._core.diagnosis import KicError, failure
-from .._core.lock import host_lock
 from .._core.replaced import is_aside
-from .._core.state import ClusterState, Subject, recorded_clusters
 from .._engine.base import Engine
 from .._engine.model import Container
-from .._engine.registry import cluster_nodes
+from .._engine.selection import cluster_nodes
+from .._state.lock import host_lock
+from .._state.record import ClusterState, Subject, recorded_clusters
 from .access import ADMIN, API_PORT
 from .as_owner import as_owner
 from .look import STATE

@@ -16,7 +16,7 @@ from typing import Any
 
 from .._core.diagnosis import failure
 from .._engine.base import Engine
-from .._engine.boot import ASK, Boot, decode_boot
+from .._node.boot import ASK, Boot, decode_boot
 from .configuration import NodeFacts
 
 STATE = "/var/lib/nodeforge.kic"

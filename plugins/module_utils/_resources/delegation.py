@@ -15,13 +15,13 @@ from typing import Any, Callable
 from .._command import Runner
 from .._core import checks
 from .._core.diagnosis import KicError, failure
-from .._core.lock import MACHINE, state_directory
 from .._core.plan import Action, Plan, Resource
-from .._core.state import write_private
 from .._host import delegation as host
 from .._host.delegation import Lost, Tried, Way
 from .._host.files import make_directory, read
 from .._host.files import replace as write_file
+from .._state.lock import MACHINE, state_directory
+from .._state.record import write_private
 
 DROP_IN = "/etc/systemd/system/user@.service.d/99-nodeforge.kic.conf"
 """Ours, for the manager of every user: the number lets it stand after what distributions and most people write, so

@@ -16,14 +16,14 @@ from typing import Any, Callable
 from .._command import CommandNotFound, CommandResult, Runner
 from .._core import checks
 from .._core.diagnosis import failure
-from .._core.lock import MACHINE, state_directory
 from .._core.plan import Action, Plan, Resource
-from .._core.state import write_private
 from .._host import kernel, sub_ids
 from .._host.delegation import as_user
 from .._host.files import drop_ins, make_directory, read
 from .._host.files import replace as write_file
 from .._host.user import ids_from_service
+from .._state.lock import MACHINE, state_directory
+from .._state.record import write_private
 
 SYSCTL_FILE = "/etc/sysctl.d/60-nodeforge.kic.conf"
 MODULE_FILE = "/etc/modules-load.d/nodeforge.kic.conf"

@@ -17,18 +17,18 @@ from .._command import Runner, SubprocessRunner
 from .._core import checks, labels, replaced
 from .._core.checks import IPAddress
 from .._core.diagnosis import KicError, failure
-from .._core.lock import host_lock
 from .._core.plan import Plan, Resource, known
-from .._core.state import ClusterState, Subject
-from .._engine import boot
 from .._engine.base import Engine
-from .._engine.boot import Boot
 from .._engine.model import Container, EngineInfo, Image, Limits, NewContainer
 from .._host.cgroup import find_limits
 from .._host.machine import host_limits
 from .._host.ports import HostPorts, Ports
 from .._host.process import mounts
 from .._host.storage import device_below
+from .._node import boot
+from .._node.boot import Boot
+from .._state.lock import host_lock
+from .._state.record import ClusterState, Subject
 from .network import network_named
 from .node_choice import DEVICELESS, Around, Refused
 from .node_plan import ObservedNode, describe, plan_node

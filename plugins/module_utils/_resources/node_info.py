@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any, Callable
 
 from .._core import labels, replaced
-from .._core.state import ClusterState, recorded_clusters
 from .._engine.base import Engine
-from .._engine.boot import peek
 from .._engine.model import Container
 from .._host.cgroup import find_limits
+from .._node.boot import peek
+from .._state.record import ClusterState, recorded_clusters
 from .node import record_of, recorded_limits
 from .node_plan import ObservedNode, describe
 

@@ -14,10 +14,10 @@ from .._core import labels, replaced
 from .._core.diagnosis import failure
 from .._core.drift import label_drift, refuse_foreign
 from .._core.plan import Action, Drift, Plan, known
-from .._engine.boot import Boot
 from .._engine.model import Container, Image, Limits, NewContainer
 from .._engine.proxy import extended
 from .._host.machine import HostLimits
+from .._node.boot import Boot
 from .node_choice import NOTHING_REFUSED, ROOTLESS_PIDS, Around, Refused, choose
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_asked, decode_published, same_limit
 from .replacement import is_up

@@ -23,15 +23,15 @@ from typing import Any
 from .._command import SubprocessRunner
 from .._core import labels
 from .._core.diagnosis import KicError, failure
-from .._core.lock import host_lock
 from .._core.plan import converge
 from .._core.subnet import DEFAULT_POOLS
 from .._engine.base import Engine
+from .._engine.drivers import driver
 from .._engine.model import Limits, NewContainer, Publication
-from .._engine.registry import driver
 from .._host.machine import architecture, host_limits
 from .._host.podman_networks import DIRECTORY
 from .._host.ports import HostPorts
+from .._state.lock import host_lock
 from .network import NetworkResource, NetworkSpec, network_named
 from .node_choice import NOTHING_REFUSED, Around, choose
 from .node_spec import NodeSpec

@@ -11,11 +11,11 @@ from typing import Callable
 
 from .._command import Runner
 from .._core.diagnosis import failure
-from .._engine.health import SUB_IDS
 from .._engine.model import EngineInfo
 from .._host import delegation as host
 from .._host.files import read
 from .._host.kernel import sysctl
+from .._host.preflight import SUB_IDS
 from .._host.sub_ids import MAPPERS, unfit_mode
 from .._host.user import sub_ids
 from .delegation import MODES, refusal

@@ -18,12 +18,12 @@ NUMBERS = itertools.count()
 def state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state directory of the test's own, which is also that of code that asks for the user's."""
     # Imported late: when pytest loads this file, its plugin has not yet made the collection importable.
-    from ansible_collections.nodeforge.kic.plugins.module_utils._core import lock, state
+    from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock, record
 
     # Not made here: most tests need none, and to make one costs more than they do.
     path = tmp_path_factory.getbasetemp() / f"state-{next(NUMBERS)}"
     monkeypatch.setattr(lock, "state_directory", lambda: str(path))
-    monkeypatch.setattr(state, "state_directory", lambda: str(path))
+    monkeypatch.setattr(record, "state_directory", lambda: str(path))
     return path
 
 

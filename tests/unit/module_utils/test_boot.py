@@ -15,8 +15,8 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import known
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import (
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
+from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import (
     Boot,
     decode_boot,
     died,

@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot, docker
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker_socket import listener
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Limits, Mount
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import process
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.process import Mounted, belongs
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node_readback
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     DOCKER,

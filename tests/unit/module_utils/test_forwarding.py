@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine import health
-from ansible_collections.nodeforge.kic.plugins.module_utils._host import forwarding
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import forwarding, preflight
 
 from .support import engine_info, said
 
@@ -108,13 +107,13 @@ ROOTLESS = {"rootless": True}
 )
 def test_weaknesses_of_the_network(info: dict[str, Any], found: dict[str, Any], expected: list[str]) -> None:
     """What keeps pods from the outside and from each other is reported of the engines that it is true of."""
-    weak = health.of_network(engine_info(**info), forwarding.Forwarding(**found))
+    weak = preflight.of_network(engine_info(**info), forwarding.Forwarding(**found))
     assert [item.id for item in weak] == expected
 
 
 def test_what_is_typed() -> None:
     """The fix names the file and the setting."""
-    (found,) = health.of_network(engine_info(), forwarding.Forwarding(True, True, ("/etc/x.conf",)))
+    (found,) = preflight.of_network(engine_info(), forwarding.Forwarding(True, True, ("/etc/x.conf",)))
     assert found.fix == "take net.ipv4.ip_forward out of /etc/x.conf, then type: sysctl -w net.ipv4.ip_forward=1"
-    (found,) = health.of_network(engine_info(), forwarding.Forwarding(True, True))
+    (found,) = preflight.of_network(engine_info(), forwarding.Forwarding(True, True))
     assert found.fix == "type: sysctl -w net.ipv4.ip_forward=1"

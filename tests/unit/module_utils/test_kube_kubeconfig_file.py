@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels, lock, state
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
+from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
+from ansible_collections.nodeforge.kic.plugins.module_utils._state import record as state
 
 ME = pwd.getpwuid(os.geteuid())
 LAB, PROD = state.Subject("podman", "lab"), state.Subject("podman", "prod")

@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.lock import host_lock
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import as_owner as child
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.lock import host_lock
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import Subject
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's ids")
 ME = pwd.getpwuid(os.geteuid())

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core import lock
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.lock import (
+from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.lock import (
     host_lock,
     private_directory,
 )

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.lock import host_lock
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm import KubeadmResource
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
+from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import image as image_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import DelegationResource
@@ -25,6 +24,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image imp
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.lock import host_lock
 
 from .support import MemoryEngine, MemoryPorts, fails, host, image, image_params, network_params, node_params
 from .test_image import docker_files, write_archive

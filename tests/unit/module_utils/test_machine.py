@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import refuse_without_packet_filter
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import machine
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import refuse_without_packet_filter
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import engine_info
 
 

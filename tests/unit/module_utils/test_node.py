@@ -23,9 +23,6 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, converge
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine import boot
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
     Container,
@@ -38,6 +35,8 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import HostLimits
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.process import Mounted
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.storage import device_below
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
+from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import (
     node,
     node_choice,
@@ -52,6 +51,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec
     decode_published,
     encode_asked,
 )
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import ClusterState, Subject
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     GIB,
     IMAGE_NAME,

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Limits, Volume
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import (
     find_clusters,
     find_nodes,
 )
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import ClusterState, Subject
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     OURS,
     MemoryEngine,

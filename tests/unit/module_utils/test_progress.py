@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.progress import reported, waited_for
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.progress import reported, waited_for
 
 NODES = (Operation("start", "node", "one"), Operation("start", "node", "two"))
 

@@ -22,14 +22,13 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import (
     CommandResult,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import status as status_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.cli import CommandLineEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.health import Surroundings, look, weaknesses
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import BY_PRIORITY, driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.limits import limit_of
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     EngineInfo,
@@ -40,16 +39,12 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import (
-    BY_PRIORITY,
-    driver,
-    holders,
-    recorded_cluster,
-    select,
-)
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import holders, select
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import status, statuses
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import Surroundings, look, weaknesses
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.storage import Space
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import parse_sub_ids, sub_ids, user_name
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import ClusterState, Subject, recorded_cluster
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     DOCKER,
     TableRunner,

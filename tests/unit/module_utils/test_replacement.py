@@ -16,13 +16,13 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels, replaced
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, converge
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import find_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.replacement import Replacement
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import ClusterState, Subject
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     ACTS,
     CALLS,

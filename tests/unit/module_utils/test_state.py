@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import ClusterState, Subject, recorded_clusters
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import (
+    ClusterState,
+    Subject,
+    recorded_clusters,
+)
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
 
 ONE = Subject("podman", "one")

@@ -21,11 +21,13 @@ from ansible.playbook.task import Task as PlaybookTask
 
 from ansible_collections.nodeforge.kic.plugins.action import kic_kubeconfig as action
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
-from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels, lock, state
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file
+from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
+from ansible_collections.nodeforge.kic.plugins.module_utils._state import record as state
 from ansible_collections.nodeforge.kic.plugins.modules import kic_kubeconfig as module
 from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_yaml
 

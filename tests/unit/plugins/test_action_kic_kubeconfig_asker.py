@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import Subject
 
 from .test_action_kic_kubeconfig import Plugin, path, plugin
 

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.state import Subject
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.registry import holds_cluster
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import holds_cluster
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import Subject
 from ansible_collections.nodeforge.kic.plugins.modules import kic_kubeconfig as module
 
 from .test_action_kic_kubeconfig import CONTROL_PLANE, USERS, Fake, Plugin, path, plan, plugin

@@ -335,9 +335,9 @@ def test_report_of_nothing(run: Run) -> None:
         ("kic_host", ("_engine", "_engine_module")),
         (
             "oci_volume",
-            ("_engine.docker", "_engine.podman", "_engine.health", "_resources.rootless", "_resources.node"),
+            ("_engine.docker", "_engine.podman", "_host.preflight", "_resources.rootless", "_resources.node"),
         ),
-        ("kic_kubeadm", ("_engine.docker", "_engine.podman", "_engine.health", "_resources")),
+        ("kic_kubeadm", ("_engine.docker", "_engine.podman", "_host.preflight", "_resources")),
     ],
 )
 def test_modules_load_what_they_need(module: str, unneeded: tuple[str, ...]) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from .._core.diagnosis import Diagnosis, failure
-from .._host.delegation import MOUNT
-from .._host.files import read
-from .._host.forwarding import BRIDGED, FORWARD, Forwarding
-from .._host.storage import Space, space
-from .._host.user import lingers, sub_ids, user_name
-from .model import EngineInfo
+from .delegation import MOUNT
+from .files import read
+from .forwarding import BRIDGED, FORWARD, Forwarding
+from .storage import Space, space
+from .user import lingers, sub_ids, user_name
 
 ROOM = 4 << 30
 """Bytes: a node image of about 1 GB unpacked, its copy in the volume of a first node, and as much again to work with."""
@@ -34,6 +34,25 @@ COPYING = ("vfs", "native")
 containerd's, which docker takes where the file system has no overlay."""
 
 
+class EngineFacts(Protocol):
+    """What of an engine's facts (EngineInfo of the engines' room, which is above this one) is judged here."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rootless(self) -> bool: ...
+    @property
+    def cgroup_version(self) -> int: ...
+    @property
+    def cgroup_controllers(self) -> tuple[str, ...]: ...
+    @property
+    def network_backend(self) -> str: ...
+    @property
+    def storage_driver(self) -> str: ...
+    @property
+    def storage_path(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What of machine and user is looked at. ``sub_ids`` and ``lingers`` are None where nobody can say; ``controllers``
@@ -47,13 +66,13 @@ class Surroundings:
     """Of the user's own systemd (cgroups(7))."""
 
 
-def refuse_without_packet_filter(info: EngineInfo, programs: Sequence[str]) -> None:
+def refuse_without_packet_filter(info: EngineFacts, programs: Sequence[str]) -> None:
     """Raise ``packet_filter_missing`` where no container can get a network: netavark runs one of ``programs``."""
     if info.network_backend == "netavark" and not programs:
         raise failure("packet_filter_missing", engine=info.name, program="iptables or nft")
 
 
-def look(info: EngineInfo) -> Surroundings:
+def look(info: EngineFacts) -> Surroundings:
     """Look at the machine below the engine."""
     found = space(info.storage_path) if info.storage_path else None
     if not info.rootless:
@@ -63,7 +82,7 @@ def look(info: EngineInfo) -> Surroundings:
     return Surroundings(user_name(), found, sub_ids(), lingers(), tuple((read(group) or "").split()))
 
 
-def weaknesses(info: EngineInfo, around: Surroundings) -> tuple[Diagnosis, ...]:
+def weaknesses(info: EngineFacts, around: Surroundings) -> tuple[Diagnosis, ...]:
     """What should be repaired, the worst first; () where there is nothing. Pure."""
     found = []
     if info.rootless and around.sub_ids is not None and around.sub_ids < SUB_IDS:
@@ -85,7 +104,7 @@ def weaknesses(info: EngineInfo, around: Surroundings) -> tuple[Diagnosis, ...]:
     return tuple(error.diagnosis for error in found)
 
 
-def of_network(info: EngineInfo, found: Forwarding) -> tuple[Diagnosis, ...]:
+def of_network(info: EngineFacts, found: Forwarding) -> tuple[Diagnosis, ...]:
     """Why pods will reach nothing though nodes start and are Ready. It is the machine's, so no choice of an engine depends on
     it. Pure."""
     weak = []

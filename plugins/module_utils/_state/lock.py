@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .diagnosis import failure
+from .._core.diagnosis import failure
 
 ALLOCATION = "lock"
 """The lock of all that is allocated: subnets, addresses, ports. Under it only creates happen, a second or two each."""

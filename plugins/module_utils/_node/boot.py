@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .._core.diagnosis import KicError, failure
+from .._engine.base import Engine
+from .._engine.model import Container
 from .._host.cgroup import settled
 from .._host.files import read
 from .._host.process import belongs
-from .base import Engine
-from .model import Container
 
 READY = ("running", "degraded")
 """States of systemd in which the system is up (systemctl(1), is-system-running)."""
@@ -161,12 +161,6 @@ def _not_ready(engine: Engine, container: Container, boot: Boot, seconds: float)
     )
 
 
-def elsewhere(engine: Engine, container: Container) -> KicError:
-    """The failure of a daemon whose containers' processes are not to be seen here; the container itself is well."""
-    why = f"{container.name} runs there as process {container.pid}, which is none of its own here"
-    return failure("engine_elsewhere", engine=engine.name, endpoint="its socket", why=why)
-
-
 def _refuse_stranger(engine: Engine, container: Container) -> None:
     """Raise for a process of this machine that only has the number of the container's."""
     if (
@@ -174,7 +168,7 @@ def _refuse_stranger(engine: Engine, container: Container) -> None:
         and read(f"/proc/{container.pid}/cgroup") is not None
         and not belongs(container.pid, container.id)
     ):
-        raise elsewhere(engine, container)
+        raise engine.elsewhere(container)
 
 
 def _gone(pid: int) -> bool:
@@ -193,7 +187,7 @@ def died(engine: Engine, name: str) -> KicError:
         # Its monitor tells the engine a moment after the process has ended.
         time.sleep(_LOOK_SECONDS)
     if found is not None and found.running and engine.watches and not belongs(found.pid, found.id):
-        return elsewhere(engine, found)
+        return engine.elsewhere(found)
     if found is not None and found.running and _gone(found.pid):
         # podman 4.3 goes by what conmon wrote down, and a conmon that was killed too (a machine that lost power or was
         # restored, the out-of-memory killer) wrote nothing.

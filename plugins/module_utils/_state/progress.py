@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Callable
 
 from .._core.diagnosis import KicError
-from .._core.lock import private_directory, state_directory
 from .._core.operations import Operation
+from .._state.lock import private_directory, state_directory
 
 Report = Callable[[Collection[Operation], int], None]
 

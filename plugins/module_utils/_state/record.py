@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import checks
+from .._core import checks
 from .lock import private_directory, state_directory
 
 VERSION = 1
@@ -133,6 +133,14 @@ def recorded_clusters(directory: str | None = None) -> list[Subject]:
         for name in sorted(_listed(os.path.join(folder, engine)))
         if name.endswith(".json") and os.path.isfile(os.path.join(folder, engine, name))
     ]
+
+
+def recorded_cluster(engine: str, cluster: str) -> str | None:
+    """The cluster, where the records of this user say that it was made on ``engine``."""
+    # A user's own daemon has a store of its own.
+    stores = (engine, f"{engine}-rootless")
+    found = any(item.name == cluster and item.engine in stores for item in recorded_clusters())
+    return cluster if found else None
 
 
 def _listed(folder: str) -> list[str]:

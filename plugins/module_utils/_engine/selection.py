@@ -1,9 +1,9 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which engines there are, and the one that a task uses.
+"""The engine that a task uses, and which engines have a cluster.
 
-Ansible sends a module's source and Python compiles it again at each start, so what one task in many needs is imported there.
+What only a choice between engines needs is imported there: Python compiles a module's source at each start of a task.
 """
 
 from __future__ import annotations
@@ -15,28 +15,11 @@ from .._command import Runner
 from .._core.diagnosis import Diagnosis, KicError, failure
 from .._core.labels import CLUSTER, is_ours
 from .base import Engine
-from .cli import CommandLineEngine
+from .drivers import BY_PRIORITY, driver
 from .model import Container, EngineInfo
 
 if TYPE_CHECKING:
     from .status import Status
-
-BY_PRIORITY = ("podman", "docker")
-"""The engines by their priority, the highest first."""
-
-ENGINES = ("auto", "docker", "podman")
-"""What the option ``engine`` takes."""
-
-
-def driver(name: str) -> type[CommandLineEngine]:
-    """The class of the engine ``name``, one of BY_PRIORITY."""
-    if name == "podman":
-        from .podman import Podman
-
-        return Podman
-    from .docker import Docker
-
-    return Docker
 
 
 def select(
@@ -163,16 +146,6 @@ class _Choice:
 def _not_installed(problem: Diagnosis) -> bool:
     # podman under docker's name is no second engine.
     return problem.id in ("engine_not_installed", "engine_is_another")
-
-
-def recorded_cluster(engine: str, cluster: str) -> str | None:
-    """The cluster, where the records of this user say that it was made on ``engine``."""
-    from .._core.state import recorded_clusters
-
-    # A user's own docker is docker too.
-    stores = (engine, f"{engine}-rootless")
-    found = any(item.name == cluster and item.engine in stores for item in recorded_clusters())
-    return cluster if found else None
 
 
 def cluster_nodes(engine: Engine, cluster: str) -> list[Container]:
