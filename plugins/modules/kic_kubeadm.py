@@ -2,7 +2,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kic_kubeadm: documentation and arguments; the logic is in module_utils/_kubernetes/kubeadm.py."""
+"""Module kic_kubeadm: documentation and arguments; the logic is in module_utils/_kubernetes/bootstrap/kubeadm.py."""
 
 from __future__ import annotations
 
@@ -215,8 +215,8 @@ diagnosis:
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm import converge_kubeadm
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm_plan import KubeadmSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm import converge_kubeadm
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 
 
 def body(task: Task) -> dict[str, Any]:

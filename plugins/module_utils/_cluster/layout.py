@@ -13,9 +13,9 @@ from .._core import checks
 from .._core.diagnosis import KicError
 from .._core.plan import known
 from .._core.subnet import overlapping
-from .._kubernetes import ranges
-from .._kubernetes.access import ADMIN, API_PORT
-from .._kubernetes.kubeadm_plan import KubeadmSpec, node_labels
+from .._kubernetes.access.paths import ADMIN, API_PORT
+from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec, node_labels
+from .._kubernetes.network import ranges
 from .._resources.node_options import PASSED_ON
 
 CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000

@@ -18,7 +18,7 @@ from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
 from .._core.plan import Plan, Resource, converge
 from .._engine.base import Engine
 from .._engine.model import Container
-from .._kubernetes.kubeadm import converge_kubeadm
+from .._kubernetes.bootstrap.kubeadm import converge_kubeadm
 from .._resources.network import NetworkResource
 from .._resources.node import NodeResource
 from .._resources.node_info import find_clusters, find_nodes

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from .._core import checks
 from .._core.plan import known
-from .._kubernetes.kubeadm_plan import KubeadmSpec
+from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from .._resources.network import NetworkSpec
 from .._resources.network_arguments import NETWORK
 from .._resources.node_arguments import NODE

@@ -27,9 +27,9 @@ from .._engine.model import Container
 from .._engine.selection import cluster_nodes
 from .._state.lock import host_lock
 from .._state.record import ClusterState, Subject, recorded_clusters
-from .access import ADMIN, API_PORT
+from .access.paths import ADMIN, API_PORT
 from .as_owner import as_owner
-from .look import STATE
+from .bootstrap.look import STATE
 
 KIND = "kubeconfig"
 """What these files are called in a cluster's state file."""

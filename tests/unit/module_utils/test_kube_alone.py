@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import alone
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import alone
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import MemoryEngine, fails
 
 
@@ -47,7 +47,7 @@ def test_name_is_gone_with_its_holder() -> None:
     """A run that is killed leaves nothing that keeps the next one waiting."""
     script = (
         "import sys, time\n"
-        "from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.alone import only_run\n"
+        "from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.alone import only_run\n"
         "from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import MemoryEngine\n"
         "with only_run(MemoryEngine(), 'kictest-alone', 1):\n"
         "    print('held', flush=True)\n"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import configuration as conf
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import configuration as conf
 
 FACTS = conf.NodeFacts(
     version="v1.35.4", cgroup_version=2, systemd_cgroup=True, lowers_oom_score=True, user_namespace=False

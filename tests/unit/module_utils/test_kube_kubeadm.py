@@ -23,10 +23,15 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis impo
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Drift, Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeadm, kubeadm_plan
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.alone import BUSY, LOCK, WAIT, only_run
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.configuration import NodeFacts
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.look import RECORD, ApiNode, Seen
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import kubeadm, kubeadm_plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.alone import (
+    BUSY,
+    LOCK,
+    WAIT,
+    only_run,
+)
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.configuration import NodeFacts
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import RECORD, ApiNode, Seen
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import look
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import look
 
 LOCAL: dict[str, Any] = {
     "stands": ["/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"],

@@ -10,7 +10,7 @@ import ipaddress
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import ranges
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network import ranges
 
 
 @pytest.mark.parametrize(

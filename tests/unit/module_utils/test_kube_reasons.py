@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.reasons import reason
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.reasons import reason
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import RECORDED
 
 WORDS = json.loads((RECORDED / "kubernetes-1.35.4.json").read_text())

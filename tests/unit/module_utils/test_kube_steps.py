@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.steps import Deadline, last_lines
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.steps import Deadline, last_lines
 
 
 class Clock:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm import KubeadmResource
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm import KubeadmResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import image as image_module

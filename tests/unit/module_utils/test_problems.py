@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins import module_utils
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeadm_plan import KubeadmSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import DelegationSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import HostSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import ImageSpec

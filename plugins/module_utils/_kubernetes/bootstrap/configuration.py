@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._core import checks
-from .access import API_PORT
+from ..._core import checks
+from ..access.paths import API_PORT
 
 KUBEADM = "kubeadm.k8s.io/v1beta4"
 API_VERSIONS = {

@@ -12,8 +12,8 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._core import checks
-from .._core.checks import IPNetwork
+from ..._core import checks
+from ..._core.checks import IPNetwork
 
 NODE_LENGTH = {4: 24, 6: 64}
 """Prefix length of one node's range (kubernetes, cmd/kube-controller-manager/app/core.go)."""

@@ -18,18 +18,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from .._command import KILLED, TIMED_OUT
-from .._core import labels
-from .._core.diagnosis import KicError, failure
-from .._core.plan import Action, Plan, Resource, converge, known
-from .._engine.base import Engine
-from .._engine.model import Container
-from .._host.files import read
-from .._host.routes import routed
-from .._node import boot
+from ..._command import KILLED, TIMED_OUT
+from ..._core import labels
+from ..._core.diagnosis import KicError, failure
+from ..._core.plan import Action, Plan, Resource, converge, known
+from ..._engine.base import Engine
+from ..._engine.model import Container
+from ..._host.files import read
+from ..._host.routes import routed
+from ..._node import boot
+from ..access.paths import ADMIN, API_PORT
+from ..network import ranges
 from . import configuration as conf
-from . import ranges, reasons
-from .access import ADMIN, API_PORT
+from . import reasons
 from .alone import BUSY, Busy, alone, only_run, wait_for_other
 from .kubeadm_plan import (
     LOOKED_FOR,

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._core.diagnosis import failure
-from .._engine.base import Engine
-from .._node.boot import ASK, Boot, decode_boot
+from ..._core.diagnosis import failure
+from ..._engine.base import Engine
+from ..._node.boot import ASK, Boot, decode_boot
 from .configuration import NodeFacts
 
 STATE = "/var/lib/nodeforge.kic"

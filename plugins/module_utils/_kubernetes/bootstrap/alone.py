@@ -16,10 +16,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .._core.diagnosis import KicError, failure
-from .._engine.base import Engine
-from .._host.files import read
-from .._host.process import peer
+from ..._core.diagnosis import KicError, failure
+from ..._engine.base import Engine
+from ..._host.files import read
+from ..._host.process import peer
 
 BUSY = 75
 """The exit code of a command that did not run, as another holds the lock of the node (EX_TEMPFAIL of sysexits.h)."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from .._core.diagnosis import KicError, failure
+from ..._core.diagnosis import KicError, failure
 
 # What is a cause of others stands before them; the first match wins.
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = (

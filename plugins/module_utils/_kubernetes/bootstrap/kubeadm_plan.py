@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._core import checks
-from .._core.diagnosis import failure
-from .._core.plan import Action, Drift, Plan, known
-from .._engine.model import Container
+from ..._core import checks
+from ..._core.diagnosis import failure
+from ..._core.plan import Action, Drift, Plan, known
+from ..._engine.model import Container
+from ..network import ranges
 from . import configuration as conf
-from . import ranges
 from .configuration import ClusterShape
 from .look import OBJECTS, ApiNode, Seen, pod_network_fits
 

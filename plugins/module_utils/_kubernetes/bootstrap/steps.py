@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from typing import Callable
 
-from .._core.diagnosis import KicError, failure
-from .._engine.base import Engine
+from ..._core.diagnosis import KicError, failure
+from ..._engine.base import Engine
 
 LINES = 15
 
