@@ -64,7 +64,7 @@ class HostTask:
         """Starts programs on the managed machine."""
         return ModuleRunner(self.module)
 
-    def converge(self, key: str, resource: Resource[Any]) -> dict[str, Any]:
+    def converge(self, key: str, resource: Resource[Any, Any]) -> dict[str, Any]:
         """Bring ``resource`` into its state; the result has its description under ``key``."""
         outcome = converge(resource, check_mode=self.check_mode)
         return self.report(key, f"The {resource.kind} {resource.name}", outcome)

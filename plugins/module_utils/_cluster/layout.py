@@ -11,7 +11,7 @@ from typing import Any
 
 from .._core import checks
 from .._core.diagnosis import KicError
-from .._core.plan import known
+from .._core.former import known
 from .._core.subnet import overlapping
 from .._kubernetes.access.paths import ADMIN, API_PORT
 from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec, node_labels

@@ -56,12 +56,14 @@ def plan_present(
     operations = [Operation("ensure", NETWORK, name)] if network_given or not complete else []
     if not complete:
         operations += [Operation("ensure", VOLUME, item) for item in nodes]
-    operations += [Operation("start", NODE, item, (f"{NETWORK} {name}", f"{VOLUME} {item}")) for item in created]
-    operations += [Operation("inspect", NODE, item, (f"{NETWORK} {name}", f"{VOLUME} {item}")) for item in kept]
+    for item in (*created, *kept):
+        below = (f"ensure {NETWORK} {name}", f"ensure {VOLUME} {item}")
+        operations.append(Operation("start" if item in created else "inspect", NODE, item, needs=below))
+    first = f"initialize {KUBERNETES} {control_plane}"
     if control_plane in created:
-        operations.append(Operation("initialize", KUBERNETES, control_plane, (f"{NODE} {control_plane}",)))
+        operations.append(Operation("initialize", KUBERNETES, control_plane, needs=(f"start {NODE} {control_plane}",)))
     operations += [
-        Operation("join", KUBERNETES, item, (f"{NODE} {item}", f"{KUBERNETES} {control_plane}"))
+        Operation("join", KUBERNETES, item, needs=(f"start {NODE} {item}", first))
         for item in workers
         if item in created
     ]
@@ -76,16 +78,16 @@ def plan_stopped(there: Mapping[str, str]) -> ClusterPlan:
     """
     workers = sorted(item for item, role in there.items() if role != CONTROL_PLANE)
     planes = sorted(item for item, role in there.items() if role == CONTROL_PLANE)
-    after = tuple(f"{NODE} {item}" for item in workers)
+    after = tuple(f"stop {NODE} {item}" for item in workers)
     operations = [Operation("stop", NODE, item) for item in workers]
-    operations += [Operation("stop", NODE, item, after) for item in planes]
+    operations += [Operation("stop", NODE, item, needs=after) for item in planes]
     return ClusterPlan(tuple(operations))
 
 
 def plan_absent(nodes: Collection[str], volumes: Collection[str], networks: Collection[str]) -> ClusterPlan:
     """Remove the nodes, then what they use."""
-    after = tuple(f"{NODE} {item}" for item in nodes)
+    after = tuple(f"remove {NODE} {item}" for item in nodes)
     operations = [Operation("remove", NODE, item) for item in nodes]
-    operations += [Operation("remove", VOLUME, item, after) for item in volumes]
-    operations += [Operation("remove", NETWORK, item, after) for item in networks]
+    operations += [Operation("remove", VOLUME, item, needs=after) for item in volumes]
+    operations += [Operation("remove", NETWORK, item, needs=after) for item in networks]
     return ClusterPlan(tuple(operations))

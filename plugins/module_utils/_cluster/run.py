@@ -58,13 +58,13 @@ class ClusterOutcome:
         for operation, item in self.done:
             texts += item.warnings
             if item.plan.drift and operation.kind != KUBERNETES:
-                texts.append(drift_warning(f"The {operation.key}", item.plan.drift))
+                texts.append(drift_warning(f"The {operation.subject}", item.plan.drift))
         return tuple(dict.fromkeys(texts))
 
     @property
     def drift(self) -> list[dict[str, Any]]:
         """What differs from what was requested, with the thing that it is ``of``."""
-        return [{"of": operation.key, **vars(drift)} for operation, item in self.done for drift in item.plan.drift]
+        return [{"of": operation.subject, **vars(drift)} for operation, item in self.done for drift in item.plan.drift]
 
     def describe(self, spec: ClusterSpec) -> dict[str, Any]:
         """The cluster as it is now, or would be."""
@@ -89,8 +89,8 @@ class ClusterOutcome:
         """Ansible's diff, one part for each thing that changes."""
         return [
             {
-                "before_header": operation.key,
-                "after_header": operation.key,
+                "before_header": operation.subject,
+                "after_header": operation.subject,
                 "before": dict(item.plan.before),
                 "after": dict(item.plan.after),
             }
@@ -179,7 +179,7 @@ class ClusterRun:
         # One after the other is enough for a forecast, and its order of actions is that of the plan.
         return perform(plan.operations, run, parallel=1 if self.check_mode else PARALLEL, report=self.report)
 
-    def _converge(self, resource: Resource[Any]) -> Done:
+    def _converge(self, resource: Resource[Any, Any]) -> Done:
         outcome = converge(resource, check_mode=self.check_mode)
         return Done(outcome.plan, outcome.value, outcome.plan.warnings)
 
@@ -201,15 +201,18 @@ class ClusterRun:
 
         A node that failed before its first start removed itself. What a container uses, stays: then it did start.
         """
-        resources: list[tuple[str, Resource[Any]]] = [
-            (f"{VOLUME} {name}", VolumeResource(absent_volume(name, spec.name), self.engine)) for name in spec.volumes
+        resources: list[tuple[str, Resource[Any, Any]]] = [
+            (f"ensure {VOLUME} {name}", VolumeResource(absent_volume(name, spec.name), self.engine))
+            for name in spec.volumes
         ]
-        resources.append((f"{NETWORK} {spec.name}", NetworkResource(absent_network(spec.name, spec.name), self.engine)))
+        resources.append(
+            (f"ensure {NETWORK} {spec.name}", NetworkResource(absent_network(spec.name, spec.name), self.engine))
+        )
         left = dict(performed.results)
         for key, resource in resources:
             # What goes wrong here must not hide why the nodes were not created.
             with suppress(KicError):
-                if key in left and left[key].plan.does("create"):
+                if key in left and left[key].plan.changed and not left[key].plan.before:
                     self._converge(resource)
                     del left[key]
         return replace(performed, results=left)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from .._core import checks
-from .._core.plan import known
+from .._core.former import known
 from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from .._resources.network import NetworkSpec
 from .._resources.network_arguments import NETWORK

@@ -1,39 +1,78 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Operations that need each other, run in their order, and at the same time where they do not."""
+"""What a plan is made of: operations that need each other. They run in their order, at the same time where they can."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
-from typing import Callable, Generic, TypeVar
+from typing import Any, Callable, Generic, Optional, TypeVar
 
 Result = TypeVar("Result")
 
 PARALLEL = 8
 """How many operations run at the same time at most. Most of them wait for an engine or for a node."""
 
+Run = Callable[[Any], Any]
+"""Does it. Its argument is what the resource works on: an engine, a machine. What it returns, a later look may use."""
+
+Undo = Callable[[Any, Any, Exception], Optional[Exception]]
+"""Takes back what was done. Its arguments are what the resource works on, what ``run`` returned (None where it failed) and
+the failure. It returns the failure to report, with what became of the old thing; None where what was done is kept. It raises
+the failure to report where it could not be taken back."""
+
+
+def _nothing(_seam: Any) -> None:
+    """An operation of which only the order matters: its run is with the one who has the plan."""
+
 
 @dataclass(frozen=True)
 class Operation:
-    """One part of a plan: what is done (``create``, ``start``, ``join`` …) to which thing, and after which others."""
+    """One part of a plan: what is done (``create``, ``start``, ``join`` …) to which thing, and after which others.
+
+    What it needs is bound in ``run``: a pure function has made the plan, and nothing is decided when it runs.
+    """
 
     verb: str
     kind: str
     name: str
+    detail: str = ""
     needs: tuple[str, ...] = ()
     """Keys of the operations that have to be done before; those that are no part of the plan are done."""
+    exclusive: bool = False
+    """Whether it runs under the lock: it makes good what was allocated."""
+    changes: bool = True
+    """Whether it is reported. A wait, a probe, or reading back what was set changes nothing for the user."""
+    commits: bool = False
+    """Whether what was done before it is not taken back any more, when it or a later one fails."""
+    run: Run = field(default=_nothing, compare=False, repr=False)
+    undo: Undo | None = field(default=None, compare=False, repr=False)
+    """Called when this operation or a later one has failed, in the reverse order of what was done."""
 
     @property
     def key(self) -> str:
         """What names the operation in ``needs`` of others."""
+        return f"{self.verb} {self.kind} {self.name}"
+
+    @property
+    def subject(self) -> str:
+        """What it is done to."""
         return f"{self.kind} {self.name}"
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.kind} {self.name}"
+        return f"{self.key}: {self.detail}" if self.detail else self.key
+
+
+class Taken(Exception):
+    """``values`` that were chosen turned out to be taken by others, as ``error`` says: others are to be chosen."""
+
+    def __init__(self, error: Exception, values: Collection[Any]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.values = frozenset(values)
 
 
 @dataclass(frozen=True)

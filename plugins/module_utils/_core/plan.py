@@ -1,46 +1,33 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Spec → Observed → Plan → apply: the one shape of everything that the collection keeps in a declared state.
+"""Spec → observe → survey → plan → operations: the one shape of everything that the collection keeps in a declared state.
 
-A resource says how it is looked at (:meth:`Resource.observe`), what there is to do (:meth:`Resource.plan`, pure) and
-how it is done (:meth:`Resource.reserve`, :meth:`Resource.apply`). :func:`converge` does the rest once for all:
-check mode is "do not apply", the diff is the plan's, and idempotence is "the plan is empty".
+A resource says what is there (:meth:`Resource.observe`), what a change needs to know (:meth:`Resource.survey`), and what
+there is to do (:meth:`Resource.plan`, pure). :func:`converge` is written once for all, and the only code that knows check
+mode, the lock and the order: check mode prints the plan, the diff is the plan's, and idempotence is "the plan is empty".
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Generic, TypeVar
 
 from .._state.lock import ALLOCATION, host_lock
 from .diagnosis import KicError, failure, keep_done
+from .operations import Operation, Taken, in_order
 
-Value = TypeVar("Value")
+Observed = TypeVar("Observed")
+Survey = TypeVar("Survey")
 
+RETRIES = 3
+"""How often other values are chosen for some that turned out to be taken."""
 
-def known(value: Value | None) -> Value:
-    """``value``, which an earlier look has found: where it cannot be None, and only the type says it could."""
-    if value is None:
-        raise AssertionError("a plan was made or done before the look that it needs")
-    return value
-
-
-@dataclass(frozen=True)
-class Action:
-    """One step of a plan: a verb (``create``, ``remove``, ``start`` …), the kind and name of what it changes."""
-
-    verb: str
-    kind: str
-    name: str
-    detail: str = ""
-
-    def __str__(self) -> str:
-        text = f"{self.verb} {self.kind} {self.name}"
-        return f"{text}: {self.detail}" if self.detail else text
+RACES = ("name_taken", "name_conflict", "subnet_overlap")
+"""How an engine refuses what another run made between our look and our create."""
 
 
 @dataclass(frozen=True)
@@ -56,85 +43,91 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """What has to be there before: a run fails with ``error``. In check mode an earlier task may be about to create it, so
+    that there is only a ``warning``; "" where there is nothing to say."""
+
+    error: KicError
+    warning: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """What there is to do, and how it will look.
 
-    ``before`` and ``after`` hold the fields that a diff shows; ``drift`` is what differs and is *not* repaired by
-    ``actions``; ``chosen`` holds values that were allocated (an address, a subnet), for apply.
+    ``before`` and ``after`` hold the fields that a diff shows: {} where nothing is or will be there. ``drift`` is what
+    differs and is *not* repaired by ``operations``. The order of the operations is the one in which they are reported, and
+    in which they run where ``needs`` says nothing else.
     """
 
-    actions: tuple[Action, ...] = ()
+    operations: tuple[Operation, ...] = ()
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
     warnings: tuple[str, ...] = ()
-    chosen: Mapping[str, Any] = field(default_factory=dict)
+    missing: tuple[Missing, ...] = ()
+
+    @property
+    def actions(self) -> tuple[Operation, ...]:
+        """The operations that are reported."""
+        return tuple(item for item in self.operations if item.changes)
 
     @property
     def changed(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether anything changes."""
         return bool(self.actions)
 
-    def does(self, verb: str) -> bool:
-        """Whether ``verb`` is among the actions."""
-        return any(action.verb == verb for action in self.actions)
+    @property
+    def exclusive(self) -> bool:
+        """Whether anything of it runs under the lock."""
+        return any(item.exclusive for item in self.operations)
+
+    def warned(self, *texts: str) -> Plan:
+        """The plan with more warnings."""
+        return replace(self, warnings=(*self.warnings, *texts))
 
 
-Observed = TypeVar("Observed")
-
-
-class Resource(ABC, Generic[Observed]):
+class Resource(ABC, Generic[Observed, Survey]):
     """One thing in a declared state. ``kind`` and ``name`` are for messages."""
 
     kind: str
     name: str
+    seam: Any = None
+    """What its operations run on."""
     lock_name: str = ALLOCATION
-    """The lock under which it is reserved; "" where nothing of it is allocated and nothing else may wait for it."""
-
-    _noted: tuple[tuple[str, str], ...] = ()
-
-    def did(self, verb: str = "", name: str = "") -> None:
-        """Note that the plan's actions of this ``verb`` or ``name``, or of both where both are given, are done.
-
-        A failure that comes later then says so. Call it right after the change itself.
-        """
-        self._noted += ((verb, name),)
-
-    def undid(self) -> None:
-        """Note that what was done has been taken back: the machine is as it was before."""
-        self._noted = ()
-
-    def performed(self, plan: Plan | None) -> tuple[Action, ...]:
-        """The actions of ``plan`` that were noted, in its order."""
-        actions = plan.actions if plan is not None else ()
-        return tuple(item for item in actions if any(_fits(item, *noted) for noted in self._noted))
+    """The lock of its exclusive operations; "" where nothing of it is allocated and nothing else may wait for it."""
 
     @abstractmethod
     def observe(self) -> Observed | None:
-        """What is there now; None when the engine says that nothing is. Failing to look is an error, not None."""
+        """What is there now, cheaply: nothing is waited for. None when the engine says that nothing is; failing to look is
+        an error, not None."""
 
-    def peek(self) -> Observed | None:
-        """The same without waiting for anything: what is asked under the lock."""
+    def exists(self, observed: Observed | None) -> bool:
+        """Whether ``observed`` says that the thing is there."""
+        return observed is not None
+
+    @abstractmethod
+    def survey(self, observed: Observed | None, refused: frozenset[Any] = frozenset()) -> Survey:
+        """What only a change needs to know: what is taken, what a registry has.
+
+        :param refused: values that turned out to be taken when they were to be used.
+        """
+
+    @abstractmethod
+    def plan(self, observed: Observed | None, survey: Survey) -> Plan:
+        """What there is to do. Pure: starts no process and reads no file; raises KicError for what cannot be done."""
+
+    def inspect(self, results: Mapping[str, Any]) -> Observed | None:
+        """What is there after the operations, whose ``results`` by key need not be asked for again."""
         return self.observe()
-
-    @abstractmethod
-    def plan(self, observed: Observed | None) -> Plan:
-        """What there is to do. Starts nothing and changes nothing; raises KicError for what cannot be done."""
-
-    def reserve(self, plan: Plan) -> None:
-        """Do what must happen under the lock: that which makes an allocation good. Nothing by default."""
-
-    @abstractmethod
-    def apply(self, plan: Plan) -> None:
-        """Do the rest of the plan, outside the lock."""
 
     @abstractmethod
     def describe(self, observed: Observed | None, plan: Plan) -> dict[str, Any]:
         """What the task returns under the resource's key; {} when it is absent."""
 
-
-def _fits(action: Action, verb: str, name: str) -> bool:
-    return verb in ("", action.verb) and name in ("", action.name)
+    def predict(self, observed: Observed | None, survey: Survey, plan: Plan) -> dict[str, Any]:
+        """The same before anything of the plan is done."""
+        return self.describe(observed, plan)
 
 
 @dataclass(frozen=True)
@@ -150,79 +143,145 @@ class Outcome:
         return {"before": dict(self.plan.before), "after": dict(self.plan.after)}
 
 
-_RACES = ("name_taken", "name_conflict", "subnet_overlap")
-"""How an engine refuses what another run made between our look and our create."""
-
-
-def _lost(resource: Resource[Any], plan: Plan, lost: KicError | None) -> KicError | None:
-    """Reserve; the error where another run was faster and one more try is due, else None.
-
-    The lock is one user's. Another user of the same engine holds another lock, so the engine itself is asked who was first.
-
-    :param lost: the error of the first try.
-    """
-    try:
-        if plan.changed:
-            resource.reserve(plan)
-    except KicError as error:
-        # What was replaced already is not gone through a second time.
-        if error.diagnosis.id not in _RACES or plan.does("remove"):
-            raise
-        if lost is None:
-            return error
-        if error.diagnosis.id == "subnet_overlap":
-            raise
-        output = error.diagnosis.output
-        raise failure("made_meanwhile", output=output, kind=resource.kind, name=resource.name) from error
-    return None
-
-
-def lock_of(resource: Resource[Any]) -> AbstractContextManager[Any]:
+def lock_of(resource: Resource[Any, Any]) -> AbstractContextManager[Any]:
     """The lock of a resource, to be held."""
     return host_lock(name=resource.lock_name) if resource.lock_name else nullcontext()
 
 
 def converge(
-    resource: Resource[Observed],
+    resource: Resource[Observed, Survey],
     *,
     check_mode: bool,
     lock: Callable[[], AbstractContextManager[Any]] | None = None,
 ) -> Outcome:
     """Bring ``resource`` into its state, or in check mode say what that would take.
 
-    The plan is made again under the lock: what was free when it was first looked at may be taken by now. Where nothing
-    is there yet, it is made under the lock at once. With nothing to do to what is there, the lock is not even opened.
+    Where the plan has exclusive operations, it is made again under the lock: what was free when it was first inspected may
+    be taken by now. What is not there yet is planned under the lock at once. With nothing to do to what is there, the lock
+    is not even opened.
 
     :param lock: in place of the resource's own.
     """
-    observed = resource.observe()
-    if observed is not None or check_mode:
-        plan = resource.plan(observed)
-        if not plan.changed or check_mode:
+    from . import former
+
+    if isinstance(resource, former.Resource):
+        return former.converge(resource, check_mode=check_mode, lock=lock)
+    observed, plan = resource.observe(), None
+    if check_mode or resource.exists(observed) or not resource.lock_name:
+        survey = resource.survey(observed)
+        plan = resource.plan(observed, survey)
+        if check_mode:
+            predicted = plan.warned(*(item.warning for item in plan.missing if item.warning))
+            return Outcome(predicted, resource.predict(observed, survey, predicted))
+        _refuse_missing(plan)
+        if not plan.operations:
             return Outcome(plan, resource.describe(observed, plan))
-    made: Plan | None = None
-    try:
-        with lock() if lock is not None else lock_of(resource):
-            observed = resource.peek()
-            made = resource.plan(observed)
-            lost = _lost(resource, made, None)
-            if lost is not None:
-                observed = resource.peek()
-                made = resource.plan(observed)
-                _lost(resource, made, lost)
-                if not made.changed:
-                    other = f"Another run made the {resource.kind} {resource.name} at the same moment; it is taken as it is."
-                    made = replace(made, warnings=(*made.warnings, other))
-        if made.changed:
-            resource.apply(made)
-            resource.did()
-        if made.changed or made.after:
-            # What another run has begun meanwhile is waited for here, where it keeps nobody off.
-            observed = resource.observe()
-            if made.changed and observed is None and made.after:
-                raise failure("vanished", kind=resource.kind, name=resource.name)
-        return Outcome(made, resource.describe(observed, made))
-    except Exception as error:
-        # What was changed is changed: whoever reads the failure has to know it.
-        keep_done(error, tuple(str(action) for action in resource.performed(made)))
-        raise
+    return _Run(resource, lock or (lambda: lock_of(resource))).converge(observed, plan)
+
+
+def _refuse_missing(plan: Plan) -> None:
+    for item in plan.missing:
+        raise item.error
+
+
+class _Run(Generic[Observed, Survey]):
+    """The run of one plan: what of it was done, so that it can be taken back or reported."""
+
+    def __init__(self, resource: Resource[Observed, Survey], lock: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._resource = resource
+        self._lock = lock
+        self._refused: frozenset[Any] = frozenset()
+        self._done: list[tuple[Operation, Any]] = []
+        self._kept = 0
+        """How many of them are not taken back any more."""
+
+    def converge(self, observed: Observed | None, plan: Plan | None) -> Outcome:
+        resource = self._resource
+        try:
+            for attempt in range(RETRIES + 1):
+                try:
+                    if plan is None or plan.exclusive:
+                        observed, plan = self._exclusively()
+                    self._perform(plan, exclusive=False)
+                    break
+                except Taken as taken:
+                    if attempt == RETRIES:
+                        raise taken.error from taken.__cause__
+                    self._refused |= taken.values
+                    plan = None
+            assert plan is not None
+            if plan.operations:
+                observed = resource.inspect({item.key: result for item, result in self._done})
+                if plan.changed and plan.after and not resource.exists(observed):
+                    raise failure("vanished", kind=resource.kind, name=resource.name)
+            return Outcome(plan, resource.describe(observed, plan))
+        except Exception as error:
+            # What was changed is changed: whoever reads the failure has to know it.
+            keep_done(error, tuple(str(item) for item in self._reported(plan)))
+            raise
+
+    def _exclusively(self) -> tuple[Observed | None, Plan]:
+        """Plan and run the exclusive operations under the lock; once more where another run was faster.
+
+        The lock is one user's. Another user of the same engine holds another lock, so the engine itself is asked who was
+        first.
+        """
+        resource = self._resource
+        lost = False
+        with self._lock():
+            while True:
+                observed = resource.observe()
+                plan = resource.plan(observed, resource.survey(observed, self._refused))
+                _refuse_missing(plan)
+                try:
+                    self._perform(plan, exclusive=True)
+                except KicError as error:
+                    race = error.diagnosis.id
+                    # What was there already is not gone through a second time.
+                    if race not in RACES or plan.before or (lost and race == "subnet_overlap"):
+                        raise
+                    if lost:
+                        output, kind, name = error.diagnosis.output, resource.kind, resource.name
+                        raise failure("made_meanwhile", output=output, kind=kind, name=name) from error
+                    lost = True
+                    continue
+                if lost and not plan.changed:
+                    made = f"Another run made the {resource.kind} {resource.name} at the same moment; it is taken as it is."
+                    plan = plan.warned(made)
+                return observed, plan
+
+    def _perform(self, plan: Plan, *, exclusive: bool) -> None:
+        for operation in in_order(plan.operations):
+            if operation.exclusive != exclusive:
+                continue
+            if operation.commits:
+                self._kept = len(self._done)
+            try:
+                result = operation.run(self._resource.seam)
+            except Taken as taken:
+                error = self._taken_back(operation, taken.error)
+                raise Taken(error, taken.values) from taken.error
+            except Exception as failed:
+                error = self._taken_back(operation, failed)
+                if error is failed:
+                    raise
+                raise error from failed
+            self._done.append((operation, result))
+
+    def _taken_back(self, failed: Operation, error: Exception) -> Exception:
+        """Take back what can be, the last first; the failure to report."""
+        begun: Iterable[tuple[int, Operation, Any]] = (
+            (number, *self._done[number]) for number in range(len(self._done) - 1, self._kept - 1, -1)
+        )
+        for number, operation, result in [(len(self._done), failed, None), *begun]:
+            undone = operation.undo(self._resource.seam, result, error) if operation.undo is not None else None
+            if undone is not None:
+                error = undone
+                del self._done[number:]
+        return error
+
+    def _reported(self, plan: Plan | None) -> list[Operation]:
+        """The operations that were done and are reported, in the order of the plan."""
+        done = [item for item, _result in self._done if item.changes]
+        planned = plan.actions if plan is not None else ()
+        return [item for item in done if item not in planned] + [item for item in planned if item in done]

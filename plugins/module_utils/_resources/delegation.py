@@ -15,7 +15,7 @@ from typing import Any, Callable
 from .._command import Runner
 from .._core import checks
 from .._core.diagnosis import KicError, failure
-from .._core.plan import Action, Plan, Resource
+from .._core.former import Action, Plan, Resource
 from .._host import delegation as host
 from .._host.delegation import Lost, Tried, Way
 from .._host.files import make_directory, read

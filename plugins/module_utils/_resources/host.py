@@ -16,7 +16,7 @@ from typing import Any, Callable
 from .._command import CommandNotFound, CommandResult, Runner
 from .._core import checks
 from .._core.diagnosis import failure
-from .._core.plan import Action, Plan, Resource
+from .._core.former import Action, Plan, Resource
 from .._host import kernel, sub_ids
 from .._host.delegation import as_user
 from .._host.files import drop_ins, make_directory, read

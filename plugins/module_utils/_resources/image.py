@@ -17,7 +17,7 @@ from typing import Any
 from .._core import checks
 from .._core.diagnosis import KicError, failure
 from .._core.drift import in_use, without_removed
-from .._core.plan import Action, Plan, Resource, known
+from .._core.former import Action, Plan, Resource, known
 from .._engine.base import Engine
 from .._engine.model import Attached, Image
 

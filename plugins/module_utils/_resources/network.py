@@ -9,13 +9,15 @@ import ipaddress
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 from .._core import checks, labels
 from .._core.checks import IPAddress, IPNetwork
 from .._core.diagnosis import KicError, failure
 from .._core.drift import differing, in_use, label_drift, refuse_foreign, without_removed
-from .._core.plan import Action, Drift, Plan, Resource, known
+from .._core.operations import Operation
+from .._core.plan import Drift, Plan, Resource
 from .._core.replaced import checked_name, probe_name
 from .._core.subnet import DEFAULT_POOLS, first_free, overlapping, unique_local
 from .._engine.base import Engine
@@ -98,10 +100,17 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class ObservedNetwork:
-    """A network as it is. ``containers`` is filled only where the answer matters."""
+    """A network as it is among all of the engine."""
 
-    network: Network
-    containers: tuple[Attached, ...]
+    network: Network | None
+    """None where there is none of the name."""
+    containers: tuple[Attached, ...] = ()
+    others: tuple[Network, ...] = ()
+
+    def left(self, name: str) -> Network | None:
+        """The probe of a run that was interrupted, for the network ``name``."""
+        probe = probe_name(name)
+        return next((item for item in self.others if item.name == probe and labels.is_ours(item.labels)), None)
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,10 @@ class Surroundings:
         return [subnet for subnet, _owner in self.taken]
 
 
+NO_SURROUNDINGS = Surroundings((), None, False)
+"""Of a network that is not created."""
+
+
 def network_named(networks: Sequence[Network], name: str, engine: str) -> Network | None:
     """The network of this name; None where there is none. Raises ``network_ambiguous`` where docker's API made two."""
     found = [network for network in networks if network.name == name]
@@ -132,7 +145,7 @@ def network_named(networks: Sequence[Network], name: str, engine: str) -> Networ
     return found[0] if found else None
 
 
-def look_around(networks: list[Network], name: str, engine: str) -> Surroundings:
+def look_around(networks: Sequence[Network], name: str, engine: str) -> Surroundings:
     """The surroundings of the network ``name``: other networks of the engine, podman's next to docker, the host's routes.
 
     A range of the network itself is left out, also where the host has a route to it, so that one that is about to be
@@ -178,40 +191,62 @@ def _pools(spec: NetworkSpec, around: Surroundings) -> tuple[tuple[IPNetwork, ..
     return around.pools, max(spec.prefix, min(pool.prefixlen for pool in around.pools))
 
 
-def plan_network(spec: NetworkSpec, observed: ObservedNetwork | None, around: Surroundings | None, engine: str) -> Plan:
-    """What there is to do. ``around`` is needed where a subnet is chosen or checked: for a create."""
+def plan_network(spec: NetworkSpec, observed: ObservedNetwork, around: Surroundings, engine: str) -> Plan:
+    """What there is to do. ``around`` matters where a subnet is chosen or checked: for a create."""
+    left, found = observed.left(spec.name), observed.network
+    discard = [_discard(left)] if left is not None else []
     if not spec.present:
-        return _plan_absent(spec, observed, engine)
-    if observed is None:
-        network = choose(spec, known(around))
-        return Plan((Action("create", "network", spec.name),), {}, describe(network), chosen={"network": network})
-    refuse_foreign("network", spec.name, engine, observed.network.labels, spec.cluster)
-    drift = find_drift(spec, observed.network)
-    before = describe(observed.network)
+        plan = _plan_absent(spec, observed, engine)
+    elif found is not None:
+        plan = _plan_found(spec, found, observed.containers, around, engine)
+    else:
+        network, drift, why = _new_or_kept(spec, kept_network.kept(left, spec.name), around, engine)
+        create = _operation("create", spec.name, partial(_create, network), why)
+        operations = [*discard, create]
+        if left is not None and not _in_the_way(left, network):
+            # What was left goes only when the network is there, which it records.
+            operations.reverse()
+        return Plan(tuple(operations), {}, describe(network), drift)
+    return replace(plan, operations=(*discard, *plan.operations))
+
+
+def _plan_found(
+    spec: NetworkSpec, found: Network, users: Sequence[Attached], around: Surroundings, engine: str
+) -> Plan:
+    refuse_foreign("network", spec.name, engine, found.labels, spec.cluster)
+    drift = find_drift(spec, found)
+    before = describe(found)
     if not drift or not spec.replace:
         return Plan((), before, before, drift)
-    if observed.containers:
-        raise in_use("network", spec.name, engine, [item.name for item in observed.containers])
-    network = choose(spec, known(around))
-    why = "; ".join(str(item) for item in drift)
-    actions = (Action("remove", "network", spec.name, why), Action("create", "network", spec.name))
-    probe = choose_probe(spec, network, observed.network, known(around))
-    keeper = choose_keeper(spec, network, observed.network, known(around))
-    return Plan(actions, before, describe(network), chosen={"network": network, "probe": probe, "keeper": keeper})
+    if users:
+        raise in_use("network", spec.name, engine, [item.name for item in users])
+    network = allocate(spec, around)
+    probe = choose_probe(spec, network, found, around)
+    keeper = choose_keeper(spec, network, found, around)
+    return Plan(_replacement(found, network, drift, probe, keeper), before, describe(network))
 
 
-def plan_interrupted(spec: NetworkSpec, old: Network, around: Surroundings, engine: str) -> Plan:
-    """What there is to do where a run was ended after it had removed ``old``: the network comes back, as it would be had
-    that run never begun, or had it ended well."""
-    plan = plan_network(spec, ObservedNetwork(old, ()), around, engine)
-    network, drift = plan.chosen.get("network"), plan.drift
-    if network is None:
-        network = old
-        if any(overlapping(item.subnet, around.subnets) for item in old.ranges):
-            # Somebody has taken its addresses meanwhile.
-            network, drift = choose(spec, around), ()
-    create = Action("create", "network", spec.name, "an interrupted run had removed it")
-    return Plan((create,), {}, describe(network), drift, chosen={"network": network})
+def _new_or_kept(
+    spec: NetworkSpec, old: Network | None, around: Surroundings, engine: str
+) -> tuple[Network, tuple[Drift, ...], str]:
+    """The network to create where there is none, how it differs, and why it is created. ``old`` is what an ended run had
+    removed: it comes back, as it would be had that run never begun, or had it ended well."""
+    if old is None:
+        return allocate(spec, around), (), ""
+    why = "an interrupted run had removed it"
+    refuse_foreign("network", spec.name, engine, old.labels, spec.cluster)
+    drift = find_drift(spec, old)
+    # Others may have its addresses meanwhile.
+    lost = any(overlapping(item.subnet, around.subnets) for item in old.ranges)
+    if lost or (drift and spec.replace):
+        return allocate(spec, around), (), why
+    return old, drift, why
+
+
+def _in_the_way(left: Network, network: Network) -> bool:
+    """Whether the two cannot be there at once."""
+    held = [item.subnet for item in left.ranges]
+    return any(overlapping(item.subnet, held) for item in network.ranges)
 
 
 def choose_keeper(spec: NetworkSpec, new: Network, old: Network, around: Surroundings) -> Network | None:
@@ -243,20 +278,21 @@ def _moved(spec: NetworkSpec, asked: Range, taken: Sequence[IPNetwork]) -> Range
     return Range(subnet, subnet.network_address + 1 if asked.gateway is not None else None)
 
 
-def _plan_absent(spec: NetworkSpec, observed: ObservedNetwork | None, engine: str) -> Plan:
-    if observed is None:
+def _plan_absent(spec: NetworkSpec, observed: ObservedNetwork, engine: str) -> Plan:
+    found = observed.network
+    if found is None:
         return Plan()
-    if not labels.is_ours(observed.network.labels):
+    if not labels.is_ours(found.labels):
         raise failure("not_ours", kind="network", name=spec.name, label=labels.SCHEMA, engine=engine)
     if spec.cluster is not None:
-        refuse_foreign("network", spec.name, engine, observed.network.labels, spec.cluster)
+        refuse_foreign("network", spec.name, engine, found.labels, spec.cluster)
     if observed.containers:
         raise in_use("network", spec.name, engine, [item.name for item in observed.containers])
-    return Plan((Action("remove", "network", spec.name),), describe(observed.network), {})
+    return Plan((_operation("remove", spec.name, partial(_remove, found.id)),), describe(found), {})
 
 
-def choose(spec: NetworkSpec, around: Surroundings) -> Network:
-    """The network to make: what was requested, checked, and the rest chosen."""
+def allocate(spec: NetworkSpec, around: Surroundings) -> Network:
+    """The network to create: what was requested, checked, and the rest chosen."""
     if spec.subnet is not None:
         for other, owner in around.taken:
             if overlapping(spec.subnet, [other]):
@@ -320,7 +356,7 @@ def describe(network: Network) -> dict[str, Any]:
     return found
 
 
-class NetworkResource(Resource[ObservedNetwork]):
+class NetworkResource(Resource[ObservedNetwork, Surroundings]):
     """The network of a :class:`NetworkSpec` on an engine.
 
     :param removed: in check mode, nodes that earlier tasks of the run remove.
@@ -330,151 +366,127 @@ class NetworkResource(Resource[ObservedNetwork]):
 
     def __init__(self, spec: NetworkSpec, engine: Engine, removed: Collection[str] = ()) -> None:
         self.name = spec.name
+        self.seam = engine
         self._spec = spec
         self._engine = engine
         self._removed = removed
-        self._networks: list[Network] = []
-        self._found: Network | None = None
 
-    def observe(self) -> ObservedNetwork | None:
-        self._networks = self._engine.networks()
-        self._found = network_named(self._networks, self.name, self._engine.name)
-        if self._found is None:
-            return None
-        return ObservedNetwork(self._found, without_removed(self._engine.attached_to_network(self.name), self._removed))
+    def observe(self) -> ObservedNetwork:
+        networks = tuple(self._engine.networks())
+        found = network_named(networks, self.name, self._engine.name)
+        users = self._engine.attached_to_network(self.name) if found is not None else []
+        return ObservedNetwork(found, without_removed(users, self._removed), networks)
 
-    def plan(self, observed: ObservedNetwork | None) -> Plan:
-        spec = self._spec
+    def exists(self, observed: ObservedNetwork | None) -> bool:
+        return observed is not None and observed.network is not None
+
+    def survey(self, observed: ObservedNetwork | None, refused: frozenset[Any] = frozenset()) -> Surroundings:
+        spec, engine = self._spec, self._engine
+        found = observed.network if observed is not None else None
         # Only a create needs to know where everything else lies.
-        creates = spec.present and (observed is None or (spec.replace and bool(find_drift(spec, observed.network))))
-        if creates:
-            self._engine.info  # noqa: B018  # refuses an engine whose networks cannot hold nodes
-        around = look_around(self._networks, self.name, self._engine.name) if creates else None
-        if around is not None:
-            around = replace(around, pools=administrators_pools(self._engine))
-        left = self._left()
-        old = kept_network.kept(left, self.name) if observed is None else None
-        if old is not None and around is not None:
-            plan = plan_interrupted(spec, old, around, self._engine.name)
-        else:
-            plan = plan_network(spec, observed, around, self._engine.name)
-        if left is not None:
-            discard = Action("discard", "network", left.name, "an interrupted run left it")
-            last = self._discards_last(left, plan)
-            plan = replace(plan, actions=(*plan.actions, discard) if last else (discard, *plan.actions))
-        return plan
+        if not spec.present or (found is not None and not (spec.replace and find_drift(spec, found))):
+            return NO_SURROUNDINGS
+        engine.info  # noqa: B018  # refuses an engine whose networks cannot hold nodes
+        around = look_around(observed.others if observed is not None else (), self.name, engine.name)
+        return replace(around, pools=administrators_pools(engine))
 
-    def _discards_last(self, left: Network, plan: Plan) -> bool:
-        """Whether what was left goes only when the network is there, which it records; not where it is in the way."""
-        if self._found is not None or not plan.does("create"):
-            return False
-        held = [item.subnet for item in left.ranges]
-        return not any(overlapping(item.subnet, held) for item in plan.chosen["network"].ranges)
-
-    def _left(self) -> Network | None:
-        """The probe of a run that was interrupted."""
-        name = probe_name(self.name)
-        return next((item for item in self._networks if item.name == name and labels.is_ours(item.labels)), None)
-
-    def reserve(self, plan: Plan) -> None:
-        left = self._left() if plan.does("discard") else None
-        last = left is not None and self._discards_last(left, plan)
-        if left is not None and not last:
-            self._discard(left)
-        if plan.does("remove") and plan.does("create"):
-            self._replace(plan)
-        elif plan.does("remove"):
-            self._engine.remove_network(known(self._found).id)
-            self.did("remove")
-        elif plan.does("create"):
-            self._engine.create_network(plan.chosen["network"])
-            self.did("create")
-        if left is not None and last:
-            self._discard(left)
-
-    def _discard(self, left: Network) -> None:
-        self._engine.remove_network(left.id)
-        self.did("discard")
-
-    def _replace(self, plan: Plan) -> None:
-        """The new network in the place of the old one; two of one name, or on one subnet, cannot be there at once."""
-        old, probe, keeper = known(self._found), plan.chosen["probe"], plan.chosen["keeper"]
-        try:
-            if probe is not None:
-                self._make(probe)
-                self._remove_probe()
-            if keeper is not None:
-                self._make(keeper)
-        except KicError as error:
-            raise _with(error, f"The network {self.name} was left as it is.") from error
-        try:
-            self._engine.remove_network(old.id)
-            self.did("remove")
-            self._engine.create_network(plan.chosen["network"])
-        except Exception as error:
-            problem = self._restore(old)
-            if not problem:
-                with suppress(KicError):
-                    self._remove_probe()
-            if not isinstance(error, KicError):
-                raise
-            raise self._explained(old, error, problem) from error
-        self.did("create")
-        if keeper is not None:
-            self._remove_probe()
-
-    def _make(self, probe: Network) -> None:
-        """Create what is there only during the replacement. What the engine refuses of the new options, it refuses of the
-        probe, while the old network is still there."""
-        try:
-            self._engine.create_network(probe)
-        except Exception:
-            with suppress(KicError):
-                # The first failure is the one to report.
-                self._remove_probe()
-            raise
-
-    def _remove_probe(self) -> None:
-        self._networks = self._engine.networks()
-        left = self._left()
-        if left is not None:
-            self._engine.remove_network(left.id)
-
-    def _restore(self, old: Network) -> str:
-        """Make the old network again from what the engine had recorded of it; why that failed, or nothing."""
-        try:
-            now = network_named(self._engine.networks(), self.name, self._engine.name)
-            if now is not None and now != old and labels.is_ours(now.labels):
-                # The new one, of which the engine reported a failure all the same.
-                self._engine.remove_network(now.id)
-            if now != old:
-                self._engine.create_network(old)
-        except KicError as error:
-            return error.diagnosis.cause
-        self.undid()
-        return ""
-
-    def _explained(self, old: Network, error: KicError, problem: str) -> KicError:
-        """``error`` of the new network, with what became of the old one."""
-        if not problem:
-            return _with(error, f"The old network {self.name} was restored.")
-        fields = ", ".join(f"{key}: {value}" for key, value in describe(old).items() if value and key != "labels")
-        told = f"The old network {self.name} could not be restored: {problem}"
-        return _with(error, told, f"; to make the old network again, run oci_network with {fields}")
-
-    def apply(self, plan: Plan) -> None:
-        """Nothing is left: the create itself reserves."""
+    def plan(self, observed: ObservedNetwork | None, survey: Surroundings) -> Plan:
+        return plan_network(self._spec, observed or ObservedNetwork(None), survey, self._engine.name)
 
     def describe(self, observed: ObservedNetwork | None, plan: Plan) -> dict[str, Any]:
-        if observed is None:
-            # In check mode: what the run would make, but for the id that only the engine can give.
-            return dict(plan.after, id=None, containers=[]) if plan.after else {}
         if not plan.after:
             # In check mode: what the run would remove.
             return {}
-        fields = dict(plan.after) if plan.changed else describe(observed.network)
+        found = observed.network if observed is not None else None
+        if observed is None or found is None:
+            # In check mode: what the run would make, but for the id that only the engine can give.
+            return dict(plan.after, id=None, containers=[])
+        fields = dict(plan.after) if plan.changed else describe(found)
         containers = sorted(item.name for item in observed.containers)
-        return dict(fields, id=observed.network.id, containers=containers)
+        return dict(fields, id=found.id, containers=containers)
+
+
+def _operation(verb: str, name: str, run: Callable[[Engine], None], detail: str = "") -> Operation:
+    return Operation(verb, "network", name, detail, exclusive=True, run=run)
+
+
+def _create(network: Network, engine: Engine) -> None:
+    engine.create_network(network)
+
+
+def _remove(identity: str, engine: Engine) -> None:
+    engine.remove_network(identity)
+
+
+def _discard(left: Network) -> Operation:
+    return _operation("discard", left.name, partial(_remove, left.id), "an interrupted run left it")
+
+
+def _replacement(
+    old: Network, new: Network, drift: Sequence[Drift], probe: Network | None, keeper: Network | None
+) -> tuple[Operation, ...]:
+    """The new network in the place of the old one; two of one name, or on one subnet, cannot be there at once."""
+    name, why = old.name, "; ".join(str(item) for item in drift)
+    inner = Operation("try", "network", name, exclusive=True, changes=False)
+    operations = [
+        replace(_operation("remove", name, partial(_remove, old.id), why), undo=partial(_restored, old)),
+        _operation("create", name, partial(_create, new)),
+    ]
+    if keeper is not None:
+        record = replace(inner, verb="record", run=partial(_record, name, keeper), undo=partial(_forgotten, name))
+        operations.insert(0, record)
+        operations.append(replace(inner, verb="forget", commits=True, run=partial(_remove_probe, name)))
+    if probe is not None:
+        operations.insert(0, replace(inner, run=partial(_try, name, probe)))
+    return tuple(operations)
+
+
+def _try(name: str, probe: Network, engine: Engine) -> None:
+    """What the engine refuses of the new options, it refuses of the probe, while the old network is still there."""
+    _record(name, probe, engine)
+    _remove_probe(name, engine)
+
+
+def _record(name: str, temporary: Network, engine: Engine) -> None:
+    """Create what is there only during the replacement."""
+    try:
+        engine.create_network(temporary)
+    except Exception as error:
+        # The first failure is the one to report.
+        _forgotten(name, engine, None, error)
+        if not isinstance(error, KicError):
+            raise
+        raise _with(error, f"The network {name} was left as it is.") from error
+
+
+def _remove_probe(name: str, engine: Engine) -> None:
+    left = ObservedNetwork(None, others=tuple(engine.networks())).left(name)
+    if left is not None:
+        engine.remove_network(left.id)
+
+
+def _forgotten(name: str, engine: Engine, _result: None, error: Exception) -> Exception:
+    with suppress(KicError):
+        _remove_probe(name, engine)
+    return error
+
+
+def _restored(old: Network, engine: Engine, _result: None, error: Exception) -> Exception:
+    """Create the old network again from what the engine had recorded of it; ``error``, with what became of it."""
+    try:
+        now = network_named(engine.networks(), old.name, engine.name)
+        if now is not None and now != old and labels.is_ours(now.labels):
+            # The new one, of which the engine reported a failure all the same.
+            engine.remove_network(now.id)
+        if now != old:
+            engine.create_network(old)
+    except KicError as problem:
+        if not isinstance(error, KicError):
+            raise error from problem
+        fields = ", ".join(f"{key}: {value}" for key, value in describe(old).items() if value and key != "labels")
+        told = f"The old network {old.name} could not be restored: {problem.diagnosis.cause}"
+        raise _with(error, told, f"; to make the old network again, run oci_network with {fields}") from error
+    return _with(error, f"The old network {old.name} was restored.") if isinstance(error, KicError) else error
 
 
 def _with(error: KicError, told: str, fix: str = "") -> KicError:

@@ -17,7 +17,7 @@ from .._command import Runner, SubprocessRunner
 from .._core import checks, labels, replaced
 from .._core.checks import IPAddress
 from .._core.diagnosis import KicError, failure
-from .._core.plan import Plan, Resource, known
+from .._core.former import Plan, Resource, known
 from .._engine.base import Engine
 from .._engine.model import Container, EngineInfo, Image, Limits, NewContainer
 from .._host.cgroup import find_limits

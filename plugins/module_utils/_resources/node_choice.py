@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from .._core import checks, labels
 from .._core.checks import IPAddress, IPNetwork
 from .._core.diagnosis import KicError, failure
-from .._core.plan import known
+from .._core.former import known
 from .._core.subnet import first_free_address
 from .._engine.model import Container, EngineInfo, Image, Mount, Network, NewContainer, Publication
 from .._engine.proxy import exceptions

@@ -13,7 +13,8 @@ from typing import Any
 from .._core import labels, replaced
 from .._core.diagnosis import failure
 from .._core.drift import label_drift, refuse_foreign
-from .._core.plan import Action, Drift, Plan, known
+from .._core.former import Action, Plan, known
+from .._core.plan import Drift
 from .._engine.model import Container, Image, Limits, NewContainer
 from .._engine.proxy import extended
 from .._host.machine import HostLimits

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 from .._core import checks, labels
 from .._core.diagnosis import failure
 from .._core.drift import in_use, label_drift, refuse_foreign, without_removed
-from .._core.plan import Action, Drift, Plan, Resource
+from .._core.operations import Operation
+from .._core.plan import Drift, Plan, Resource
 from .._core.replaced import checked_name, probe_name
 from .._engine.base import Engine
 from .._engine.model import Attached, Volume
@@ -55,38 +57,87 @@ class VolumeSpec:
 
 
 @dataclass(frozen=True)
-class ObservedVolume:
-    """A volume as it is, and who uses it."""
+class VolumeSurvey:
+    """What a change of a volume needs to know."""
 
-    volume: Volume
-    containers: tuple[Attached, ...]
+    containers: tuple[Attached, ...] = ()
+    """Who uses it; asked only where it may go."""
+    left: Volume | None = None
+    """The probe of a run that was interrupted."""
+    mounts_by_program: bool = False
+    """Whether the options of a volume become arguments of a program, which others can read."""
 
 
-def plan_volume(spec: VolumeSpec, observed: ObservedVolume | None, engine: str) -> Plan:
+def plan_volume(spec: VolumeSpec, found: Volume | None, survey: VolumeSurvey, engine: str) -> Plan:
     """What there is to do."""
-    if observed is None:
-        if not spec.present:
-            return Plan()
-        return Plan((Action("create", "volume", spec.name),), {}, describe(spec.volume))
-    before = describe(observed.volume)
-    users = [item.name for item in observed.containers]
-    if not spec.present:
-        if not labels.is_ours(observed.volume.labels):
-            raise failure("not_ours", kind="volume", name=spec.name, label=labels.SCHEMA, engine=engine)
-        if spec.cluster is not None:
-            refuse_foreign("volume", spec.name, engine, observed.volume.labels, spec.cluster)
-        if users:
-            raise in_use("volume", spec.name, engine, users)
-        return Plan((Action("remove", "volume", spec.name),), before, {})
-    refuse_foreign("volume", spec.name, engine, observed.volume.labels, spec.cluster)
-    drift = find_drift(spec, observed.volume)
+    plan = _plan_present(spec, found, survey, engine) if spec.present else _plan_absent(spec, found, survey, engine)
+    if survey.left is None:
+        return plan
+    discard = _operation("discard", survey.left.name, _remove(survey.left.name), detail="an interrupted run left it")
+    return replace(plan, operations=(discard, *plan.operations))
+
+
+def _plan_absent(spec: VolumeSpec, found: Volume | None, survey: VolumeSurvey, engine: str) -> Plan:
+    if found is None:
+        return Plan()
+    if not labels.is_ours(found.labels):
+        raise failure("not_ours", kind="volume", name=spec.name, label=labels.SCHEMA, engine=engine)
+    if spec.cluster is not None:
+        refuse_foreign("volume", spec.name, engine, found.labels, spec.cluster)
+    _refuse_used(spec, survey, engine)
+    return Plan((_operation("remove", spec.name, _remove(spec.name)),), describe(found), {})
+
+
+def _plan_present(spec: VolumeSpec, found: Volume | None, survey: VolumeSurvey, engine: str) -> Plan:
+    create = _operation("create", spec.name, partial(_create, spec.volume))
+    warnings = _warnings(spec, engine) if survey.mounts_by_program else ()
+    if found is None:
+        return Plan((create,), {}, describe(spec.volume), warnings=warnings)
+    before = describe(found)
+    refuse_foreign("volume", spec.name, engine, found.labels, spec.cluster)
+    drift = find_drift(spec, found)
     if not drift or not spec.replace:
         return Plan((), before, before, drift)
-    if users:
-        raise in_use("volume", spec.name, engine, users)
+    _refuse_used(spec, survey, engine)
     why = "; ".join(str(item) for item in drift)
-    actions = (Action("remove", "volume", spec.name, why), Action("create", "volume", spec.name))
-    return Plan(actions, before, describe(spec.volume))
+    probe = _operation("try", spec.name, partial(_try, replace(spec.volume, name=probe_name(spec.name))), changes=False)
+    remove = _operation("remove", spec.name, _remove(spec.name), detail=why)
+    return Plan((probe, remove, create), before, describe(spec.volume), warnings=warnings)
+
+
+def _refuse_used(spec: VolumeSpec, survey: VolumeSurvey, engine: str) -> None:
+    if survey.containers:
+        raise in_use("volume", spec.name, engine, [item.name for item in survey.containers])
+
+
+def _warnings(spec: VolumeSpec, engine: str) -> tuple[str, ...]:
+    options = spec.options or {}
+    warning = (
+        f"At each start of a container {engine} gives the options of the volume {spec.name} to"
+        " mount(8) as an argument, which every user of the machine can read. Write a secret to a file that only"
+        " root can read, for example: o: credentials=/root/share.cred"
+    )
+    return (warning,) if masked_options(options) != dict(options) else ()
+
+
+def _operation(
+    verb: str, name: str, run: Callable[[Engine], None], detail: str = "", changes: bool = True
+) -> Operation:
+    return Operation(verb, "volume", name, detail, exclusive=True, changes=changes, run=run)
+
+
+def _create(volume: Volume, engine: Engine) -> None:
+    engine.create_volume(volume)
+
+
+def _remove(name: str) -> Callable[[Engine], None]:
+    return lambda engine: engine.remove_volume(name)
+
+
+def _try(probe: Volume, engine: Engine) -> None:
+    """An engine that refuses the new options must do so before the old volume is gone."""
+    engine.create_volume(probe)
+    engine.remove_volume(probe.name)
 
 
 def find_drift(spec: VolumeSpec, found: Volume) -> tuple[Drift, ...]:
@@ -107,7 +158,7 @@ def describe(volume: Volume) -> dict[str, Any]:
     }
 
 
-class VolumeResource(Resource[ObservedVolume]):
+class VolumeResource(Resource[Volume, VolumeSurvey]):
     """The volume of a :class:`VolumeSpec` on an engine.
 
     :param removed: in check mode, nodes that earlier tasks of the run remove.
@@ -117,60 +168,30 @@ class VolumeResource(Resource[ObservedVolume]):
 
     def __init__(self, spec: VolumeSpec, engine: Engine, removed: Collection[str] = ()) -> None:
         self.name = spec.name
+        self.seam = engine
         self._spec = spec
         self._engine = engine
         self._removed = removed
-        self._left: Volume | None = None
-        """The probe of a run that was interrupted."""
 
-    def observe(self) -> ObservedVolume | None:
-        # It is looked for where there can be one: in a run like that one, and where all is to go.
-        probe = self._engine.volume(probe_name(self.name)) if self._spec.replace or not self._spec.present else None
-        self._left = probe if probe is not None and labels.is_ours(probe.labels) else None
-        found = self._engine.volume(self.name)
-        if found is None:
-            return None
-        # Who uses it matters only to one that may go.
-        may_go = not self._spec.present or (self._spec.replace and bool(find_drift(self._spec, found)))
-        users = self._engine.attached_to_volume(self.name) if may_go else []
-        return ObservedVolume(found, without_removed(users, self._removed))
+    def observe(self) -> Volume | None:
+        return self._engine.volume(self.name)
 
-    def plan(self, observed: ObservedVolume | None) -> Plan:
-        plan = plan_volume(self._spec, observed, self._engine.name)
-        options = self._spec.options or {}
-        if plan.does("create") and self._engine.mounts_by_program and masked_options(options) != dict(options):
-            warning = (
-                f"At each start of a container {self._engine.name} gives the options of the volume {self.name} to"
-                " mount(8) as an argument, which every user of the machine can read. Write a secret to a file that only"
-                " root can read, for example: o: credentials=/root/share.cred"
-            )
-            plan = replace(plan, warnings=(*plan.warnings, warning))
-        if self._left is not None:
-            discard = Action("discard", "volume", self._left.name, "an interrupted run left it")
-            plan = replace(plan, actions=(discard, *plan.actions))
-        return plan
+    def survey(self, observed: Volume | None, refused: frozenset[Any] = frozenset()) -> VolumeSurvey:
+        spec, engine = self._spec, self._engine
+        # A probe is looked for where there can be one: in a run like the one that left it, and where all is to go.
+        probe = engine.volume(probe_name(self.name)) if spec.replace or not spec.present else None
+        may_go = observed is not None and (not spec.present or (spec.replace and bool(find_drift(spec, observed))))
+        users = engine.attached_to_volume(self.name) if may_go else []
+        return VolumeSurvey(
+            without_removed(users, self._removed),
+            probe if probe is not None and labels.is_ours(probe.labels) else None,
+            engine.mounts_by_program,
+        )
 
-    def reserve(self, plan: Plan) -> None:
-        if plan.does("discard"):
-            self._engine.remove_volume(probe_name(self.name))
-            self.did("discard")
-        if plan.does("remove") and plan.does("create"):
-            # An engine that refuses the new options must do so before the old volume is gone.
-            probe = replace(self._spec.volume, name=probe_name(self.name))
-            self._engine.create_volume(probe)
-            self._engine.remove_volume(probe.name)
-        if plan.does("remove"):
-            self._engine.remove_volume(self.name)
-            self.did("remove")
-        if plan.does("create"):
-            self._engine.create_volume(self._spec.volume)
-            self.did("create")
+    def plan(self, observed: Volume | None, survey: VolumeSurvey) -> Plan:
+        return plan_volume(self._spec, observed, survey, self._engine.name)
 
-    def apply(self, plan: Plan) -> None:
-        """Nothing is left: the create itself reserves the name."""
-
-    def describe(self, observed: ObservedVolume | None, plan: Plan) -> dict[str, Any]:
+    def describe(self, observed: Volume | None, plan: Plan) -> dict[str, Any]:
         if not plan.after:
             return {}
-        mountpoint = observed.volume.mountpoint if observed is not None else None
-        return dict(plan.after, mountpoint=mountpoint)
+        return dict(plan.after, mountpoint=observed.mountpoint if observed is not None else None)

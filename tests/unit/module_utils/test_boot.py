@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import known
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import known
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import (
     Boot,

@@ -117,8 +117,11 @@ def test_workers_start_and_join_beside_each_other() -> None:
     """Nothing of a worker needs another worker, and a worker joins only where the control plane is initialized."""
     plan = plan_present("lab", PLANE, [FIRST, SECOND], {}, state="started", network_given=False)
     needs = {str(item): item.needs for item in plan.operations}
-    assert needs[f"start node {FIRST}"] == ("network lab", f"volume {FIRST}")
-    assert needs[f"join Kubernetes on node {FIRST}"] == (f"node {FIRST}", f"Kubernetes on node {PLANE}")
+    assert needs[f"start node {FIRST}"] == ("ensure network lab", f"ensure volume {FIRST}")
+    assert needs[f"join Kubernetes on node {FIRST}"] == (
+        f"start node {FIRST}",
+        f"initialize Kubernetes on node {PLANE}",
+    )
     assert all(SECOND not in key for key in needs[f"join Kubernetes on node {FIRST}"])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation as host
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS, Tried
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import (

@@ -19,7 +19,8 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils import _faults
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Action, Plan, Resource, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Action, Plan, Resource
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import files
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation, files, kernel, sub_ids, user
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import look as delegation_look
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.sub_ids import Range

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker, podman
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import (

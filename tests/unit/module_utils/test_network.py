@@ -17,7 +17,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.subnet import DEFAULT_POOLS
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached, Network
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import network as resource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import (
@@ -26,7 +26,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network i
     ObservedNetwork,
     Surroundings,
     administrators_pools,
-    choose,
+    allocate,
     describe,
     find_drift,
     look_around,
@@ -55,7 +55,15 @@ def around(*taken: str, mtu: int | None = 1500, ipv6: bool = False) -> Surroundi
 
 def planned(asked: NetworkSpec, observed: ObservedNetwork | None, surroundings: Surroundings | None = None) -> Plan:
     """The plan on podman."""
-    return plan_network(asked, observed, surroundings or around(), "podman")
+    return plan_network(asked, observed or ObservedNetwork(None), surroundings or around(), "podman")
+
+
+def created(plan: Plan) -> Network:
+    """The network that the plan creates."""
+    engine = MemoryEngine()
+    next(item for item in plan.operations if item.verb == "create").run(engine)
+    (found,) = engine.networks()
+    return found
 
 
 def seen(*users: str, **given: Any) -> ObservedNetwork:
@@ -129,7 +137,7 @@ def test_asked_subnet_is_to_be_avoided(given: dict[str, Any], words: str) -> Non
 )
 def test_subnet(asked: dict[str, Any], surroundings: Surroundings, subnet: str, gateway: str) -> None:
     """A network gets the subnet that was requested, else the lowest free one of the pools."""
-    found = choose(spec(**asked), surroundings).range(4)
+    found = allocate(spec(**asked), surroundings).range(4)
     assert found is not None
     assert (str(found.subnet), str(found.gateway)) == (subnet, gateway)
 
@@ -146,7 +154,7 @@ def test_subnet(asked: dict[str, Any], surroundings: Surroundings, subnet: str, 
 )
 def test_subnet6(asked: dict[str, Any], host_has_it: bool, subnet6: str | None) -> None:
     """A network has IPv6 where it is requested, or the host has it and it is not refused."""
-    found = choose(spec(**asked), around(ipv6=host_has_it)).range(6)
+    found = allocate(spec(**asked), around(ipv6=host_has_it)).range(6)
     assert (str(found.subnet) if found else None) == subnet6
     if found:
         assert found.gateway == found.subnet.network_address + 1
@@ -154,13 +162,13 @@ def test_subnet6(asked: dict[str, Any], host_has_it: bool, subnet6: str | None) 
 
 def test_chosen_subnet6() -> None:
     """The IPv6 subnet that is chosen is a /64 of the unique local range, the same each time for a name."""
-    first = choose(spec(), around(ipv6=True)).range(6)
+    first = allocate(spec(), around(ipv6=True)).range(6)
     assert first is not None
     assert first.subnet.prefixlen == 64
     assert first.subnet.subnet_of(ipaddress.ip_network("fd00::/8"))  # type: ignore[arg-type]
-    assert choose(spec(), around(ipv6=True)).range(6) == first
-    assert choose(spec(name="other"), around(ipv6=True)).range(6) != first
-    assert choose(spec(), around(str(first.subnet), ipv6=True)).range(6) != first
+    assert allocate(spec(), around(ipv6=True)).range(6) == first
+    assert allocate(spec(name="other"), around(ipv6=True)).range(6) != first
+    assert allocate(spec(), around(str(first.subnet), ipv6=True)).range(6) != first
 
 
 @pytest.mark.parametrize(
@@ -173,20 +181,20 @@ def test_chosen_subnet6() -> None:
 def test_subnet_overlap(asked: dict[str, Any], words: str) -> None:
     """A subnet that was requested and is in use is refused, and its user is named."""
     with fails("subnet_overlap", words, "leave subnet out"):
-        choose(spec(**asked), around("10.0.0.0/8", "fd07::/32"))
+        allocate(spec(**asked), around("10.0.0.0/8", "fd07::/32"))
 
 
 def test_no_free_subnet() -> None:
     """Pools that are full are named."""
     with fails("no_free_subnet", "o free /24 is left in 192.168.128.0/17: 2 ranges are taken", "route 192.168.0.0/16"):
-        choose(spec(avoid=["10.0.0.0/8"]), around("192.168.0.0/16"))
+        allocate(spec(avoid=["10.0.0.0/8"]), around("192.168.0.0/16"))
 
 
 def test_what_takes_the_pools_is_named() -> None:
     """The largest first, and not more than a person reads."""
     taken = ["192.168.128.0/17", *(f"192.168.{number}.0/24" for number in range(130, 140))]
     with pytest.raises(KicError) as caught:
-        choose(spec(), around(*reversed(taken)))
+        allocate(spec(), around(*reversed(taken)))
     said = caught.value.diagnosis.cause.partition("in these pools: ")[2].split("; ")
     assert said[0] == "route 192.168.128.0/17" and said[-1] == "others." and len(said) == 7
 
@@ -199,12 +207,12 @@ def test_guard_routes() -> None:
     guards = tuple(ipaddress.ip_network(item) for item in PRIVATE)
     surroundings = replace(around("192.168.128.0/24"), guards=guards)
     asked = spec(pools=list(DEFAULT_POOLS))
-    assert str(choose(asked, surroundings).range(4).subnet) == "192.168.129.0/24"  # type: ignore[union-attr]
+    assert str(allocate(asked, surroundings).range(4).subnet) == "192.168.129.0/24"  # type: ignore[union-attr]
     # What no guard covers comes first.
     some = replace(surroundings, guards=guards[2:])
-    assert str(choose(asked, some).range(4).subnet) == "172.16.0.0/24"  # type: ignore[union-attr]
+    assert str(allocate(asked, some).range(4).subnet) == "172.16.0.0/24"  # type: ignore[union-attr]
     # One that is requested by name is nobody's.
-    assert choose(spec(subnet="10.7.0.0/24"), surroundings)
+    assert allocate(spec(subnet="10.7.0.0/24"), surroundings)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +228,7 @@ def test_guard_routes() -> None:
 def test_pools_of_the_administrator(given: list[str], pools: list[str], expected: str) -> None:
     """The engine's own pools stand in for ours, but not for those of the task."""
     surroundings = replace(around(), pools=tuple(ipaddress.ip_network(item) for item in pools))
-    assert str(choose(spec(pools=given), surroundings).range(4).subnet) == expected  # type: ignore[union-attr]
+    assert str(allocate(spec(pools=given), surroundings).range(4).subnet) == expected  # type: ignore[union-attr]
 
 
 def test_pools_of_the_engine() -> None:
@@ -232,12 +240,12 @@ def test_pools_of_the_engine() -> None:
 @pytest.mark.parametrize(("asked", "route", "mtu"), [(None, 1400, 1400), (9000, 1400, 9000), (None, None, None)])
 def test_mtu(asked: int | None, route: int | None, mtu: int | None) -> None:
     """The MTU is what was requested, else that of the host's way out."""
-    assert choose(spec(mtu=asked), around(mtu=route)).mtu == mtu
+    assert allocate(spec(mtu=asked), around(mtu=route)).mtu == mtu
 
 
 def test_labels() -> None:
     """A network carries the labels of its user and those that say whose it is."""
-    found = choose(spec(labels={"team": "a"}, cluster="one"), around())
+    found = allocate(spec(labels={"team": "a"}, cluster="one"), around())
     assert found.labels == {"team": "a", labels.SCHEMA: "1", labels.CLUSTER: "one"}
     assert found.driver == "bridge"
 
@@ -248,7 +256,7 @@ def test_creates() -> None:
     assert [str(item) for item in plan.actions] == ["create network kic"]
     assert plan.before == {}
     assert plan.after["subnet"] == "192.168.128.0/24"
-    assert plan.chosen["network"].name == "kic"
+    assert created(plan).name == "kic"
 
 
 @pytest.mark.parametrize(
@@ -303,10 +311,11 @@ def test_drift_is_mended(asked: dict[str, Any], there: dict[str, Any]) -> None:
     """With recreate: on_drift an unused network is made again as it is requested."""
     wanted = spec(**asked, recreate="on_drift")
     plan = planned(wanted, seen(**there))
+    assert [item.verb for item in plan.operations] == ["try", "record", "remove", "create", "forget"]
     assert [item.verb for item in plan.actions] == ["remove", "create"]
     assert "expected" in str(plan.actions[0])
     assert plan.drift == ()
-    assert find_drift(wanted, plan.chosen["network"]) == ()
+    assert find_drift(wanted, created(plan)) == ()
 
 
 def test_used_network_is_not_made_again() -> None:

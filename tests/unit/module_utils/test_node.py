@@ -22,7 +22,8 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
     Container,
@@ -1122,7 +1123,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> MemoryEngine:
     return found
 
 
-def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> tuple[Plan, dict[str, Any]]:
+def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> tuple[Any, dict[str, Any]]:
     """What the module kic_node does."""
     resource = NodeResource(spec(**given), engine, check_mode, MemoryPorts())
     outcome = converge(resource, check_mode=check_mode, lock=nullcontext)

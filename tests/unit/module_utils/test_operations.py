@@ -15,8 +15,8 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations imp
 
 
 def operation(name: str, *needs: str) -> Operation:
-    """One whose key is ``thing NAME``."""
-    return Operation("create", "thing", name, tuple(f"thing {item}" for item in needs))
+    """One whose key is ``create thing NAME``."""
+    return Operation("create", "thing", name, needs=tuple(f"create thing {item}" for item in needs))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_order(operations: list[Operation], expected: str) -> None:
 
 def test_a_circle_is_a_defect_of_the_plan() -> None:
     """Operations that need each other are refused, not waited for."""
-    with pytest.raises(ValueError, match="need each other: thing a, thing b"):
+    with pytest.raises(ValueError, match="need each other: create thing a, create thing b"):
         in_order([operation("a", "b"), operation("b", "a")])
 
 
@@ -56,7 +56,7 @@ def test_what_does_not_need_each_other_runs_at_the_same_time() -> None:
         return item.name
 
     performed = perform([operation("c", "a", "b"), operation("a"), operation("b")], run)
-    assert performed.results == {"thing a": "a", "thing b": "b", "thing c": "c"}
+    assert performed.results == {f"create thing {item}": item for item in "abc"}
     assert ended[-1] == "c"
 
 
@@ -73,7 +73,7 @@ def test_after_a_failure_none_begins_and_those_that_run_end() -> None:
 
     performed = perform([operation("bad"), operation("next to"), operation("later", "next to")], run)
     assert str(performed.error) == "full" and performed.failed == operation("bad")
-    assert performed.results == {"thing next to": "next to"}
+    assert performed.results == {"create thing next to": "next to"}
 
 
 @pytest.mark.parametrize("parallel", [1, 4])

@@ -303,20 +303,30 @@ def test_old_network_cannot_be_restored(monkeypatch: pytest.MonkeyPatch) -> None
     ],
     ids=["another subnet", "the same subnet", "a part of it", "no room for a probe"],
 )
-def test_probe_of_a_network(asked: dict[str, Any], old: list[str], expected: list[str] | None) -> None:
+def test_probe_of_a_network(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], old: list[str], expected: list[str] | None
+) -> None:
     """The probe has the new subnets where they are free next to the old network, and others where they are not."""
     engine = MemoryEngine()
     engine.network_table["kic"] = network("kic", *old, labels={**OURS, labels.CLUSTER: "one"})
     given = {"subnet6": "none", **asked}
-    plan = run_network(engine, check_mode=True, mtu=1300, **{**NEW, **given}).plan
-    probe = plan.chosen["probe"]
+    created: list[Network] = []
+    create = engine.create_network
+
+    def noted(item: Network) -> None:
+        created.append(item)
+        create(item)
+
+    monkeypatch.setattr(engine, "create_network", noted)
+    run_network(engine, mtu=1300, **{**NEW, **given})
+    assert list(engine.network_table) == ["kic"]
+    probes = [item for item in created if item.name == "kic.kic-probe" and item.mtu == 1300]
     if expected is None:
-        assert probe is None
-        run_network(engine, mtu=1300, **{**NEW, **given})
-        assert list(engine.network_table) == ["kic"]
+        assert probes == []
     else:
+        (probe,) = probes
         assert [item.subnet for item in probe.ranges] == [ipaddress.ip_network(item) for item in expected]
-        assert (probe.name, probe.mtu, probe.labels) == ("kic.kic-probe", 1300, plan.chosen["network"].labels)
+        assert probe.labels == engine.network_table["kic"].labels
 
 
 @kinds

@@ -16,9 +16,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis impo
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached, Volume
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.volume import (
-    ObservedVolume,
     VolumeResource,
     VolumeSpec,
+    VolumeSurvey,
     plan_volume,
 )
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
@@ -34,10 +34,15 @@ def spec(**given: Any) -> VolumeSpec:
     return VolumeSpec.from_params(volume_params(**given))
 
 
-def seen(*users: str, found: dict[str, str] | None = None, options: dict[str, str] | None = None) -> ObservedVolume:
-    """The volume data as it is, with its labels and options, and who uses it."""
-    volume = Volume("data", "local", "/volumes/data", OURS if found is None else found, options or {})
-    return ObservedVolume(volume, tuple(Attached(f"id-{name}", name, {}) for name in users))
+def planned(asked: VolumeSpec, there: Volume | None, *users: str) -> Plan:
+    """The plan on podman; ``users`` are containers that use the volume."""
+    survey = VolumeSurvey(tuple(Attached(f"id-{name}", name, {}) for name in users))
+    return plan_volume(asked, there, survey, "podman")
+
+
+def seen(found: dict[str, str] | None = None, options: dict[str, str] | None = None) -> Volume:
+    """The volume data as it is, with its labels and options."""
+    return Volume("data", "local", "/volumes/data", OURS if found is None else found, options or {})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +67,7 @@ def test_bad_option(given: dict[str, Any], problem: str, fix: str) -> None:
 def test_creates() -> None:
     """A volume that is not there is made with the labels of its user and ours, and its options."""
     asked = spec(labels={"team": "a"}, cluster="one", options={"type": "tmpfs"})
-    plan = plan_volume(asked, None, "podman")
+    plan = planned(asked, None)
     everything = {"team": "a", labels.SCHEMA: "1", labels.CLUSTER: "one"}
     assert [str(item) for item in plan.actions] == ["create volume data"]
     assert plan.before == {}
@@ -84,7 +89,7 @@ def test_creates() -> None:
 @pytest.mark.parametrize("recreate", ["never", "on_drift"])
 def test_fits(asked: dict[str, Any], there: dict[str, Any], recreate: str) -> None:
     """A volume that is as it was requested is left alone."""
-    plan = plan_volume(spec(**asked, recreate=recreate), seen("node-1", **there), "podman")
+    plan = planned(spec(**asked, recreate=recreate), seen(**there), "node-1")
     assert not plan.changed
     assert plan.drift == ()
     assert plan.before == plan.after
@@ -100,16 +105,16 @@ DRIFT: list[tuple[dict[str, Any], dict[str, Any], str, Any, Any]] = [
 @pytest.mark.parametrize(("asked", "there", "field", "wanted", "found"), DRIFT, ids=["label", "option", "no option"])
 def test_drift(asked: dict[str, Any], there: dict[str, Any], field: str, wanted: Any, found: Any) -> None:
     """What is otherwise is told, repaired with recreate: on_drift, and never while the volume is used."""
-    told = plan_volume(spec(**asked), seen("node-1", **there), "podman")
+    told = planned(spec(**asked), seen(**there), "node-1")
     assert [(item.field, item.asked, item.found) for item in told.drift] == [(field, wanted, found)]
     assert not told.changed
     replaced = spec(**asked, recreate="on_drift")
-    repaired = plan_volume(replaced, seen(**there), "podman")
+    repaired = planned(replaced, seen(**there))
     assert [item.verb for item in repaired.actions] == ["remove", "create"]
     assert "expected" in repaired.actions[0].detail
     assert repaired.drift == ()
     with fails("in_use", "the volume data is used by the containers node-1"):
-        plan_volume(replaced, seen("node-1", **there), "podman")
+        planned(replaced, seen(**there), "node-1")
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
@@ -124,17 +129,17 @@ def test_drift(asked: dict[str, Any], there: dict[str, Any], field: str, wanted:
 def test_foreign_volume(there: dict[str, str], cluster: str | None, conditions: dict[str, str], state: str) -> None:
     """A volume that is not ours, or of another cluster, is neither taken over nor removed."""
     with fails(conditions[state], "volume"):
-        plan_volume(spec(state=state, cluster=cluster), seen(found=there), "podman")
+        planned(spec(state=state, cluster=cluster), seen(found=there))
 
 
 def test_absent() -> None:
     """A volume that is to be absent is removed, once, and not while it is used."""
-    assert plan_volume(spec(state="absent"), None, "podman") == Plan()
-    plan = plan_volume(spec(state="absent"), seen(found={**OURS, labels.CLUSTER: "one"}), "podman")
+    assert planned(spec(state="absent"), None) == Plan()
+    plan = planned(spec(state="absent"), seen(found={**OURS, labels.CLUSTER: "one"}))
     assert [str(item) for item in plan.actions] == ["remove volume data"]
     assert plan.after == {}
     with fails("in_use", "node-1 node-2", "podman rm --force node-1 node-2"):
-        plan_volume(spec(state="absent"), seen("node-1", "node-2"), "podman")
+        planned(spec(state="absent"), seen(), "node-1", "node-2")
 
 
 def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Outcome:

@@ -22,7 +22,8 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.nodeforge.kic.plugins.module_utils import _engine_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure, keep_done
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import CLUSTER
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Action, Drift, Outcome, Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Drift, Outcome, Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
@@ -299,7 +300,7 @@ def test_facts_that_are_something_else(run: Run) -> None:
 
 DRIFT = Drift("subnet", "10.0.0.0/24", "10.1.0.0/24")
 PLAN = Plan(
-    (Action("create", "network", "lab", "why"),), {"state": "absent"}, {"state": "present"}, (DRIFT,), ("careful",)
+    (Operation("create", "network", "lab", "why"),), {"state": "absent"}, {"state": "present"}, (DRIFT,), ("careful",)
 )
 
 

@@ -21,7 +21,9 @@ from typing import Any
 from ..._command import KILLED, TIMED_OUT
 from ..._core import labels
 from ..._core.diagnosis import KicError, failure
-from ..._core.plan import Action, Plan, Resource, converge, known
+from ..._core.former import Action, Plan, Resource, known
+from ..._core.plan import Plan as AnyPlan
+from ..._core.plan import converge
 from ..._engine.base import Engine
 from ..._engine.model import Container
 from ..._host.files import read
@@ -574,7 +576,7 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
 class Converged:
     """What a run found and did."""
 
-    plan: Plan
+    plan: AnyPlan
     node: dict[str, Any]
     warnings: tuple[str, ...]
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..._core import checks
 from ..._core.diagnosis import failure
-from ..._core.plan import Action, Drift, Plan, known
+from ..._core.former import Action, Plan, known
+from ..._core.plan import Drift
 from ..._engine.model import Container
 from ..network import ranges
 from . import configuration as conf
