@@ -98,18 +98,10 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runn
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks, labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.replaced import is_aside
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import BY_PRIORITY, driver
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import EngineReader
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import driver
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import BY_PRIORITY, Container
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
-
-CONNECTIONS: dict[str, dict[str, str]] = {
-    "cli": {"podman": "containers.podman.podman", "docker": "community.docker.docker"},
-    "api": {"podman": "containers.podman.podman", "docker": "community.docker.docker_api"},
-    "none": {},
-}
-"""Connection plugins by the option ``connection`` and the engine."""
-
 
 DESCRIBED = frozenset(("name", "cluster", "role", "state", "engine", "id", "image", "ip", "ip6", "labels"))
 """What is known of each node."""
@@ -132,7 +124,7 @@ def describe(engine: str, container: Container) -> dict[str, Any]:
     }
 
 
-def find(engine: Engine) -> list[dict[str, Any]]:
+def find(engine: EngineReader) -> list[dict[str, Any]]:
     """The nodes of an engine by their names, each as :func:`describe` tells it. Raises KicError where it cannot say."""
     found = sorted(engine.containers(labels.SCHEMA), key=lambda item: item.name)
     nodes = [item for item in found if labels.is_ours(item.labels) and not is_aside(item.name)]
@@ -237,7 +229,7 @@ def _add(plugin: Any, node: dict[str, Any]) -> None:
     inventory.add_host(host)
     # Whoever makes a container or its image chooses names and labels: they are never templates.
     values = {"kic": wrap_var(node), "ansible_host": wrap_var(host)}
-    connection = CONNECTIONS[plugin.get_option("connection")].get(node["engine"])
+    connection = driver(node["engine"]).connections.get(plugin.get_option("connection"))
     if connection is not None:
         values["ansible_connection"] = connection
     for key, value in values.items():

@@ -16,9 +16,9 @@ from ._command import SYSTEM_DIRECTORIES, ModuleRunner, Runner, SubprocessRunner
 from ._core.diagnosis import KicError
 from ._core.labels import SCHEMA, is_ours
 from ._core.replaced import is_aside, node_of
-from ._engine.base import Engine
-from ._engine.drivers import ENGINES
-from ._engine.model import Container, EngineInfo
+from ._engine.base import Engine, EngineReader
+from ._engine.drivers import ENGINES, driver
+from ._engine.model import BY_PRIORITY, Container, EngineInfo
 from ._engine.selection import cluster_nodes, holders, select
 from ._module import HostTask, finish
 
@@ -89,7 +89,7 @@ def run_module(
     finish(module, on_engine, facts)
 
 
-def _aside(engine: Engine, name: str) -> Container | None:
+def _aside(engine: EngineReader, name: str) -> Container | None:
     """The old container of a node whose replacement was interrupted."""
     found = (item for item in engine.containers(SCHEMA) if is_aside(item.name))
     return next((item for item in found if node_of(item.name) == name), None)
@@ -143,7 +143,7 @@ def _engine(module: AnsibleModule, held: str, runner: Runner) -> tuple[Engine, A
         engine = select(module.params["engine"], runner, facts, holds if name else None, module.warn, recorded)
     except KicError as error:
         asked = module.params["engine"]
-        return _absent(module, "podman" if asked == "auto" else asked, error), None
+        return _absent(module, BY_PRIORITY[0] if asked == "auto" else asked, error), None
     if module.check_mode and facts is None:
         try:
             engine.info  # noqa: B018  # asked here, so that every later question may rely on an answer
@@ -157,7 +157,7 @@ def _absent(module: AnsibleModule, name: str, error: KicError) -> Engine:
     from ._engine.absent import AbsentEngine
     from ._resources.rootless import UNCLEAR, refuse_user
 
-    if name == "podman" and os.geteuid() != 0 and error.diagnosis.id in UNCLEAR:
+    if driver(name).capabilities.per_user and os.geteuid() != 0 and error.diagnosis.id in UNCLEAR:
         refuse_user(ModuleRunner(module))
     if not module.check_mode or error.diagnosis.id != "engine_not_installed":
         raise error

@@ -179,7 +179,8 @@ from typing import Any
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure, keep_done
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import BY_PRIORITY, driver
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import driver
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import BY_PRIORITY
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import holds_cluster
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files

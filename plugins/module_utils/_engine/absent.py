@@ -5,21 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from .._command import CommandResult
 from .._core.diagnosis import KicError
 from .._host.machine import architecture, cgroup_version, cpus, memory, runtimes
 from .base import Engine
-from .model import Attached, Container, EngineInfo, Image, Limits, Network, NewContainer, Offered, Volume
+from .drivers import driver
+from .model import EngineInfo
 
 
 class AbsentEngine(Engine):
     """Holds nothing. ``reason`` is why the real engine could not be asked; doing anything raises it."""
 
     def __init__(self, name: str, reason: KicError) -> None:
-        self.name = name
+        real = driver(name)
+        self.name, self.capabilities = name, real.capabilities
+        self.hidden_networks = real.hidden_networks  # type: ignore[method-assign]
         self.reason = reason
 
     @property
@@ -42,112 +43,29 @@ class AbsentEngine(Engine):
             memory=memory(),
             selinux=False,
             apparmor=False,
+            capabilities=self.capabilities,
         )
-
-    def _refuse(self) -> NoReturn:
-        raise self.reason
-
-    def networks(self) -> list[Network]:
-        return []
-
-    def create_network(self, network: Network) -> None:
-        self._refuse()
-
-    def remove_network(self, identity: str) -> None:
-        self._refuse()
-
-    def attached_to_network(self, name: str) -> list[Attached]:
-        return []
-
-    def volume(self, name: str) -> Volume | None:
-        return None
-
-    def volumes(self, label: str) -> list[Volume]:
-        return []
-
-    def create_volume(self, volume: Volume) -> None:
-        self._refuse()
-
-    def remove_volume(self, name: str) -> None:
-        self._refuse()
-
-    def attached_to_volume(self, name: str) -> list[Attached]:
-        return []
-
-    def image(self, reference: str) -> Image | None:
-        return None
-
-    def images(self, label: str) -> list[Image]:
-        return []
-
-    def nameless_images(self) -> list[Image]:
-        return []
-
-    def ask_registry(self, reference: str, seconds: float) -> Offered | None:
-        return None
-
-    def pull_image(self, reference: str, seconds: float) -> None:
-        self._refuse()
-
-    def load_image(self, path: str) -> None:
-        self._refuse()
-
-    def tag_image(self, identity: str, name: str) -> None:
-        self._refuse()
-
-    def remove_image(self, name: str) -> None:
-        self._refuse()
-
-    def attached_to_image(self, identity: str) -> list[Attached]:
-        return []
-
-    def container(self, name: str) -> Container | None:
-        return None
-
-    def containers(self, label: str) -> list[Container]:
-        return []
-
-    def create_container(self, new: NewContainer) -> str:
-        self._refuse()
-
-    def read_file(self, identity: str, path: str) -> bytes | None:
-        return None
-
-    def put_files(self, identity: str, archive: bytes) -> None:
-        self._refuse()
-
-    def start_container(self, identity: str) -> None:
-        self._refuse()
-
-    def stop_container(self, identity: str, seconds: int) -> None:
-        self._refuse()
-
-    def resume_container(self, identity: str) -> None:
-        self._refuse()
-
-    def rename_container(self, identity: str, name: str) -> None:
-        self._refuse()
-
-    def remove_container(self, identity: str, seconds: int) -> None:
-        self._refuse()
 
     @property
     def updatable(self) -> frozenset[str]:
         return frozenset()
 
-    def update_limits(self, identity: str, limits: Limits) -> None:
-        self._refuse()
-
     def logs(self, identity: str, lines: int) -> str:
         return ""
 
-    def call(
-        self,
-        arguments: Sequence[str],
-        *,
-        action: str,
-        stdin: bytes | None = None,
-        timeout: float | None = None,
-        check: bool = True,
-    ) -> CommandResult:
-        self._refuse()
+    def _none(self, *_given: Any, **_options: Any) -> None:
+        return None
+
+    def _empty(self, *_given: Any, **_options: Any) -> list[Any]:
+        return []
+
+    def _refuse(self, *_given: Any, **_options: Any) -> NoReturn:
+        raise self.reason
+
+    volume = image = container = read_file = ask_registry = _none
+    networks = volumes = images = nameless_images = containers = _empty
+    attached_to_network = attached_to_volume = attached_to_image = _empty
+    create_network = remove_network = create_volume = remove_volume = _refuse
+    pull_image = load_image = import_image = tag_image = remove_image = _refuse
+    create_container = start_container = stop_container = resume_container = rename_container = _refuse
+    remove_container = update_limits = put_files = exec = _refuse

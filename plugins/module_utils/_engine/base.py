@@ -9,52 +9,66 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from .._command import CommandResult
+from .._core.capabilities import Capabilities
+from .._core.checks import IPNetwork
 from .._core.diagnosis import KicError, failure
 from .model import Attached, Container, EngineInfo, Image, Limits, Network, NewContainer, Offered, Volume
 
 
-class Engine(ABC):
-    """A container engine.
+class EngineReader(ABC):
+    """What can be asked of a container engine; nothing of it changes anything.
 
-    What looks returns None for that which the engine says is not there; every other failure raises KicError. What
-    changes something raises KicError with the cause. Labels of ours that a container has from its image are not among
-    its labels here, nor is it found by them (:func:`labels.own`).
+    A question returns None for what the engine says is not there; every other failure raises KicError. Labels of ours that
+    a container has from its image are not among its labels here, nor is it found by them (:func:`labels.own`).
     """
 
     name: str
 
-    mounts_by_program = False
-    """Whether it mounts a volume by mount(8), in whose arguments its options can be read."""
+    capabilities: Capabilities
+    """What is decided by, in place of its name."""
+
+    priority: int = 0
+    """Of two engines that are as good as each other, ``auto`` takes the one with the higher number."""
+
+    answer: EngineInfo | None = None
+    """What it said of itself, also where that is a reason to refuse it."""
 
     @property
     @abstractmethod
     def info(self) -> EngineInfo:
         """Facts of the engine and its host, asked once."""
 
-    watches = False
-    """Whether a daemon watches the containers: then one that runs has its process, here or where it cannot be seen."""
-
     @property
     def store(self) -> str:
         """What tells what it holds from what the other engines hold that this user may ask: records are kept by it."""
         return self.name
+
+    def endpoint(self) -> str:
+        """Where its daemon listens; empty for an engine that has none."""
+        return ""
+
+    def elsewhere(self, container: Container) -> KicError:
+        """The failure of a daemon whose containers' processes are not visible here; the container itself is well."""
+        why = f"{container.name} runs there as process {container.pid}, which is none of its own here"
+        return failure("engine_elsewhere", engine=self.name, endpoint="its socket", why=why)
+
+    def proxies(self) -> dict[str, str]:
+        """Proxy variables that a new container gets by itself."""
+        return {}
 
     # Networks.
     def address_pools(self) -> tuple[str, ...]:
         """Where its administrator lets it take networks from; () where nobody said."""
         return self.info.address_pools
 
+    @staticmethod
+    def hidden_networks() -> list[tuple[IPNetwork, str]]:
+        """Subnets of other engines that neither this engine nor the host's routes show, with what has them."""
+        return []
+
     @abstractmethod
     def networks(self) -> list[Network]:
         """All networks, ours and others'."""
-
-    @abstractmethod
-    def create_network(self, network: Network) -> None:
-        """Make a bridge network. Raises ``subnet_overlap`` or ``name_taken`` when another was faster."""
-
-    @abstractmethod
-    def remove_network(self, identity: str) -> None:
-        """Remove it; one that is gone already is fine."""
 
     @abstractmethod
     def attached_to_network(self, name: str) -> list[Attached]:
@@ -68,14 +82,6 @@ class Engine(ABC):
     @abstractmethod
     def volumes(self, label: str) -> list[Volume]:
         """Volumes that carry ``label`` (``key`` or ``key=value``)."""
-
-    @abstractmethod
-    def create_volume(self, volume: Volume) -> None:
-        """Make it. Raises ``name_taken`` when it is there already."""
-
-    @abstractmethod
-    def remove_volume(self, name: str) -> None:
-        """Remove it; one that is gone already is fine."""
 
     @abstractmethod
     def attached_to_volume(self, name: str) -> list[Attached]:
@@ -103,22 +109,6 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def pull_image(self, reference: str, seconds: float) -> None:
-        """Bring ``reference`` from its registry. Raises what :meth:`ask_registry` raises, and ``timed_out``."""
-
-    @abstractmethod
-    def load_image(self, path: str) -> None:
-        """Load all images of an archive, with the names that it gives them."""
-
-    @abstractmethod
-    def tag_image(self, identity: str, name: str) -> None:
-        """Give the image one more name; the name leaves the image that had it."""
-
-    @abstractmethod
-    def remove_image(self, name: str) -> None:
-        """Take ``name`` from its image, and remove the image with its last name; one that is gone already is fine."""
-
-    @abstractmethod
     def attached_to_image(self, identity: str) -> list[Attached]:
         """Containers, running or not, that were made from the image or one that is built on it."""
 
@@ -132,16 +122,68 @@ class Engine(ABC):
         """Containers, running or not, that carry ``label`` (``key`` or ``key=value``)."""
 
     @abstractmethod
+    def read_file(self, identity: str, path: str) -> bytes | None:
+        """Content of a file in a container, which need not run; None where there is no such file."""
+
+    @property
+    @abstractmethod
+    def updatable(self) -> frozenset[str]:
+        """Fields of Limits that can be changed while a container runs."""
+
+    @abstractmethod
+    def logs(self, identity: str, lines: int) -> str:
+        """The last lines that the container wrote; empty when they cannot be read."""
+
+
+class Engine(EngineReader):
+    """A container engine that can be told to do something. What changes something raises KicError with the cause."""
+
+    # Networks and volumes.
+    @abstractmethod
+    def create_network(self, network: Network) -> None:
+        """Make a bridge network. Raises ``subnet_overlap`` or ``name_taken`` when another was faster."""
+
+    @abstractmethod
+    def remove_network(self, identity: str) -> None:
+        """Remove it; one that is gone already is fine."""
+
+    @abstractmethod
+    def create_volume(self, volume: Volume) -> None:
+        """Make it. Raises ``name_taken`` when it is there already."""
+
+    @abstractmethod
+    def remove_volume(self, name: str) -> None:
+        """Remove it; one that is gone already is fine."""
+
+    # Images.
+    @abstractmethod
+    def pull_image(self, reference: str, seconds: float) -> None:
+        """Bring ``reference`` from its registry. Raises what :meth:`ask_registry` raises, and ``timed_out``."""
+
+    @abstractmethod
+    def load_image(self, path: str) -> None:
+        """Load all images of an archive, with the names that it gives them."""
+
+    @abstractmethod
+    def import_image(self, path: str, name: str, label: str) -> None:
+        """Make an image from a tar archive of its files, with ``label`` (``key=value``)."""
+
+    @abstractmethod
+    def tag_image(self, identity: str, name: str) -> None:
+        """Give the image one more name; the name leaves the image that had it."""
+
+    @abstractmethod
+    def remove_image(self, name: str) -> None:
+        """Take ``name`` from its image, and remove the image with its last name; one that is gone already is fine."""
+
+    # Containers.
+    @abstractmethod
     def create_container(self, new: NewContainer) -> str:
         """Make it, not started; returns its id. Raises ``name_conflict`` when another was faster."""
 
     @abstractmethod
     def put_files(self, identity: str, archive: bytes) -> None:
         """Unpack a tar archive at the container's root; it need not run."""
-
-    @abstractmethod
-    def read_file(self, identity: str, path: str) -> bytes | None:
-        """Content of a file in a container, which need not run; None where there is no such file."""
 
     @abstractmethod
     def start_container(self, identity: str) -> None:
@@ -163,40 +205,11 @@ class Engine(ABC):
     def remove_container(self, identity: str, seconds: int) -> None:
         """Stop it as above and remove it; one that is gone already is fine. Named volumes stay."""
 
-    @property
-    @abstractmethod
-    def updatable(self) -> frozenset[str]:
-        """Fields of Limits that can be changed while a container runs."""
-
     @abstractmethod
     def update_limits(self, identity: str, limits: Limits) -> None:
         """Change those limits of a running container that are not None."""
 
     @abstractmethod
-    def logs(self, identity: str, lines: int) -> str:
-        """The last lines that the container wrote; empty when they cannot be read."""
-
-    @abstractmethod
-    def call(
-        self,
-        arguments: Sequence[str],
-        *,
-        action: str,
-        stdin: bytes | None = None,
-        timeout: float | None = None,
-        check: bool = True,
-    ) -> CommandResult:
-        """Run the engine's client. With ``check`` a failure raises its cause; ``action`` names it for a person."""
-
-    def elsewhere(self, container: Container) -> KicError:
-        """The failure of a daemon whose containers' processes are not visible here; the container itself is well."""
-        why = f"{container.name} runs there as process {container.pid}, which is none of its own here"
-        return failure("engine_elsewhere", engine=self.name, endpoint="its socket", why=why)
-
-    def proxies(self) -> dict[str, str]:
-        """Proxy variables that a new container gets by itself."""
-        return {}
-
     def exec(
         self,
         container: str,
@@ -207,12 +220,7 @@ class Engine(ABC):
         timeout: float | None = None,
         check: bool = True,
     ) -> CommandResult:
-        """Run ``command`` inside a container. Values reach it as arguments or on standard input, never by a shell."""
-        interactive = ["--interactive"] if stdin is not None else []
-        return self.call(
-            ["exec", *interactive, container, *command],
-            action=action or f"running {command[0]} in {container}",
-            stdin=stdin,
-            timeout=timeout,
-            check=check,
-        )
+        """Run ``command`` inside a container. Values reach it as arguments or on standard input, never by a shell.
+
+        With ``check`` a failure raises its cause; ``action`` names it for a person.
+        """

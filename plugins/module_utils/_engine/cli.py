@@ -10,7 +10,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from .._command import CommandNotFound, CommandResult, Runner
 from .._core import labels as our_labels
@@ -181,8 +181,8 @@ class CommandLineEngine(Engine):
     package: str
     """What Debian calls its package."""
 
-    priority: int
-    """Of two engines that are as good as each other, ``auto`` takes the one with the higher number."""
+    connections: ClassVar[Mapping[str, str]]
+    """Connection plugins that reach its containers, by the option ``connection`` of the inventory."""
 
     question_seconds: float
     """How long a call may take that only asks."""
@@ -190,11 +190,10 @@ class CommandLineEngine(Engine):
     stuck: str
     """What a user types when it does not answer."""
 
-    answer: EngineInfo | None = None
-    """What it said of itself, also where that is a reason to refuse it."""
-
     def __init__(self, runner: Runner, facts: EngineInfo | None = None) -> None:
         self._runner = runner
+        if facts is not None and facts.capabilities != self.capabilities:
+            facts = replace(facts, capabilities=self.capabilities)
         self._info = facts
         self._image_labels: dict[str, Mapping[str, str] | None] = {}
 
@@ -227,10 +226,6 @@ class CommandLineEngine(Engine):
     def _attached(self, use: str) -> list[Attached]:
         """Containers, running or not, by a filter of ``ps``."""
 
-    def endpoint(self) -> str:
-        """Where its daemon listens; empty for an engine that has none."""
-        return ""
-
     # Calling.
     def call(
         self,
@@ -242,6 +237,7 @@ class CommandLineEngine(Engine):
         environment: Mapping[str, str] | None = None,
         check: bool = True,
     ) -> CommandResult:
+        """Run the client. With ``check`` a failure raises its cause; ``action`` names it for a person."""
         env = {**self._environment(), **(environment or {})}
         limit = limit_of(arguments, self.question_seconds) if timeout is None else timeout
         try:
@@ -365,6 +361,9 @@ class CommandLineEngine(Engine):
     def load_image(self, path: str) -> None:
         self.call(["load", "--quiet", "--input", path], action=f"loading the images of {path}")
 
+    def import_image(self, path: str, name: str, label: str) -> None:
+        self.call(["import", "--change", f"LABEL {label}", path, name], action=f"importing the image {name}")
+
     def tag_image(self, identity: str, name: str) -> None:
         self.call(["tag", identity, name], action=f"naming the image {identity} {name}")
 
@@ -454,6 +453,25 @@ class CommandLineEngine(Engine):
         arguments = [argument for argument in limit_arguments(limits) if not argument.startswith("--pids-limit=-")]
         if arguments:
             self.call(["update", *arguments, identity], action=f"changing limits of the container {identity}")
+
+    def exec(
+        self,
+        container: str,
+        command: Sequence[str],
+        *,
+        action: str = "",
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        interactive = ["--interactive"] if stdin is not None else []
+        return self.call(
+            ["exec", *interactive, container, *command],
+            action=action or f"running {command[0]} in {container}",
+            stdin=stdin,
+            timeout=timeout,
+            check=check,
+        )
 
     def logs(self, identity: str, lines: int) -> str:
         try:

@@ -13,14 +13,16 @@ import re
 import time
 from collections.abc import Mapping
 from http.client import HTTPException
-from typing import Any
+from typing import Any, ClassVar
 
 from .._command import CommandResult
 from .._core import labels as our_labels
-from .._core.checks import image_registry
+from .._core.capabilities import Capabilities
+from .._core.checks import IPNetwork, image_registry
 from .._core.diagnosis import KicError, failure
 from .._host.files import read
 from .._host.machine import GO_ARCHITECTURES, has_program, runtimes
+from .._host.podman_networks import podman_networks
 from .._host.process import belongs, mounts
 from .._host.storage import filesystem_below
 from . import proxy
@@ -42,6 +44,7 @@ from .docker_socket import listener, post
 from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Offered, Range, Volume
 from .secrecy import may_be_shown
 
+CAPABILITIES = Capabilities(watches=True, opens_bridges=True)
 MINIMUM = (20, 10)
 _SOCKET_SECONDS = 60.0
 _SECOND_LOOKS = 10
@@ -115,7 +118,8 @@ class Docker(CommandLineEngine):
     name = "docker"
     package = "docker.io"
     priority = 10
-    watches = True
+    capabilities = CAPABILITIES
+    connections: ClassVar[Mapping[str, str]] = {"cli": "community.docker.docker", "api": "community.docker.docker_api"}
     question_seconds = 20.0
     stuck = (
         "see whether its daemon answers: timeout 5 docker version; if not, restart it: systemctl restart docker (without"
@@ -257,6 +261,11 @@ class Docker(CommandLineEngine):
         return proxy.of_docker_config(text, self.endpoint()) if '"proxies"' in text else {}
 
     # Networks.
+    @staticmethod
+    def hidden_networks() -> list[tuple[IPNetwork, str]]:
+        # podman makes a network's bridge with its first container, and docker's own list has only docker's.
+        return [(subnet, f"podman's network {owner}") for subnet, owner in podman_networks()]
+
     def networks(self) -> list[Network]:
         listed = self.call(["network", "ls", "--no-trunc", "--quiet"], action="listing networks").out.split()
         return [decode_network(item) for item in self._inspect_all("network", listed)]
@@ -446,6 +455,7 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
         memory=int(found.get("MemTotal") or 0),
         selinux="selinux" in security,
         apparmor="apparmor" in security,
+        capabilities=CAPABILITIES,
         userns_remap="userns" in security,
         # Only there where daemon.json says it.
         address_pools=tuple(str(item["Base"]) for item in found.get("DefaultAddressPools") or ()),

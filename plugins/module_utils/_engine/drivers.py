@@ -9,9 +9,7 @@ Ansible sends a module's source and Python compiles it again at each start, so a
 from __future__ import annotations
 
 from .cli import CommandLineEngine
-
-BY_PRIORITY = ("podman", "docker")
-"""The engines by their priority, the highest first."""
+from .model import BY_PRIORITY
 
 ENGINES = ("auto", *sorted(BY_PRIORITY))
 """What the option ``engine`` takes."""

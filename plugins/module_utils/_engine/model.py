@@ -10,8 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._core.capabilities import Capabilities
 from .._core.checks import IPAddress, IPNetwork
 from .._core.diagnosis import failure
+
+BY_PRIORITY = ("podman", "docker")
+"""The engines by their priority, the highest first."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,19 @@ class EngineInfo:
     """Whether root of its containers is another user of the machine (dockerd's ``userns-remap``)."""
     address_pools: tuple[str, ...] = ()
     """Where its administrator lets it take networks from (dockerd's ``default-address-pools``)."""
+    capabilities: Capabilities = field(default_factory=Capabilities, compare=False)
+    """Of the program, which knows them without being asked; they do not travel."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types only, for a module's result."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        facts = {key: value for key, value in vars(self).items() if key != "capabilities"}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in facts.items()}
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> EngineInfo:
         """The facts that an earlier task returned. Raises ``invalid_option`` when they are something else."""
         try:
-            if facts["name"] not in ("docker", "podman"):
+            if facts["name"] not in BY_PRIORITY:
                 raise ValueError(facts["name"])
             return cls(
                 name=str(facts["name"]),

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._command import CommandResult
+from .._core.capabilities import Capabilities
 from .._core.checks import invalid
 from .._core.diagnosis import KicError, failure
 from .._host.containers_conf import subnet_pools
@@ -38,6 +39,13 @@ from .cli import (
 from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Offered, Range, Volume
 from .secrecy import may_be_shown
 
+CAPABILITIES = Capabilities(
+    per_user=True,
+    mounts_by_program=True,
+    privileged_by_degrees=True,
+    skips_image_volumes=True,
+    forwards_at_each_start=True,
+)
 MINIMUM = (4, 3)
 
 # Texts of failures that podman has no code for. The first match wins; each keeps podman's words as output.
@@ -99,7 +107,8 @@ class Podman(CommandLineEngine):
         "see whether it answers: timeout 5 podman ps --all; if not, see what holds its store: ps -ef | grep podman; wait for"
         " that to end, or end it; where one is in state D, see whether the disk below its store answers"
     )
-    mounts_by_program = True
+    capabilities = CAPABILITIES
+    connections = dict.fromkeys(("cli", "api"), "containers.podman.podman")
 
     def _explain(self, result: CommandResult, action: str) -> KicError:
         return explain(result, action)
@@ -344,6 +353,7 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
         memory=int(host["memTotal"]),
         selinux=bool(security.get("selinuxEnabled")),
         apparmor=bool(security.get("apparmorEnabled")),
+        capabilities=CAPABILITIES,
     )
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Callable
 from .._command import Runner
 from .._core.diagnosis import Diagnosis, KicError, failure
 from .._core.labels import CLUSTER, is_ours
-from .base import Engine
-from .drivers import BY_PRIORITY, driver
-from .model import Container, EngineInfo
+from .base import Engine, EngineReader
+from .drivers import driver
+from .model import BY_PRIORITY, Container, EngineInfo
 
 if TYPE_CHECKING:
     from .status import Status
@@ -148,12 +148,12 @@ def _not_installed(problem: Diagnosis) -> bool:
     return problem.id in ("engine_not_installed", "engine_is_another")
 
 
-def cluster_nodes(engine: Engine, cluster: str) -> list[Container]:
+def cluster_nodes(engine: EngineReader, cluster: str) -> list[Container]:
     """The nodes of a cluster that the engine holds; a container of others with such a label is none."""
     return [item for item in engine.containers(f"{CLUSTER}={cluster}") if is_ours(item.labels)]
 
 
-def holds_cluster(engine: Engine, cluster: str) -> bool | None:
+def holds_cluster(engine: EngineReader, cluster: str) -> bool | None:
     """Whether the engine has nodes of the cluster; None when it cannot be asked.
 
     One that is not installed has none, nor has podman under docker's name any that podman has not.

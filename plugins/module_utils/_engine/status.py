@@ -12,10 +12,9 @@ from .._command import Runner
 from .._core.diagnosis import Diagnosis, KicError, link
 from .._host.preflight import look, weaknesses
 from .absent import AbsentEngine
-from .base import Engine
-from .cli import CommandLineEngine
-from .drivers import BY_PRIORITY, driver
-from .model import EngineInfo
+from .base import EngineReader
+from .drivers import driver
+from .model import BY_PRIORITY, EngineInfo
 
 
 @dataclass(frozen=True)
@@ -70,17 +69,16 @@ class Status:
         }
 
 
-def status(engine: Engine) -> Status:
+def status(engine: EngineReader) -> Status:
     """Look at ``engine`` and say what is wrong with it."""
-    priority = driver(engine.name).priority
     try:
         info = engine.info
     except KicError as error:
-        return Status(engine.name, error.diagnosis, getattr(engine, "answer", None), priority=priority)
-    return Status(engine.name, None, info, weaknesses(info, look(info)), priority)
+        return Status(engine.name, error.diagnosis, engine.answer, priority=engine.priority)
+    return Status(engine.name, None, info, weaknesses(info, look(info)), engine.priority)
 
 
-def statuses(runner: Runner, chosen: Engine) -> list[Status]:
+def statuses(runner: Runner, chosen: EngineReader) -> list[Status]:
     """What is known of each engine, the preferred one first; the one that was chosen is not asked again."""
     if isinstance(chosen, AbsentEngine):
         return [Status(chosen.name, chosen.reason.diagnosis)]
@@ -100,9 +98,9 @@ def statuses(runner: Runner, chosen: Engine) -> list[Status]:
     ]
 
 
-def _endpoint(engine: Engine, found: Status) -> str:
+def _endpoint(engine: EngineReader, found: Status) -> str:
     problem = found.problem.id if found.problem is not None else ""
-    if problem in ("engine_not_installed", "engine_is_another") or not isinstance(engine, CommandLineEngine):
+    if problem in ("engine_not_installed", "engine_is_another"):
         return ""
     try:
         return engine.endpoint()

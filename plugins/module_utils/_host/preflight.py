@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from .._core.capabilities import Capabilities
 from .._core.diagnosis import Diagnosis, failure
 from .delegation import MOUNT
 from .files import read
@@ -39,6 +40,8 @@ class EngineFacts(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
     @property
     def rootless(self) -> bool: ...
     @property
@@ -108,12 +111,14 @@ def of_network(info: EngineFacts, found: Forwarding) -> tuple[Diagnosis, ...]:
     """Why pods will reach nothing though nodes start and are Ready. It is the machine's, so no choice of an engine depends on
     it. Pure."""
     weak = []
-    # An ordinary user's containers have a network of their own. podman switches it on with each container that it starts,
-    # docker once, when its daemon starts.
-    if not info.rootless and found.off and (info.name == "docker" or found.bridges or found.files):
+    # An ordinary user's containers have a network of their own.
+    if (
+        not info.rootless
+        and found.off
+        and (not info.capabilities.forwards_at_each_start or found.bridges or found.files)
+    ):
         where = f"take {FORWARD} out of {', '.join(found.files)}, then type" if found.files else "type"
         weak.append(failure("forwarding_off", engine=info.name, setting=FORWARD, where=where))
-    # docker accepts what stays on a bridge of its own.
-    if not info.rootless and info.name == "podman" and found.drops_bridged:
+    if not info.rootless and not info.capabilities.opens_bridges and found.drops_bridged:
         weak.append(failure("bridge_filtered", setting=BRIDGED))
     return tuple(error.diagnosis for error in weak)

@@ -22,7 +22,7 @@ from typing import Any
 from .._core import checks, labels
 from .._core.diagnosis import KicError, failure
 from .._core.replaced import is_aside
-from .._engine.base import Engine
+from .._engine.base import Engine, EngineReader
 from .._engine.model import Container
 from .._engine.selection import cluster_nodes
 from .._state.lock import host_lock
@@ -245,7 +245,7 @@ def _unusable(path: str, error: OSError) -> KicError:
     return failure("kubeconfig_unusable", path=path, reason=reason, fix=fix)
 
 
-def place_of(engine: Engine) -> dict[str, Any]:
+def place_of(engine: EngineReader) -> dict[str, Any]:
     """What runs the engine's clusters: its name, the user whose engine it is, this machine.
 
     An engine that is not there yet (check mode) would be this user's.
@@ -266,7 +266,7 @@ def _machine() -> str:
     return hashlib.sha256(found).hexdigest()[:12] if len(found) == 32 else ""
 
 
-def record_of(engine: Engine, cluster: str) -> Subject:
+def record_of(engine: EngineReader, cluster: str) -> Subject:
     """What the records of an engine's cluster are kept by, also where the engine does not answer."""
     try:
         return Subject(engine.store, cluster)

@@ -164,7 +164,7 @@ def _not_ready(engine: Engine, container: Container, boot: Boot, seconds: float)
 def _refuse_stranger(engine: Engine, container: Container) -> None:
     """Raise for a process of this machine that only has the number of the container's."""
     if (
-        engine.watches
+        engine.capabilities.watches
         and read(f"/proc/{container.pid}/cgroup") is not None
         and not belongs(container.pid, container.id)
     ):
@@ -186,7 +186,7 @@ def died(engine: Engine, name: str) -> KicError:
             break
         # Its monitor tells the engine a moment after the process has ended.
         time.sleep(_LOOK_SECONDS)
-    if found is not None and found.running and engine.watches and not belongs(found.pid, found.id):
+    if found is not None and found.running and engine.capabilities.watches and not belongs(found.pid, found.id):
         return engine.elsewhere(found)
     if found is not None and found.running and _gone(found.pid):
         # podman 4.3 goes by what conmon wrote down, and a conmon that was killed too (a machine that lost power or was

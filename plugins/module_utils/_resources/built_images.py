@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .._core import labels
-from .._engine.base import Engine
+from .._engine.base import EngineReader
 
 IMAGE_KEY = labels.PREFIX + "image.key"
 """Label of the images that the role kic_image builds: the key of all that went into it."""
@@ -16,7 +16,7 @@ REPOSITORIES = "localhost/nodeforge/"
 """Where the role puts what it builds; the tags end with the first characters of the key."""
 
 
-def find_images(engine: Engine) -> list[str]:
+def find_images(engine: EngineReader) -> list[str]:
     """Their names, without those that somebody else gave: an image that is built on one of ours has its label too."""
     return sorted(
         tag

@@ -20,10 +20,9 @@ from .._core.operations import Operation
 from .._core.plan import Drift, Plan, Resource
 from .._core.replaced import checked_name, probe_name
 from .._core.subnet import DEFAULT_POOLS, first_free, overlapping, unique_local
-from .._engine.base import Engine
+from .._engine.base import Engine, EngineReader
 from .._engine.model import Attached, Network, Range
 from .._host import routes
-from .._host.podman_networks import podman_networks
 from . import kept_network
 
 _NAMED = 6
@@ -145,8 +144,8 @@ def network_named(networks: Sequence[Network], name: str, engine: str) -> Networ
     return found[0] if found else None
 
 
-def look_around(networks: Sequence[Network], name: str, engine: str) -> Surroundings:
-    """The surroundings of the network ``name``: other networks of the engine, podman's next to docker, the host's routes.
+def look_around(networks: Sequence[Network], name: str, hidden: Sequence[tuple[IPNetwork, str]]) -> Surroundings:
+    """The surroundings of the network ``name``: other networks of the engine, those that are ``hidden``, the host's routes.
 
     A range of the network itself is left out, also where the host has a route to it, so that one that is about to be
     made again may have its old subnet. So is that of a probe, which is removed first.
@@ -159,8 +158,7 @@ def look_around(networks: Sequence[Network], name: str, engine: str) -> Surround
         if network.name not in mine
         for item in network.ranges
     ]
-    if engine != "podman":
-        taken += [(subnet, f"podman's network {owner}") for subnet, owner in podman_networks()]
+    taken += hidden
     known = {subnet for subnet, _owner in taken}
     for route in routes.routed():
         inside_own = any(route.version == item.version and route.subnet_of(item) for item in own)  # type: ignore[arg-type]
@@ -169,7 +167,7 @@ def look_around(networks: Sequence[Network], name: str, engine: str) -> Surround
     return Surroundings(tuple(taken), routes.default_route_mtu(), routes.has_ipv6(), tuple(routes.guards()))
 
 
-def administrators_pools(engine: Engine) -> tuple[IPNetwork, ...]:
+def administrators_pools(engine: EngineReader) -> tuple[IPNetwork, ...]:
     """The IPv4 pools of the engine's own configuration; what is no network there is for the engine to refuse."""
     found = []
     for text in engine.address_pools():
@@ -387,7 +385,7 @@ class NetworkResource(Resource[ObservedNetwork, Surroundings]):
         if not spec.present or (found is not None and not (spec.replace and find_drift(spec, found))):
             return NO_SURROUNDINGS
         engine.info  # noqa: B018  # refuses an engine whose networks cannot hold nodes
-        around = look_around(observed.others if observed is not None else (), self.name, engine.name)
+        around = look_around(observed.others if observed is not None else (), self.name, engine.hidden_networks())
         return replace(around, pools=administrators_pools(engine))
 
     def plan(self, observed: ObservedNetwork | None, survey: Surroundings) -> Plan:

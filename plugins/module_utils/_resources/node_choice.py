@@ -286,8 +286,7 @@ def _adaptation(option: str, value: str, reason: str) -> dict[str, str]:
 def _choose_capabilities(
     spec: NodeSpec, info: EngineInfo, host: HostLimits, adaptations: list[dict[str, str]]
 ) -> tuple[str, ...]:
-    # podman's --privileged gives what there is; docker's fails where the bounding set lacks one.
-    if spec.privileged != "auto" or info.name != "docker" or info.rootless or host.all_capabilities:
+    if spec.privileged != "auto" or info.capabilities.privileged_by_degrees or info.rootless or host.all_capabilities:
         return ()
     reason = (
         "this machine has not all capabilities, and docker's --privileged asks for all; it gets each that there is, and what "
@@ -318,7 +317,7 @@ def _choose_image_volumes(
     hiding = [path for path in (image.volumes if image else ()) if f"{CGROUPS}/".startswith(f"{path.rstrip('/')}/")]
     if image is None or not hiding:
         return None
-    if info.name != "podman":
+    if not info.capabilities.skips_image_volumes:
         raise failure("image_hides_cgroups", name=known(spec.image), path=hiding[0])
     adaptations.append(
         _adaptation("image", f"no volume at {hiding[0]}", "it would hide the control groups of the node")

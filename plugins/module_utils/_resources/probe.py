@@ -117,9 +117,7 @@ def _run(engine: Engine, name: str, program: bytes) -> None:
             item = tarfile.TarInfo("probe")
             item.size, item.mode = len(program), 0o755
             archive.addfile(item, io.BytesIO(program))
-        engine.call(
-            ["import", "--change", f"LABEL {LABEL}=1", path, _reference(name)], action="importing the probe's image"
-        )
+        engine.import_image(path, _reference(name), f"{LABEL}=1")
     converge(NetworkResource(_network(name), engine), check_mode=False)
     with host_lock():
         # A port is chosen, so no other run may choose until the container has it.

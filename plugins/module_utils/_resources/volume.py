@@ -185,7 +185,7 @@ class VolumeResource(Resource[Volume, VolumeSurvey]):
         return VolumeSurvey(
             without_removed(users, self._removed),
             probe if probe is not None and labels.is_ours(probe.labels) else None,
-            engine.mounts_by_program,
+            engine.capabilities.mounts_by_program,
         )
 
     def plan(self, observed: Volume | None, survey: VolumeSurvey) -> Plan:

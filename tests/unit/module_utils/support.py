@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,9 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
     Container,
@@ -199,7 +202,8 @@ def engine_info(**given: Any) -> EngineInfo:
         selinux=False,
         apparmor=False,
     )
-    return replace(found, **given)
+    capabilities = driver(given.get("name", found.name)).capabilities
+    return replace(found, **{"capabilities": capabilities, **given})
 
 
 def host(**given: Any) -> HostLimits:
@@ -271,10 +275,48 @@ class MemoryPorts:
         return self._lowest
 
 
-class MemoryEngine(Engine):
+class ByClient(Engine):
+    """An engine whose client is played by ``call``: what runs in a container comes there as ``exec``."""
+
+    @abstractmethod
+    def call(
+        self,
+        arguments: Sequence[str],
+        *,
+        action: str,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        """What the client answers to ``arguments``."""
+
+    def exec(
+        self,
+        container: str,
+        command: Sequence[str],
+        *,
+        action: str = "",
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        arguments = ["exec", *(["--interactive"] if stdin is not None else []), container, *command]
+        return self.call(arguments, action=action, stdin=stdin, timeout=timeout, check=check)
+
+
+class Unplugged(ByClient, AbsentEngine):  # type: ignore[misc]
+    """One that holds nothing but what a test gives it, and answers by ``call``."""
+
+    def __init__(self) -> None:
+        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
+
+
+class MemoryEngine(ByClient):
     """An engine that keeps everything in dictionaries and writes down what was done to it in ``done``."""
 
     name = "podman"
+    capabilities = driver("podman").capabilities
+    priority = driver("podman").priority
 
     def __init__(self, info: EngineInfo | None = None) -> None:
         self.facts = info or engine_info()
@@ -373,6 +415,9 @@ class MemoryEngine(Engine):
     def load_image(self, path: str) -> None:
         self.done.append(f"load {path}")
         self.image_table.update({item.id: item for item in self.archives[path]})
+
+    def import_image(self, path: str, name: str, label: str) -> None:
+        self.done.append(f"import {name}")
 
     def tag_image(self, identity: str, name: str) -> None:
         self.done.append(f"tag {identity} {name}")
@@ -504,6 +549,7 @@ class MemoryEngine(Engine):
         timeout: float | None = None,
         check: bool = True,
     ) -> CommandResult:
+        """What its client would be asked; tests answer it."""
         self.done.append(f"call {arguments[0]} {arguments[1]}")
         answer = self.answers.pop(0)
         if isinstance(answer, KicError):

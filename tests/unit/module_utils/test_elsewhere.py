@@ -117,7 +117,7 @@ class Watched(MemoryEngine):
     """One whose daemon watches its containers."""
 
     name = "docker"
-    watches = True
+    capabilities = docker.CAPABILITIES
 
 
 @pytest.mark.parametrize("pid", [NO_PROCESS, os.getpid()], ids=["none", "a stranger's"])

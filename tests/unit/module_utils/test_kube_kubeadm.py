@@ -19,9 +19,8 @@ import yaml
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import TIMED_OUT, CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Drift, Plan
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import kubeadm, kubeadm_plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.alone import (
@@ -34,7 +33,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstra
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import RECORD, ApiNode, Seen
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
-from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged, fails
 
 CONTROL_PLANE = "lab-control-plane-1"
 WORKER = "lab-worker-1"
@@ -768,21 +767,21 @@ def said(out: str = "", rc: int = 0, err: str = "") -> CommandResult:
     return CommandResult((), rc, out.encode(), err.encode())
 
 
-class Fake(AbsentEngine):
+class Fake(Unplugged):
     """Holds containers; a command in one is answered by ``answers`` by what it is for, and all are remembered."""
 
     def __init__(self, *containers: Container, looks: Sequence[Seen] = (), **answers: CommandResult) -> None:
-        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
+        super().__init__()
         self.held = {item.name: item for item in containers}
         self.looks = list(looks)
         self.answers = answers
         self.calls: list[tuple[str, str, list[str], str]] = []
         self.file: bytes | None = None
 
-    def container(self, name: str) -> Container | None:
+    def container(self, name: str) -> Container | None:  # type: ignore[override]
         return self.held.get(name)
 
-    def read_file(self, identity: str, path: str) -> bytes | None:
+    def read_file(self, identity: str, path: str) -> bytes | None:  # type: ignore[override]
         assert path == RECORD and not self.held[identity].running
         return self.file
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import look
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 LOCAL: dict[str, Any] = {
     "stands": ["/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"],
@@ -200,11 +200,11 @@ def test_pod_network_fits(found: dict[str, Any] | None, pod_cidrs: list[str], ex
     assert look.pod_network_fits(found, pod_cidrs) is expected
 
 
-class Fake(AbsentEngine):
+class Fake(Unplugged):
     """Prints the line of each script that it is asked to run, and remembers who was asked."""
 
     def __init__(self) -> None:
-        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
+        super().__init__()
         self.asked: list[tuple[str, list[str], bytes | None]] = []
 
     def call(

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.steps import Deadline, last_lines
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 
 class Clock:
@@ -58,12 +58,12 @@ def test_out_of_time(passed: float) -> None:
     assert caught.value.diagnosis.cause == "the limit of 600 seconds was used up before the step manifests."
 
 
-class Fake(AbsentEngine):
+class Fake(Unplugged):
     """Gives one answer to any command; without one it is not there."""
 
     def __init__(self, answer: CommandResult | None) -> None:
-        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
-        self.answer = answer
+        super().__init__()
+        self.given = answer
         self.asked: list[list[str]] = []
 
     def call(
@@ -76,9 +76,9 @@ class Fake(AbsentEngine):
         check: bool = True,
     ) -> CommandResult:
         self.asked.append(list(arguments))
-        if self.answer is None:
+        if self.given is None:
             raise self.reason
-        return self.answer
+        return self.given
 
 
 @pytest.mark.parametrize(

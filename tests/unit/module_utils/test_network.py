@@ -17,9 +17,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.subnet import DEFAULT_POOLS
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached, Network
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import network as resource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import (
     NetworkResource,
     NetworkSpec,
@@ -388,7 +388,7 @@ def test_look_around(quiet_host: list[Any]) -> None:
     quiet_host.extend(
         ipaddress.ip_network(item) for item in ("10.5.0.0/24", "10.5.0.7/32", "10.6.0.0/24", "10.7.0.0/16")
     )
-    found = look_around([network("kic", "10.5.0.0/24"), network("other", "10.6.0.0/24")], "kic", "podman")
+    found = look_around([network("kic", "10.5.0.0/24"), network("other", "10.6.0.0/24")], "kic", [])
     assert [(str(subnet), owner) for subnet, owner in found.taken] == [
         ("10.6.0.0/24", "the network other"),
         ("10.7.0.0/16", "a route of this host to 10.7.0.0/16"),
@@ -400,11 +400,9 @@ def test_podman_networks_beside_docker(monkeypatch: pytest.MonkeyPatch, quiet_ho
     """docker knows nothing of podman's networks, podman knows its own; where one runs, its route is told once."""
     quiet_host.append(ipaddress.ip_network("10.8.0.0/24"))
     there = [(ipaddress.ip_network("10.8.0.0/24"), "kic")]
-    monkeypatch.setattr(resource, "podman_networks", lambda: there)
-    assert look_around([], "kic", "docker").taken == ((there[0][0], "podman's network kic"),)
-    assert [owner for _subnet, owner in look_around([], "kic", "podman").taken] == [
-        "a route of this host to 10.8.0.0/24"
-    ]
+    monkeypatch.setattr(docker, "podman_networks", lambda: there)
+    assert look_around([], "kic", docker.Docker.hidden_networks()).taken == ((there[0][0], "podman's network kic"),)
+    assert [owner for _subnet, owner in look_around([], "kic", []).taken] == ["a route of this host to 10.8.0.0/24"]
 
 
 def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Outcome:

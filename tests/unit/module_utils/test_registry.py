@@ -28,9 +28,10 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent impor
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.cli import CommandLineEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import BY_PRIORITY, driver
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.limits import limit_of
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
+    BY_PRIORITY,
     EngineInfo,
     Limits,
     Mount,
@@ -659,7 +660,7 @@ CHANGES: list[tuple[str, Callable[[Engine], object]]] = [
     ("remove_container", lambda engine: engine.remove_container("a", 1)),
     ("rename_container", lambda engine: engine.rename_container("a", "b")),
     ("update_limits", lambda engine: engine.update_limits("a", Limits())),
-    ("call", lambda engine: engine.call(["a"], action="a")),
+    ("import_image", lambda engine: engine.import_image("a", "b", "c=1")),
     ("exec", lambda engine: engine.exec("a", ["b"])),
 ]
 

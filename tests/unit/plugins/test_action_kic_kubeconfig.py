@@ -22,14 +22,14 @@ from ansible.playbook.task import Task as PlaybookTask
 from ansible_collections.nodeforge.kic.plugins.action import kic_kubeconfig as action
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record as state
 from ansible_collections.nodeforge.kic.plugins.modules import kic_kubeconfig as module
 from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_yaml
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 ADMIN = """
 apiVersion: v1
@@ -235,11 +235,11 @@ def test_text_is_kept_readable() -> None:
     assert text == "z: größe\na:\n- name: x\n"
 
 
-class Fake(AbsentEngine):
+class Fake(Unplugged):
     """Holds the control plane, when there is one, and gives out its admin.conf."""
 
     def __init__(self, *held: Container) -> None:
-        super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
+        super().__init__()
         self.held = held
 
     def containers(self, label: str) -> list[Container]:
@@ -279,7 +279,7 @@ CONTROL_PLANE = Container(
 class Plugin(action.ActionModule):
     """The plugin with the real module, run in this process in place of on a machine."""
 
-    engine: AbsentEngine = Fake(CONTROL_PLANE)
+    engine: Unplugged = Fake(CONTROL_PLANE)
     before_write: Any = None
 
     def _module(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:

@@ -73,8 +73,8 @@ def wait_for_other(engine: Engine, node: str, seconds: float, spare: float) -> b
 @contextmanager
 def only_run(engine: Engine, node: str, seconds: float) -> Iterator[None]:
     """Be the only run of this machine that works on Kubernetes of the node. Raises ``node_busy`` after ``seconds``."""
-    # Each user has podman's nodes for themselves; docker's are those of all who may use it.
-    user = os.geteuid() if engine.name == "podman" else 0
+    # A daemon's nodes are those of all who may use it.
+    user = os.geteuid() if engine.capabilities.per_user else 0
     name = f"\0nodeforge.kic/kubeadm/{engine.name}/{user}/{node}"
     end = time.monotonic() + seconds
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
