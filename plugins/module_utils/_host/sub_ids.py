@@ -23,6 +23,9 @@ PASSWORD_LOCK = "/etc/.pwd.lock"
 MAPPERS = ("/usr/bin/newuidmap", "/usr/bin/newgidmap")
 
 _DEFAULTS = {"MIN": 100_000, "MAX": 600_100_000}
+_HOLDERS = ("conmon", "catatonit", "podman pause", "podman")
+"""Programs of podman that hold a namespace. The one that only waits calls itself by what it does (podman, pkg/rootless:
+catatonit -P, before that "podman pause")."""
 _WAIT_SECONDS = 15.0
 """How long shadow's own programs wait for the lock (lib/commonio.c)."""
 
@@ -105,8 +108,7 @@ def _processes(uid: int) -> list[tuple[str, str]]:
         except FileNotFoundError:
             continue
         program = (read(f"/proc/{name}/comm") or "").strip()
-        # The one that waits calls itself by what it does (podman, pkg/rootless: catatonit -P, before that "podman pause").
-        if program in ("conmon", "catatonit", "podman pause", "podman"):
+        if program in _HOLDERS:
             found.append((name, program))
     return found
 
