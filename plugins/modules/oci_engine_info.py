@@ -33,7 +33,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at the engine once
+- name: Inspect the engine once
   nodeforge.kic.oci_engine_info:
   register: kic_engine
 

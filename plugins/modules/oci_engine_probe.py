@@ -29,10 +29,10 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Prove that nodes can start here
+- name: Check that nodes can start here
   nodeforge.kic.oci_engine_probe:
 
-- name: The same for an ordinary user
+- name: Check it for an ordinary user
   nodeforge.kic.oci_engine_probe:
     engine: podman
   become: true

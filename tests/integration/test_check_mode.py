@@ -18,7 +18,7 @@ import pytest
 from .conftest import ROOT, Client, Play, Played
 
 TEARDOWN = ROOT / "playbooks" / "teardown.yml"
-MODULES = ("kic_kubeconfig", "kic_node", "oci_volume", "oci_network", "oci_image")
+MODULES = ("kic_kubeconfig", "kic_cluster", "kic_node", "oci_volume", "oci_network", "oci_image")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,8 @@ def test_teardown(
     assert podman.holdings() == before
     real = play(TEARDOWN, **variables)
     assert done(checked) == done(real)
-    assert [changed for module, changed, _actions in done(real) if module != "kic_kubeconfig"] == [True] * 3
+    removed = [f"remove node {node}", f"remove volume {node}", f"remove network {cluster}"]
+    assert [entry for entry in done(real) if entry[0] != "kic_kubeconfig"] == [("kic_cluster", True, removed)]
     assert checked.changed == real.changed
     assert done(play(TEARDOWN, "--check", **variables)) == []
 

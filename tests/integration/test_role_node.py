@@ -29,4 +29,4 @@ def test_one_node(podman: Client, play: Play, node_image: str, unique: Callable[
         assert not [item for item in names if item.startswith(name)]
 
 
-TASKS = ("Network of the node", "Volume of the node", "Node")
+TASKS = ("Create the node's network", "Create the node's volume", "Create or change the node")

@@ -60,6 +60,26 @@ def test_phrases(pattern: str) -> None:
     assert not found, "\n".join(found)
 
 
+NOT_A_STEP = re.compile(
+    r"^(Look|See|Have|Give|Say|Tell|Hand|Begin|Go|Refuse|Nothing|No|What|The same|Keep|Note)\b|\b(it|them)$"
+)
+"""How names of tasks began that did not say what is done."""
+
+
+def test_names_of_tasks() -> None:
+    """A task's name is an imperative that a person understands in the output of a run."""
+    names = [
+        (name, found[1])
+        for name in pages()
+        if re.match(r"(roles/.*/tasks|playbooks)/", name)
+        for found in re.finditer(r"^\s*- name: (.*)$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len(names) > 50
+    assert [
+        (name, text) for name, text in names if NOT_A_STEP.search(text) or not re.match(r"[A-Z][a-z]+,? \w", text)
+    ] == []
+
+
 def test_the_patterns_find_something() -> None:
     """A pattern that cannot match proves nothing."""
     texts = "It can not. 'x' is no CIDR; asked for was 2. It was asked for anew, anyhow. mended beside him, as foretold"
