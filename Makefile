@@ -23,7 +23,7 @@ T ?= --numprocesses=2 --no-loadscope-reorder --durations=30 --durations-min=15 t
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
 .DEFAULT_GOAL := help
-.PHONY: help site teardown test test-full lint format docs bench host clusters record venv lock release
+.PHONY: help site teardown test test-full lint format docs bench host clusters record picture venv lock release
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ clusters: ## Test Kubernetes in the tests' virtual machine: podman and docker, r
 
 record: ## Record again what the engines of the tests' virtual machine answer, for the unit tests
 	@$(TEST) python -m tests.hosts.record
+
+picture: ## Record the README's picture of a run: makes the cluster kic of this machine, or finds it
+	@$(TEST) python tools/recording.py docs/make-site.svg 'make site' 'podman exec kic-control-plane-1 kubectl get nodes'
 
 venv: ## Make the Python environments and say where they are
 	@$(SITE) bash -c 'echo "make site: $$VIRTUAL_ENV"'
