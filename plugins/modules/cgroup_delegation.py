@@ -147,6 +147,7 @@ diagnosis:
 
 from typing import Any
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import HostTask, run_host_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import (
@@ -160,12 +161,12 @@ def main() -> None:
     resources: list[DelegationResource] = []
 
     def body(task: HostTask) -> dict[str, Any]:
-        resources.append(DelegationResource(DelegationSpec.from_params(task.params), task.runner, task.check_mode))
+        resources.append(DelegationResource(DelegationSpec.from_params(task.params), task.runner))
         result = task.converge("delegation", resources[0])
-        if result["delegation"]["relogin_required"]:
-            task.warn(
-                f"{task.params['user']} has all controllers after a new login, or: {resources[0].restart_command}"
-            )
+        found = result["delegation"]
+        if found["relogin_required"]:
+            restart = f"systemctl restart user@{found['uid']}.service"
+            task.warn(f"{found['user']} has all controllers after a new login, or: {restart}")
         return result
 
     run_host_module(
@@ -182,7 +183,9 @@ def main() -> None:
             "linger": {"type": "bool"},
         },
         body,
-        failure_facts=lambda: {"delegation": resources[0].last_seen() if resources else {}},
+        failure_facts=lambda: {
+            "delegation": resources[0].describe(resources[0].observe(), Plan()) if resources else {}
+        },
     )
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable
+from functools import partial
+from typing import Any
 
 from .._command import Runner
 from .._core import checks
 from .._core.diagnosis import KicError, failure
-from .._core.former import Action, Plan, Resource
+from .._core.operations import Operation
+from .._core.plan import Plan, Resource
 from .._host import delegation as host
 from .._host.delegation import Lost, Tried, Way
 from .._host.files import make_directory, read
@@ -60,7 +62,7 @@ class DelegationSpec:
         return cls(user, controllers, params["state"] == "present", params["apply"] == "now", params["linger"])
 
 
-@dataclass
+@dataclass(frozen=True)
 class DelegationRecord:
     """What on this machine is ours, and for whom; kept next to the lock, so that ``absent`` need not guess.
 
@@ -152,44 +154,92 @@ def refusal(lost: Lost, user: str) -> KicError | None:
 
 def plan_delegation(spec: DelegationSpec, observed: ObservedDelegation) -> Plan:
     """What there is to do. Raises for what stands in the way and is not ours to change."""
-    actions: list[Action] = []
-    wanted = wanted_record(spec, observed)
-    text = wanted.drop_in
     if spec.present:
         _refuse_machine(spec, observed)
-    if text != observed.drop_in:
-        if observed.drop_in is not None and not observed.drop_in.startswith(HEADER):
-            raise failure("file_not_ours", path=DROP_IN)
-        if not observed.writable:
-            raise failure("etc_read_only", path=DROP_IN)
-        names = ", ".join(spec.controllers)
-        actions.append(Action("write", "drop-in", DROP_IN, names) if text else Action("remove", "drop-in", DROP_IN))
-    manager = observed.way.manager
+    record = wanted_record(spec, observed)
+    text, linger, works = record.drop_in, _wanted_linger(spec, observed), observed.works()
     asked = frozenset(spec.controllers)
-    if actions or (spec.present and not asked <= manager.delegates):
-        actions.append(Action("reload", "unit", "user@.service"))
-    if spec.present:
-        missing = asked - host.delegated_by(_with_drop_in(manager, text))
-        if missing and not asked <= manager.delegates:
-            file = manager.deciding_file("Delegate")
-            raise failure("delegation_overruled", file=file, controllers=", ".join(sorted(missing)))
-    linger = _wanted_linger(spec, observed)
-    if linger != observed.lingers:
-        actions.append(Action("enable" if linger else "disable", "linger", spec.user))
     late = sorted(name for name in asked if observed.lost(name) is not None)
     takes_up = spec.present and spec.now and observed.way.runs and bool(late)
+    operations = [*_unit_operations(spec, observed, record)]
+    if linger != observed.lingers:
+        operations += _linger_operations(spec, observed, linger)
     if takes_up:
-        actions.append(Action("reexecute", "manager", manager.name, f"to gain {', '.join(late)}"))
-    if actions and not observed.root:
-        raise failure("root_needed", actions="; ".join(str(action) for action in actions))
-    works = observed.works()
+        run = partial(_take_up, spec.user, observed.uid or 0)
+        gained = f"to gain {', '.join(late)}"
+        operations.append(Operation("reexecute", "manager", observed.way.manager.name, gained, run=run))
+    if operations and not observed.root:
+        raise failure("root_needed", actions="; ".join(str(item) for item in operations))
     gains = takes_up or (spec.present and linger and not observed.way.runs)
     return Plan(
-        tuple(actions),
+        _recorded(spec, observed.record, record, operations) if operations else (),
         {"drop_in": observed.drop_in or "", "controllers": sorted(works), "linger": observed.lingers},
         {"drop_in": text or "", "controllers": sorted(works | asked) if gains else sorted(works), "linger": linger},
-        chosen={"record": wanted},
     )
+
+
+def _unit_operations(
+    spec: DelegationSpec, observed: ObservedDelegation, record: DelegationRecord
+) -> tuple[Operation, ...]:
+    """The drop-in, and systemd that reads it."""
+    text, manager, asked = record.drop_in, observed.way.manager, frozenset(spec.controllers)
+    files = _file_operations(spec, observed, record)
+    outdated = spec.present and not asked <= manager.delegates
+    missing = asked - host.delegated_by(_with_drop_in(manager, text)) if outdated else ()
+    if missing:
+        file = manager.deciding_file("Delegate")
+        raise failure("delegation_overruled", file=file, controllers=", ".join(sorted(missing)))
+    if not files and not outdated:
+        return ()
+    reload = Operation("reload", "unit", "user@.service", run=partial(_reload, observed.way.systemd))
+    return (*files, reload)
+
+
+def _file_operations(
+    spec: DelegationSpec, observed: ObservedDelegation, record: DelegationRecord
+) -> tuple[Operation, ...]:
+    """The drop-in in its requested form, and the record of it; none where it has that form."""
+    text = record.drop_in
+    if text == observed.drop_in:
+        return ()
+    if observed.drop_in is not None and not observed.drop_in.startswith(HEADER):
+        raise failure("file_not_ours", path=DROP_IN)
+    if not observed.writable:
+        raise failure("etc_read_only", path=DROP_IN)
+    # A directory of ours that is empty afterwards goes too.
+    ours = observed.record.directory or record.directory
+    if text is None:
+        act = Operation("remove", "drop-in", DROP_IN, exclusive=True, run=partial(_remove_drop_in, ours))
+    else:
+        names = ", ".join(spec.controllers)
+        act = Operation("write", "drop-in", DROP_IN, names, exclusive=True, run=partial(_write_drop_in, text))
+    return (act,)
+
+
+def _linger_operations(spec: DelegationSpec, observed: ObservedDelegation, linger: bool) -> tuple[Operation, ...]:
+    user, manager = spec.user, observed.way.manager.name
+    if not linger:
+        action, argv = "ending the user's lingering", ["loginctl", "disable-linger", user]
+        return (Operation("disable", "linger", user, run=partial(_systemd, action, argv)),)
+    action, argv = "letting the user linger", ["loginctl", "enable-linger", user]
+    # It returns at once; systemctl waits for the manager.
+    start = partial(_systemd, "starting the user's manager", ["systemctl", "start", f"user@{observed.uid}.service"])
+    return (
+        Operation("enable", "linger", user, run=partial(_systemd, action, argv)),
+        Operation("start", "manager", manager, changes=False, run=start),
+    )
+
+
+def _recorded(
+    spec: DelegationSpec, before: DelegationRecord, record: DelegationRecord, operations: Sequence[Operation]
+) -> tuple[Operation, ...]:
+    """The operations between those of the record. What is about to be ours is recorded before it is there, and our
+    directory until it is gone: an interrupted run leaves nothing that none knows of."""
+    both = replace(record, directory=record.directory or before.directory)
+    note = Operation("record", "delegation", spec.user, exclusive=True, changes=False, run=partial(_save, both))
+    forget = replace(note, verb="forget", run=partial(_save, record))
+    check = Operation("check", "delegation", spec.user, changes=False, run=partial(_read_back, spec))
+    return (note, *operations, *((forget,) if both != record else ()), *((check,) if spec.present else ()))
 
 
 def _refuse_machine(spec: DelegationSpec, observed: ObservedDelegation) -> None:
@@ -244,134 +294,120 @@ def _with_drop_in(unit: host.Unit, text: str | None) -> list[tuple[str, str]]:
     return main + sorted(drop_ins, key=lambda item: os.path.basename(item[0]))
 
 
-class DelegationResource(Resource[ObservedDelegation]):
-    """The controllers of a :class:`DelegationSpec` on this machine.
+def _save(record: DelegationRecord, _runner: Runner) -> None:
+    record.save()
 
-    :param check_mode: the description is of what would be.
-    """
+
+def _write_drop_in(text: str, _runner: Runner) -> None:
+    make_directory(os.path.dirname(DROP_IN))
+    write_file(DROP_IN, text)
+
+
+def _remove_drop_in(directory_too: bool, _runner: Runner) -> None:
+    directory = os.path.dirname(DROP_IN)
+    os.unlink(DROP_IN)
+    if directory_too and not os.listdir(directory):
+        os.rmdir(directory)
+
+
+def _reload(systemd: bool, runner: Runner) -> None:
+    if systemd:
+        _systemd("reloading systemd", ["systemctl", "daemon-reload"], runner)
+
+
+def _systemd(action: str, argv: list[str], runner: Runner) -> None:
+    answer = runner.run(argv, timeout=_SECONDS)
+    if answer.rc != 0:
+        raise failure("engine_failed", engine="systemd", action=action, rc=answer.rc, output=answer.words)
+
+
+def _take_up(user: str, uid: int, runner: Runner) -> None:
+    host.take_up(user, uid, runner)
+
+
+def _read_back(spec: DelegationSpec, runner: Runner) -> ObservedDelegation:
+    """What a login repairs is told by ``relogin_required``; anything else that is still lost is an error."""
+    found = _look(spec.user, runner)
+    for name in spec.controllers:
+        lost = found.lost(name)
+        if lost is not None and lost.reason not in ("not_in_effect", "not_running"):
+            raise refusal(lost, spec.user) or failure(
+                "delegation_overruled", file=lost.file or lost.unit, controllers=name
+            )
+    return found
+
+
+def _look(user: str, runner: Runner) -> ObservedDelegation:
+    uid = _uid(user)
+    way = host.look(-1 if uid is None else uid, runner)
+    usable = uid is not None and way.mode == "v2" and way.systemd and way.runs
+    directory = os.path.dirname(DROP_IN)
+    return ObservedDelegation(
+        uid=uid,
+        way=way,
+        tried=host.try_limits(user, uid or 0, runner) if usable else None,
+        drop_in=read(DROP_IN),
+        directory=os.path.isdir(directory),
+        # Also root is told of a file system that is mounted read-only (access(2), EROFS).
+        writable=os.access(directory if os.path.isdir(directory) else os.path.dirname(directory), os.W_OK),
+        lingers=os.path.exists(os.path.join(LINGER, user)),
+        root=os.geteuid() == 0,
+        record=DelegationRecord.load(),
+        init=(read("/proc/1/comm") or "unknown").strip(),
+    )
+
+
+class DelegationResource(Resource[ObservedDelegation, None]):
+    """The controllers of a :class:`DelegationSpec` on this machine."""
 
     kind = "delegation"
     lock_name = MACHINE
 
-    def __init__(
-        self,
-        spec: DelegationSpec,
-        runner: Runner,
-        check_mode: bool = False,
-        reader: Callable[[str], str | None] = read,
-    ) -> None:
+    def __init__(self, spec: DelegationSpec, runner: Runner) -> None:
         self.name = spec.user
+        self.seam = runner
         self._spec = spec
-        self._runner = runner
-        self._check_mode = check_mode
-        self._reader = reader
-        self._found: ObservedDelegation | None = None
 
     def observe(self) -> ObservedDelegation:
-        uid = _uid(self.name)
-        way = host.look(-1 if uid is None else uid, self._runner, self._reader)
-        usable = uid is not None and way.mode == "v2" and way.systemd and way.runs
-        tried = host.try_limits(self.name, uid or 0, self._runner, self._reader) if usable else None
-        directory = os.path.dirname(DROP_IN)
-        self._found = ObservedDelegation(
-            uid=uid,
-            way=way,
-            tried=tried,
-            drop_in=read(DROP_IN),
-            directory=os.path.isdir(directory),
-            # Also root is told of a file system that is mounted read-only (access(2), EROFS).
-            writable=os.access(directory if os.path.isdir(directory) else os.path.dirname(directory), os.W_OK),
-            lingers=os.path.exists(os.path.join(LINGER, self.name)),
-            root=os.geteuid() == 0,
-            record=DelegationRecord.load(),
-            init=(read("/proc/1/comm") or "unknown").strip(),
-        )
-        return self._found
+        return _look(self.name, self.seam)
 
-    def plan(self, observed: ObservedDelegation | None) -> Plan:
-        return plan_delegation(self._spec, observed or self.observe())
+    def survey(self, observed: ObservedDelegation | None, refused: frozenset[Any] = frozenset()) -> None:
+        """A plan needs no more than what was observed."""
 
-    def reserve(self, plan: Plan) -> None:
-        record: DelegationRecord = plan.chosen["record"]
-        # What is about to be ours is recorded before it is there: an interrupted run leaves nothing that none knows of.
-        both = replace(record, directory=record.directory or DelegationRecord.load().directory)
-        both.save()
-        if plan.does("write"):
-            make_directory(os.path.dirname(DROP_IN))
-            write_file(DROP_IN, record.drop_in or "")
-            self.did("write")
-        if plan.does("remove"):
-            os.unlink(DROP_IN)
-            self.did("remove")
-            if both.directory and not os.listdir(os.path.dirname(DROP_IN)):
-                os.rmdir(os.path.dirname(DROP_IN))
-        record.save()
+    def plan(self, observed: ObservedDelegation | None, survey: None) -> Plan:
+        assert observed is not None
+        return plan_delegation(self._spec, observed)
 
-    def apply(self, plan: Plan) -> None:
-        before = self._found
-        if plan.does("reload") and before is not None and before.way.systemd:
-            self._run("reloading systemd", ["systemctl", "daemon-reload"])
-            self.did("reload")
-        if plan.does("enable"):
-            self._run("letting the user linger", ["loginctl", "enable-linger", self.name])
-            self.did("enable")
-            # It returns at once; this waits for the manager.
-            self._run("starting the user's manager", ["systemctl", "start", f"user@{_uid(self.name)}.service"])
-        if plan.does("disable"):
-            self._run("ending the user's lingering", ["loginctl", "disable-linger", self.name])
-            self.did("disable")
-        if plan.does("reexecute"):
-            host.take_up(self.name, _uid(self.name) or 0, self._runner)
-            self.did("reexecute")
-        if self._spec.present:
-            self._read_back()
-
-    def _read_back(self) -> None:
-        """What a login repairs is told by ``relogin_required``; anything else that is still lost is an error."""
-        found = self.observe()
-        for name in self._spec.controllers:
-            lost = found.lost(name)
-            if lost is not None and lost.reason not in ("not_in_effect", "not_running"):
-                raise refusal(lost, self.name) or failure(
-                    "delegation_overruled", file=lost.file or lost.unit, controllers=name
-                )
-
-    def _run(self, action: str, argv: list[str]) -> None:
-        answer = self._runner.run(argv, timeout=_SECONDS)
-        if answer.rc != 0:
-            raise failure("engine_failed", engine="systemd", action=action, rc=answer.rc, output=answer.words)
-
-    @property
-    def restart_command(self) -> str:
-        """What starts the user's manager again, and ends what runs in it."""
-        return f"systemctl restart user@{_uid(self.name)}.service"
-
-    def last_seen(self) -> dict[str, Any]:
-        """The description of what was seen last, for a failure; {} before the first look."""
-        return {} if self._found is None else self._describe(self._found, None)
+    def inspect(self, results: Mapping[str, Any]) -> ObservedDelegation:
+        checked: ObservedDelegation | None = results.get(f"check delegation {self.name}")
+        return checked or self.observe()
 
     def describe(self, observed: ObservedDelegation | None, plan: Plan) -> dict[str, Any]:
-        return self._describe(observed or self.observe(), plan if self._check_mode and plan.changed else None)
+        assert observed is not None
+        return _describe(self._spec, observed, {})
 
-    def _describe(self, observed: ObservedDelegation, predicted: Plan | None) -> dict[str, Any]:
-        way = observed.way
-        expected = frozenset(predicted.after["controllers"]) if predicted is not None else frozenset()
-        losses = {name: None if name in expected else observed.lost(name) for name in self._spec.controllers}
-        reasons = {lost.reason for lost in losses.values() if lost is not None}
-        after = predicted.after if predicted is not None else {}
-        return {
-            "user": self.name,
-            "uid": observed.uid,
-            "cgroup_mode": way.mode,
-            "manager_running": way.runs,
-            "linger": after.get("linger", observed.lingers),
-            "drop_in": DROP_IN if after.get("drop_in", observed.drop_in) else None,
-            "controllers": [_controller(name, lost) for name, lost in losses.items()],
-            "reboot_required": "disabled_at_boot" in reasons,
-            "relogin_required": self._spec.present
-            and bool(reasons & {"not_in_effect", "not_running", "not_delegated"}),
-            "output": observed.tried.words if observed.tried is not None else "",
-        }
+    def predict(self, observed: ObservedDelegation | None, survey: None, plan: Plan) -> dict[str, Any]:
+        assert observed is not None
+        return _describe(self._spec, observed, plan.after if plan.changed else {})
+
+
+def _describe(spec: DelegationSpec, observed: ObservedDelegation, after: Mapping[str, Any]) -> dict[str, Any]:
+    """What the task returns; what ``after`` says will be otherwise."""
+    way, expected = observed.way, frozenset(after.get("controllers", ()))
+    losses = {name: None if name in expected else observed.lost(name) for name in spec.controllers}
+    reasons = {lost.reason for lost in losses.values() if lost is not None}
+    return {
+        "user": spec.user,
+        "uid": observed.uid,
+        "cgroup_mode": way.mode,
+        "manager_running": way.runs,
+        "linger": after.get("linger", observed.lingers),
+        "drop_in": DROP_IN if after.get("drop_in", observed.drop_in) else None,
+        "controllers": [_controller(name, lost) for name, lost in losses.items()],
+        "reboot_required": "disabled_at_boot" in reasons,
+        "relogin_required": spec.present and bool(reasons & {"not_in_effect", "not_running", "not_delegated"}),
+        "output": observed.tried.words if observed.tried is not None else "",
+    }
 
 
 def _controller(name: str, lost: Lost | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation as host
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS, Tried
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import (
@@ -24,6 +24,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegatio
     DelegationSpec,
     ObservedDelegation,
     plan_delegation,
+    wanted_record,
 )
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
 
@@ -231,7 +232,7 @@ def test_first_run() -> None:
     assert plan.before == {"drop_in": "", "controllers": ["cpu", "memory", "pids"], "linger": False}
     text = f"{HEADER}# For dev: cpu cpuset io memory pids\n[Service]\nDelegate=cpu cpuset io memory pids\n"
     assert plan.after == {"drop_in": text, "controllers": list(CONTROLLERS), "linger": False}
-    record = plan.chosen["record"]
+    record = wanted_record(spec(), FakeHost().observed())
     assert (record.users, record.linger, record.directory) == ({"dev": list(CONTROLLERS)}, [], True)
 
 
@@ -252,8 +253,8 @@ def test_second_run() -> None:
 
 def test_enough_by_others() -> None:
     """What others delegate needs no drop-in of ours."""
-    plan = plan_delegation(spec(controllers=["cpu", "pids"]), FakeHost().observed())
-    assert plan.actions == () and plan.chosen["record"] == DelegationRecord()
+    asked, observed = spec(controllers=["cpu", "pids"]), FakeHost().observed()
+    assert plan_delegation(asked, observed).operations == () and wanted_record(asked, observed) == DelegationRecord()
 
 
 @pytest.mark.parametrize(
@@ -286,17 +287,17 @@ def test_written_but_not_read() -> None:
 def test_second_user() -> None:
     """The drop-in holds for all users: it has what each of them asked for, and goes with the last."""
     first = DelegationRecord({"ci": ["io"]}, [], directory=True)
-    plan = plan_delegation(spec(controllers=["cpuset"]), done(record=first))
-    assert plan.chosen["record"].users == {"ci": ["io"]}, "what others delegate for them was enough"
+    asked = spec(controllers=["cpuset"])
+    assert wanted_record(asked, done(record=first)).users == {"ci": ["io"]}, "what others delegate for them was enough"
     observed = replace(FakeHost().observed(), record=first, drop_in=first.drop_in, directory=True)
-    both: DelegationRecord = plan_delegation(spec(controllers=["cpuset"]), observed).chosen["record"]
+    both = wanted_record(asked, observed)
     assert both.users == {"ci": ["io"], "dev": ["cpuset"]}
     assert (both.drop_in or "").endswith("# For ci: io\n# For dev: cpuset\n[Service]\nDelegate=cpuset io\n")
     plan = plan_delegation(spec(state="absent"), done(record=both))
     assert verbs(plan) == ["write", "reload"] and plan.after["drop_in"] == first.drop_in
     plan = plan_delegation(spec(user="ci", state="absent"), done(record=first))
     assert verbs(plan) == ["remove", "reload"] and plan.after["drop_in"] == ""
-    assert plan.chosen["record"] == DelegationRecord()
+    assert wanted_record(spec(user="ci", state="absent"), done(record=first)) == DelegationRecord()
 
 
 def test_absent() -> None:
