@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter host_needs: the logic is in module_utils/_host/needs.py."""
+"""Filter host_needs: the logic is in plugin_utils/host_needs.py."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.needs import needs
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed import diagnosed
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.host_needs import needs
 
 ASKED = dict.fromkeys(("user", "packages", "service", "delegation", "linger", "sub_ids"), object)
 

@@ -155,10 +155,10 @@ def _engine(module: AnsibleModule, held: str, runner: Runner) -> tuple[Engine, A
 def _absent(module: AnsibleModule, name: str, error: KicError) -> Engine:
     """In check mode the engine of a machine that has none yet; else the error, or what is behind it."""
     from ._engine.absent import AbsentEngine
-    from ._resources.rootless import UNCLEAR, refuse_user
+    from ._host.preflight import UNCLEAR, ReportedEngine, refuse_unfit
 
     if driver(name).capabilities.per_user and os.geteuid() != 0 and error.diagnosis.id in UNCLEAR:
-        refuse_user(ModuleRunner(module))
+        refuse_unfit(ReportedEngine(name), ModuleRunner(module))
     if not module.check_mode or error.diagnosis.id != "engine_not_installed":
         raise error
     module.warn(f"{error.diagnosis.cause} The plan is made against an empty engine.")

@@ -267,25 +267,27 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import Runn
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.forwarding import forwarding
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts, packet_filters
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import host_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import (
-    of_network,
-    refuse_without_packet_filter,
+    ENGINE,
+    MACHINE,
+    USER,
+    Facts,
+    refuse,
+    warnings,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import user_facts
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit
 
 
 def look(task: Task) -> dict[str, Any]:
     """The engines and the facts of the chosen one."""
+    facts = Facts(task.engine.info, task.runner)
     if task.params["nodes"]:
-        refuse_unfit(task.engine.info, task.runner)
-        refuse_without_packet_filter(task.engine.info, packet_filters())
+        refuse(facts, ENGINE, USER)
     cluster = task.params["cluster"]
     nodes = task.seen if task.seen is not None else cluster_nodes(task.engine, cluster) if cluster else []
-    network = of_network(task.engine.info, forwarding(task.runner))
+    network = warnings(facts, MACHINE)
     for weakness in network:
         task.warn(f"{weakness.cause} Fix: {weakness.fix}")
     found = [

@@ -18,12 +18,12 @@ from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
 from .._core.plan import Plan, Resource, converge
 from .._engine.base import Engine
 from .._engine.model import Container
+from .._host.preflight import refuse_unfit
 from .._kubernetes.bootstrap.kubeadm import converge_kubeadm
 from .._resources.network import NetworkResource
 from .._resources.node import NodeResource
 from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec
-from .._resources.rootless import refuse_unfit
 from .._resources.volume import VolumeResource
 from .plan import KUBERNETES, NETWORK, NODE, VOLUME, ClusterPlan, plan_absent, plan_present, plan_stopped
 from .spec import ClusterSpec, absent_network, absent_volume, bare_node

@@ -19,7 +19,7 @@ class AbsentEngine(Engine):
 
     def __init__(self, name: str, reason: KicError) -> None:
         real = driver(name)
-        self.name, self.capabilities = name, real.capabilities
+        self.name, self.capabilities, self.network_backend = name, real.capabilities, real.network_backend
         self.hidden_networks = real.hidden_networks  # type: ignore[method-assign]
         self.reason = reason
 
@@ -32,7 +32,7 @@ class AbsentEngine(Engine):
             cgroup_version=cgroup_version(),
             cgroup_manager="",
             cgroup_controllers=(),
-            network_backend="netavark",
+            network_backend=self.network_backend,
             runtime="",
             runtimes=runtimes(),
             storage_driver="",

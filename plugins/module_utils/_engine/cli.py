@@ -181,6 +181,15 @@ class CommandLineEngine(Engine):
     package: str
     """What Debian calls its package."""
 
+    packages: ClassVar[Mapping[str, tuple[str, ...]]]
+    """What brings it, by family of distributions; elsewhere the package has its name."""
+
+    unit: str
+    """The unit of systemd that brings it, or its containers, back at the start of the machine."""
+
+    network_backend: str
+    """What makes its networks, as its facts name it."""
+
     connections: ClassVar[Mapping[str, str]]
     """Connection plugins that reach its containers, by the option ``connection`` of the inventory."""
 

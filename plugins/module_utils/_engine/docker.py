@@ -117,6 +117,13 @@ class Docker(CommandLineEngine):
 
     name = "docker"
     package = "docker.io"
+    packages: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Debian": ("docker.io",),
+        "RedHat": ("moby-engine",),
+        "Suse": ("docker",),
+    }
+    unit = "docker.service"
+    network_backend = "bridge"
     priority = 10
     capabilities = CAPABILITIES
     connections: ClassVar[Mapping[str, str]] = {"cli": "community.docker.docker", "api": "community.docker.docker_api"}
@@ -444,7 +451,7 @@ def decode_info(found: Mapping[str, Any]) -> EngineInfo:
         cgroup_version=2 if str(found.get("CgroupVersion", "1")) == "2" else 1,
         cgroup_manager=str(found.get("CgroupDriver", "")),
         cgroup_controllers=(),
-        network_backend="bridge",
+        network_backend=Docker.network_backend,
         runtime=str(found.get("DefaultRuntime", "")),
         runtimes=tuple(sorted({*runtimes(), *(found.get("Runtimes") or {})})),
         storage_driver=str(found.get("Driver", "")),

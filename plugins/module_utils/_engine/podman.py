@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from .._command import CommandResult
 from .._core.capabilities import Capabilities
@@ -99,6 +99,9 @@ class Podman(CommandLineEngine):
 
     name = "podman"
     package = "podman"
+    packages: ClassVar[Mapping[str, tuple[str, ...]]] = {"Debian": ("podman", "netavark", "aardvark-dns")}
+    unit = "podman-restart.service"
+    network_backend = "netavark"
     # It needs no daemon, and takes no group of users who are as good as root.
     priority = 20
     # It answers in a second, but waits for the lock of its store while another podman unpacks a layer of an image.
@@ -363,7 +366,7 @@ def check_info(info: EngineInfo) -> None:
         raise failure(
             "engine_too_old", engine="podman", version=info.version, minimum=".".join(str(part) for part in MINIMUM)
         )
-    if info.network_backend != "netavark":
+    if info.network_backend != Podman.network_backend:
         raise failure("network_backend_unsupported", backend=info.network_backend)
     if info.rootless and info.cgroup_version == 1:
         raise failure("cgroup_not_unified", mode="of version 1 or hybrid")

@@ -10,7 +10,7 @@ from typing import Any
 
 from .._command import Runner
 from .._core.diagnosis import Diagnosis, KicError, link
-from .._host.preflight import look, weaknesses
+from .._host.preflight import ENGINE, USER, Facts, warnings
 from .absent import AbsentEngine
 from .base import EngineReader
 from .drivers import driver
@@ -75,7 +75,7 @@ def status(engine: EngineReader) -> Status:
         info = engine.info
     except KicError as error:
         return Status(engine.name, error.diagnosis, engine.answer, priority=engine.priority)
-    return Status(engine.name, None, info, weaknesses(info, look(info)), engine.priority)
+    return Status(engine.name, None, info, warnings(Facts(info), ENGINE, USER), engine.priority)
 
 
 def statuses(runner: Runner, chosen: EngineReader) -> list[Status]:

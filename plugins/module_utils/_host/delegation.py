@@ -18,10 +18,30 @@ from dataclasses import dataclass
 from typing import Callable
 
 from .._command import CommandNotFound, CommandResult, Runner
+from .._core.diagnosis import KicError, failure
 from .files import read
 
-CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
-"""Controllers of version 2 that systemd can delegate (systemd.resource-control(5), Delegate=)."""
+START, KUBELET, LIMITS = "start", "kubelet", "limits"
+
+CONTROLLERS = {
+    # Without these neither kind's entrypoint nor ours starts a node in a user namespace.
+    "cpu": START,
+    # kubelet asks for it in its control group (kubernetes, pkg/kubelet/cm/container_manager_linux.go).
+    "cpuset": KUBELET,
+    # Only limits of what a pod reads and writes need it.
+    "io": LIMITS,
+    "memory": START,
+    "pids": START,
+}
+"""Controllers of version 2 that systemd can delegate (systemd.resource-control(5), Delegate=), and who needs each."""
+
+
+def needed_by(*users: str) -> tuple[str, ...]:
+    """The controllers that some of START, KUBELET and LIMITS need."""
+    return tuple(name for name, user in CONTROLLERS.items() if user in users)
+
+
+MODES = {"v1": "of version 1", "hybrid": "hybrid (version 2 is there, but the controllers are version 1's)"}
 
 MOUNT = "/sys/fs/cgroup"
 _OLD_NAMES = {"io": "blkio"}
@@ -126,6 +146,21 @@ class Way:
             if below.controllers is not None and controller not in group.gives:
                 return Lost(controller, level(group.unit), "not_in_effect", group.unit)
         return None
+
+
+def refusal(lost: Lost, user: str) -> KicError | None:
+    """The error for a loss that no drop-in of ours can repair; None for the others."""
+    if lost.reason == "disabled_by_unit":
+        return failure(
+            "controller_disabled_by_unit",
+            controller=lost.controller,
+            unit=lost.unit,
+            file=lost.file or f"its properties (systemctl cat {lost.unit})",
+            user=user,
+        )
+    if lost.reason in ("not_built", "disabled_at_boot", "not_given"):
+        return failure(f"controller_{lost.reason}", controller=lost.controller, user=user)
+    return None
 
 
 def level(unit: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._command import Runner
 from .._core import checks
-from .._core.diagnosis import KicError, failure
+from .._core.diagnosis import failure
 from .._core.operations import Operation
 from .._core.plan import Plan, Resource
 from .._host import delegation as host
@@ -137,21 +137,6 @@ class ObservedDelegation:
         return Lost(controller, manager, "not_in_effect" if self.way.runs else "not_running", manager)
 
 
-def refusal(lost: Lost, user: str) -> KicError | None:
-    """The error for a loss that no drop-in of ours can repair; None for the others."""
-    if lost.reason == "disabled_by_unit":
-        return failure(
-            "controller_disabled_by_unit",
-            controller=lost.controller,
-            unit=lost.unit,
-            file=lost.file or f"its properties (systemctl cat {lost.unit})",
-            user=user,
-        )
-    if lost.reason in ("not_built", "disabled_at_boot", "not_given"):
-        return failure(f"controller_{lost.reason}", controller=lost.controller, user=user)
-    return None
-
-
 def plan_delegation(spec: DelegationSpec, observed: ObservedDelegation) -> Plan:
     """What there is to do. Raises for what stands in the way and is not ours to change."""
     if spec.present:
@@ -247,19 +232,16 @@ def _refuse_machine(spec: DelegationSpec, observed: ObservedDelegation) -> None:
     if observed.uid is None:
         raise failure("user_unknown", user=spec.user)
     if way.mode != "v2":
-        raise failure("cgroup_not_unified", mode=MODES[way.mode])
+        raise failure("cgroup_not_unified", mode=host.MODES[way.mode])
     if not way.systemd:
         raise failure("no_systemd", init=observed.init)
     for name in spec.controllers:
         lost = way.lost(name)
-        error = refusal(lost, spec.user) if lost is not None else None
+        error = host.refusal(lost, spec.user) if lost is not None else None
         if error is not None:
             raise error
     if way.manager.load == "masked":
         raise failure("unit_masked", unit=way.manager.name, user=spec.user)
-
-
-MODES = {"v1": "of version 1", "hybrid": "hybrid (version 2 is there, but the controllers are version 1's)"}
 
 
 def wanted_record(spec: DelegationSpec, observed: ObservedDelegation) -> DelegationRecord:
@@ -331,7 +313,7 @@ def _read_back(spec: DelegationSpec, runner: Runner) -> ObservedDelegation:
     for name in spec.controllers:
         lost = found.lost(name)
         if lost is not None and lost.reason not in ("not_in_effect", "not_running"):
-            raise refusal(lost, spec.user) or failure(
+            raise host.refusal(lost, spec.user) or failure(
                 "delegation_overruled", file=lost.file or lost.unit, controllers=name
             )
     return found

@@ -23,6 +23,7 @@ from .._engine.model import Container, EngineInfo, Image, Limits, NewContainer
 from .._host.cgroup import find_limits
 from .._host.machine import host_limits
 from .._host.ports import HostPorts, Ports
+from .._host.preflight import refuse_unfit
 from .._host.process import mounts
 from .._host.storage import device_below
 from .._node import boot
@@ -35,7 +36,6 @@ from .node_plan import ObservedNode, describe, plan_node
 from .node_readback import differences, limit_differences
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_published, same_limit
 from .replacement import Replacement, is_up, stop
-from .rootless import refuse_unfit
 
 REMOVE_SECONDS = 3
 """The same for one that is to go: long enough for programs that listen to SIGTERM to write what they hold."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound, CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import Diagnosis
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import forwarding, preflight
 
 from .support import engine_info, said
@@ -88,6 +89,11 @@ def test_filter_is_asked_only_where_bridges_are_filtered(monkeypatch: pytest.Mon
     assert not look(monkeypatch, Machine({forwarding.BRIDGED: 1})).drops_bridged
 
 
+def warned(found: forwarding.Forwarding, **info: Any) -> tuple[Diagnosis, ...]:
+    """What is reported of the machine."""
+    return preflight.warnings(preflight.Facts(engine_info(**info), forwarding=found), preflight.MACHINE)
+
+
 ROOTLESS = {"rootless": True}
 
 
@@ -107,13 +113,13 @@ ROOTLESS = {"rootless": True}
 )
 def test_weaknesses_of_the_network(info: dict[str, Any], found: dict[str, Any], expected: list[str]) -> None:
     """What keeps pods from the outside and from each other is reported of the engines that it is true of."""
-    weak = preflight.of_network(engine_info(**info), forwarding.Forwarding(**found))
+    weak = warned(forwarding.Forwarding(**found), **info)
     assert [item.id for item in weak] == expected
 
 
 def test_what_is_typed() -> None:
     """The fix names the file and the setting."""
-    (found,) = preflight.of_network(engine_info(), forwarding.Forwarding(True, True, ("/etc/x.conf",)))
+    (found,) = warned(forwarding.Forwarding(True, True, ("/etc/x.conf",)))
     assert found.fix == "take net.ipv4.ip_forward out of /etc/x.conf, then type: sysctl -w net.ipv4.ip_forward=1"
-    (found,) = preflight.of_network(engine_info(), forwarding.Forwarding(True, True))
+    (found,) = warned(forwarding.Forwarding(True, True))
     assert found.fix == "type: sysctl -w net.ipv4.ip_forward=1"

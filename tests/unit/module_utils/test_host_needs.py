@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.kernel import MODULES, PORT_START
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.needs import needs, package_names
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.host_needs import needs, package_names
 
 INSTANCES = "fs.inotify.max_user_instances"
 KEYS = "kernel.keys.maxkeys"

@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import machine
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import refuse_without_packet_filter
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import ENGINE, Facts, refuse
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import engine_info
 
 
@@ -184,9 +184,9 @@ def test_no_packet_filter(backend: str, programs: tuple[str, ...], refused: bool
     """netavark without a program to run gives no container a network: it is refused before anything is started."""
     info = engine_info(network_backend=backend)
     if not refused:
-        refuse_without_packet_filter(info, programs)
+        refuse(Facts(info, packet_filters=programs), ENGINE)
         return
     with pytest.raises(KicError) as caught:
-        refuse_without_packet_filter(info, programs)
+        refuse(Facts(info, packet_filters=programs), ENGINE)
     assert caught.value.diagnosis.id == "packet_filter_missing"
     assert "apt-get install iptables nftables" in caught.value.diagnosis.fix

@@ -12,6 +12,7 @@ import json
 import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -21,7 +22,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import (
     CommandNotFound,
     CommandResult,
 )
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import CATALOGUE, KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import status as status_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
@@ -42,7 +43,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import holders, select
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.status import status, statuses
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import Surroundings, look, weaknesses
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import preflight
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import START, needed_by
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import ENGINE, USER, Facts, warnings
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.storage import Space
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import parse_sub_ids, sub_ids, user_name
 from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import ClusterState, Subject, recorded_cluster
@@ -71,11 +74,16 @@ def local_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no endpoint of the environment change what docker is, and let its daemon's program be there."""
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr(docker, "has_program", lambda _name: True)
-    monkeypatch.setattr(status_module, "look", lambda _info: FIT)
+    surround(monkeypatch, lambda _info: FIT)
 
 
-FIT = Surroundings("somebody", Space(100 << 30, 1_000_000), 65536, True)
-FULL = replace(FIT, space=Space(1 << 30, 1_000_000))
+FIT: dict[str, Any] = {"user": "somebody", "space": Space(100 << 30, 1_000_000), "sub_ids": 65536, "lingers": True}
+FULL = {**FIT, "space": Space(1 << 30, 1_000_000)}
+
+
+def surround(monkeypatch: pytest.MonkeyPatch, facts: Callable[[Any], dict[str, Any]]) -> None:
+    """Let every engine have these facts around it."""
+    monkeypatch.setattr(status_module, "Facts", lambda info: Facts(info, **facts(info)))
 
 
 def machine(podman: CommandResult | None, docker: CommandResult | None) -> TableRunner:
@@ -185,7 +193,7 @@ def test_auto_with_two_that_do_not_work() -> None:
 )
 def test_auto_by_status(monkeypatch: pytest.MonkeyPatch, full: tuple[str, ...], chosen: str) -> None:
     """Of two that work the one that needs no improvement is taken, else the preferred; what holds it goes before both."""
-    monkeypatch.setattr(status_module, "look", lambda info: FULL if info.name in full else FIT)
+    surround(monkeypatch, lambda info: FULL if info.name in full else FIT)
     runner = machine(PODMAN_ANSWERS, DOCKER_ANSWERS)
     assert select("auto", runner).name == chosen
     assert select("auto", runner, None, lambda engine: engine.name == "podman").name == "podman"
@@ -539,32 +547,46 @@ ROOTLESS = engine_info(rootless=True, cgroup_controllers=("cpu", "cpuset", "memo
     [
         (engine_info(), FIT, []),
         (ROOTLESS, FIT, []),
-        (ROOTLESS, replace(FIT, sub_ids=None, lingers=None), []),
-        (ROOTLESS, replace(FIT, sub_ids=1000), ["sub_ids_missing"]),
-        (ROOTLESS, replace(FIT, lingers=False), ["no_linger"]),
+        (ROOTLESS, {**FIT, "sub_ids": None, "lingers": None}, []),
+        (ROOTLESS, {**FIT, "sub_ids": 1000}, ["sub_ids_missing"]),
+        (ROOTLESS, {**FIT, "lingers": False}, ["no_linger"]),
         (replace(ROOTLESS, cgroup_controllers=("memory", "pids")), FIT, ["delegation_incomplete"]),
         (ROOTLESS_DOCKER, FIT, []),
-        (ROOTLESS_DOCKER, replace(FIT, controllers=("cpu", "memory", "pids")), ["delegation_incomplete"]),
-        (ROOTLESS_DOCKER, replace(FIT, controllers=("cpu", "cpuset", "io", "memory", "pids")), []),
+        (ROOTLESS_DOCKER, {**FIT, "controllers": ("cpu", "memory", "pids")}, ["delegation_incomplete"]),
+        (ROOTLESS_DOCKER, {**FIT, "controllers": ("cpu", "cpuset", "io", "memory", "pids")}, []),
         (engine_info(cgroup_controllers=("memory",)), FIT, []),
         (engine_info(), FULL, ["disk_low"]),
-        (engine_info(), replace(FIT, space=Space(100 << 30, 50)), ["inodes_low"]),
-        (engine_info(), replace(FIT, space=Space(100 << 30, None)), []),
-        (engine_info(), replace(FIT, space=None), []),
+        (engine_info(), {**FIT, "space": Space(100 << 30, 50)}, ["inodes_low"]),
+        (engine_info(), {**FIT, "space": Space(100 << 30, None)}, []),
+        (engine_info(), {**FIT, "space": None}, []),
         (engine_info(storage_driver="vfs"), FULL, ["disk_low", "storage_unfit"]),
         (engine_info(name="docker", storage_driver="native"), FULL, ["disk_low", "storage_unfit"]),
     ],
 )
-def test_weaknesses(info: EngineInfo, around: Surroundings, found: list[str]) -> None:
+def test_weaknesses(info: EngineInfo, around: dict[str, Any], found: list[str]) -> None:
     """What could be better is told, the worst first; what nobody can say is not."""
-    assert [item.id for item in weaknesses(info, around)] == found
+    assert [item.id for item in warnings(Facts(info, **around), ENGINE, USER)] == found
 
 
-def test_look() -> None:
-    """Only a rootless engine needs something of its user."""
-    assert look(engine_info(storage_path="")) == Surroundings(user_name(), None, None, None)
-    assert look(engine_info(storage_path="/nowhere/at/all")).space is not None
-    assert look(replace(ROOTLESS, storage_path="/")).sub_ids in (None, sub_ids())
+def test_facts_of_this_machine() -> None:
+    """Each fact is asked of the machine when it is needed, and a place that nobody can see is no reason to warn."""
+    assert Facts(engine_info(storage_path="")).space is None
+    assert Facts(engine_info(storage_path="/nowhere/at/all")).space is not None
+    facts = Facts(replace(ROOTLESS, storage_path="/"))
+    assert facts.sub_ids in (None, sub_ids()) and facts.user == user_name()
+    assert facts.controllers == ROOTLESS.cgroup_controllers
+
+
+def test_checks_are_in_the_catalogue() -> None:
+    """What is refused or reported has its words there."""
+    assert {check.id for check in preflight.CHECKS if check.severity} <= {*CATALOGUE}
+
+
+def test_entrypoint_needs_the_same() -> None:
+    """The controllers without which no node starts are those that the node image's entrypoint refuses to be without."""
+    root = Path(__file__).resolve().parents[3]
+    text = (root / "roles/kic_image/files/node/usr/local/bin/entrypoint").read_text(encoding="utf-8")
+    assert f"for controller in {' '.join(needed_by(START))}; do" in text
 
 
 SUBUID = "root:1:5\nkic:100000:65536\n1000:300000:10\nkic:400000:x\n\n"

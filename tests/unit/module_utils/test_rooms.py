@@ -98,7 +98,7 @@ def decisions(tree: ast.AST) -> Iterator[ast.AST]:
             yield node.value
 
 
-OUTSIDE = [path for path in sorted(PLUGINS.rglob("*.py")) if "_engine" not in path.parts and path.name != "needs.py"]
+OUTSIDE = [path for path in sorted(PLUGINS.rglob("*.py")) if "_engine" not in path.parts]
 
 
 @pytest.mark.parametrize("path", OUTSIDE, ids=[str(path.relative_to(PLUGINS)) for path in OUTSIDE])

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation as host
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import rootless
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import preflight
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import refuse_unfit
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.rootless import refuse_unfit
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     MemoryEngine,
     engine_info,
@@ -33,8 +33,8 @@ def _user_1000(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be the user whose groups the fake machine has; they have no name on this one, or any."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os.path, "isdir", lambda _path: True)
-    monkeypatch.setattr(rootless, "sub_ids", lambda: 65536)
-    monkeypatch.setattr(rootless, "unfit_mode", lambda _path: None)
+    monkeypatch.setattr(preflight, "sub_ids", lambda: 65536)
+    monkeypatch.setattr(preflight, "unfit_mode", lambda _path: None)
 
 
 def test_fit() -> None:
@@ -91,7 +91,7 @@ def test_no_user_namespaces(setting: str) -> None:
 def test_ids(monkeypatch: pytest.MonkeyPatch, count: int | None, condition: str) -> None:
     """Too few subordinate ids are told; those of a name service are not counted."""
     fake = FakeHost()
-    monkeypatch.setattr(rootless, "sub_ids", lambda: count)
+    monkeypatch.setattr(preflight, "sub_ids", lambda: count)
     with fails(condition, str(count), "usermod") if condition else nullcontext():
         refuse_unfit(ROOTLESS, fake, fake.read)
 
@@ -99,7 +99,7 @@ def test_ids(monkeypatch: pytest.MonkeyPatch, count: int | None, condition: str)
 def test_mapper(monkeypatch: pytest.MonkeyPatch) -> None:
     """A newuidmap that may not map is named with its mode."""
     fake = FakeHost()
-    monkeypatch.setattr(rootless, "unfit_mode", {"/usr/bin/newuidmap": None, "/usr/bin/newgidmap": 0o755}.get)
+    monkeypatch.setattr(preflight, "unfit_mode", {"/usr/bin/newuidmap": None, "/usr/bin/newgidmap": 0o755}.get)
     with fails("id_mapper_unfit", "/usr/bin/newgidmap", "0755", "chmod u+s"):
         refuse_unfit(ROOTLESS, fake, fake.read)
 

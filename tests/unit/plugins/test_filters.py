@@ -18,7 +18,7 @@ from ansible_collections.nodeforge.kic.plugins.filter import (
     host_needs,
     molecule_platforms,
 )
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.needs import needs
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.host_needs import needs
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.test_host_needs import asked, look
 
 RESULT: dict[str, Any] = {

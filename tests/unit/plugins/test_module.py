@@ -336,7 +336,7 @@ def test_report_of_nothing(run: Run) -> None:
         ("kic_host", ("_engine", "_engine_module")),
         (
             "oci_volume",
-            ("_engine.docker", "_engine.podman", "_host.preflight", "_resources.rootless", "_resources.node"),
+            ("_engine.docker", "_engine.podman", "_host.preflight", "_resources.node"),
         ),
         ("kic_kubeadm", ("_engine.docker", "_engine.podman", "_host.preflight", "_resources")),
     ],
