@@ -418,7 +418,7 @@ def body(task: Task) -> dict[str, Any]:
     spec = NodeSpec.from_params(task.params)
     if not spec.described and spec.limits != Limits():
         task.warn("Without image only the state is changed; the limits are not looked at.")
-    result = task.converge("node", NodeResource(spec, task.engine, task.check_mode, runner=task.runner))
+    result = task.converge("node", NodeResource(spec, task.engine, runner=task.runner))
     failed = result["node"].get("failed_units")
     if failed:
         task.warn(f"The system of {spec.name} is up but degraded: {', '.join(failed)} failed.")

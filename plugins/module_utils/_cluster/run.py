@@ -184,7 +184,7 @@ class ClusterRun:
         return Done(outcome.plan, outcome.value, outcome.plan.warnings)
 
     def _node(self, spec: NodeSpec) -> Done:
-        return self._converge(NodeResource(spec, self.engine, self.check_mode, runner=self.runner))
+        return self._converge(NodeResource(spec, self.engine, runner=self.runner))
 
     def _outcome(self, plan: ClusterPlan, performed: Performed[Done]) -> ClusterOutcome:
         """What was done; raises the first failure, with what was done before and next to it."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from .._core import checks, labels
 from .._core.checks import IPAddress, IPNetwork
-from .._core.diagnosis import KicError, failure
-from .._core.former import known
+from .._core.diagnosis import failure
+from .._core.plan import Missing
 from .._core.subnet import first_free_address
 from .._engine.model import Container, EngineInfo, Image, Mount, Network, NewContainer, Publication
 from .._engine.proxy import exceptions
@@ -49,6 +49,26 @@ exec "$@"
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Values that turned out to be taken by others when the engine was to use them."""
+
+    addresses: frozenset[IPAddress] = frozenset()
+    ports: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class PortSurvey:
+    """What the machine says of the ports that a node is to publish."""
+
+    busy: frozenset[Publication] = frozenset()
+    """Publications whose port of the host something listens on."""
+    offered: Mapping[Publication, int] = field(default_factory=dict)
+    """A free port for each publication that leaves it open and that keeps none."""
+    lowest: int = 0
+    """The lowest port that needs no privilege."""
+
+
+@dataclass(frozen=True)
 class Around:
     """What a create needs to know of the engine and the machine."""
 
@@ -63,67 +83,36 @@ class Around:
     """Protocol and port of the host that other nodes of ours hold, also those that do not run."""
     missing: tuple[tuple[str, str], ...]
     """Options and paths of this machine that they name and that are not there."""
-    ports: Ports
+    ports: PortSurvey = PortSurvey()
+    refused: Refused = Refused()
     proxies: Mapping[str, str] = field(default_factory=dict)
     """Proxy variables that the engine gives a new container by itself."""
     storage_device: str = ""
     """The device of the engine's storage, where a node has to see it (DEVICELESS)."""
 
 
-@dataclass(frozen=True)
-class Refused:
-    """Values that turned out to be taken by others when the engine was to use them."""
+def allocate(
+    spec: NodeSpec, around: Around, host: HostLimits, old: Container | None, *, engine: str
+) -> tuple[NewContainer, tuple[Missing, ...]]:
+    """The container to create: what was requested, checked, and the rest chosen; and what it needs and is not there yet.
 
-    addresses: frozenset[IPAddress] = frozenset()
-    ports: frozenset[int] = frozenset()
-
-
-NOTHING_REFUSED = Refused()
-
-
-def choose(
-    spec: NodeSpec,
-    around: Around,
-    host: HostLimits,
-    old: Container | None,
-    *,
-    engine: str,
-    lenient: bool,
-    refused: Refused,
-) -> tuple[NewContainer, tuple[str, ...]]:
-    """The container to make: what was requested, checked, and the rest chosen. ``old`` is the one that it replaces.
-
-    Address and ports of the old one are taken again: others know them.
+    ``old`` is the one that it replaces. Its address and ports are taken again: others know them.
     """
-    image = known(spec.image)
-    warnings: list[str] = []
-
-    def absent(what: str, error: KicError) -> None:
-        if not lenient:
-            raise error
-        warnings.append(f"There is no {what} yet; it is taken as one that an earlier task will make.")
-
-    for option, path in around.missing:
-        absent(path, checks.invalid(option, f"there is no {path} on this machine", "make it first, or name another"))
-    if around.image is None:
-        absent(f"image {image}", failure("image_missing", name=image, engine=engine))
-    elif around.image.architecture != around.info.architecture:
+    image = str(spec.image)
+    missing = _missing(spec, around, engine)
+    if around.image is not None and around.image.architecture != around.info.architecture:
         found = around.image.architecture
         raise failure("image_platform", name=image, found=found, machine=around.info.architecture)
-    elif labels.claims(around.image.labels):
+    if around.image is not None and labels.claims(around.image.labels):
         raise failure("image_claims", name=image, labels=", ".join(labels.claims(around.image.labels)), engine=engine)
-    if spec.volume is not None and not around.volume:
-        absent(f"volume {spec.volume}", failure("volume_missing", name=spec.volume))
     network = next((item for item in around.networks if item.name == spec.network), None)
-    if spec.network is not None and network is None:
-        absent(f"network {spec.network}", failure("network_missing", name=spec.network))
-    ip, ip6 = (_choose_address(spec, network, version, around, old, refused, lenient=lenient) for version in (4, 6))
+    ip, ip6 = (_choose_address(spec, network, version, around, old) for version in (4, 6))
     adaptations: list[dict[str, str]] = []
     capabilities = _choose_capabilities(spec, around.info, host, adaptations)
     runtime = _choose_runtime(spec, around.info, host, adaptations)
     image_volumes = _choose_image_volumes(spec, around.image, around.info, adaptations)
     ulimits = _choose_ulimits(spec, host, adaptations)
-    published = _choose_ports(spec, around, old, refused)
+    published = _choose_ports(spec, around, old)
     entrypoint, command = None, spec.command
     if capabilities and around.image is not None:
         entrypoint = "/bin/sh"
@@ -194,8 +183,24 @@ def choose(
             entrypoint=entrypoint,
             passed_on=engine_arguments(spec.passed_on),
         ),
-        tuple(warnings),
+        missing,
     )
+
+
+def _missing(spec: NodeSpec, around: Around, engine: str) -> tuple[Missing, ...]:
+    """What has to be there before."""
+    found = [
+        (path, checks.invalid(option, f"there is no {path} on this machine", "make it first, or name another"))
+        for option, path in around.missing
+    ]
+    if around.image is None:
+        found.append((f"image {spec.image}", failure("image_missing", name=spec.image, engine=engine)))
+    if spec.volume is not None and not around.volume:
+        found.append((f"volume {spec.volume}", failure("volume_missing", name=spec.volume)))
+    if spec.network is not None and all(item.name != spec.network for item in around.networks):
+        found.append((f"network {spec.network}", failure("network_missing", name=spec.network)))
+    end = "yet; it is taken as one that an earlier task will make."
+    return tuple(Missing(error, f"There is no {what} {end}") for what, error in found)
 
 
 def _direct(spec: NodeSpec, network: Network | None) -> list[str]:
@@ -210,14 +215,12 @@ def _choose_address(
     version: int,
     around: Around,
     old: Container | None,
-    refused: Refused,
-    *,
-    lenient: bool,
 ) -> str | None:
     option, asked = ("ip", spec.ip) if version == 4 else ("ip6", spec.ip6)
     found = network.range(version) if network is not None else None
     if found is None:
-        if asked is not None and not (lenient and network is None and spec.network):
+        # A network that is not there yet may have it.
+        if asked is not None and not (network is None and spec.network):
             where = f"the network {spec.network} has no IPv{version} subnet" if spec.network else "no network is named"
             raise checks.invalid(option, f"{asked} cannot be given, as {where}", "leave it out, or name a network")
         return str(asked) if asked is not None else None
@@ -228,7 +231,7 @@ def _choose_address(
         if asked in around.addresses:
             raise failure("address_taken", ip=asked, network=spec.network, owner=around.addresses[asked])
         return str(asked)
-    taken = {*around.addresses, *refused.addresses} | ({found.gateway} if found.gateway else set())
+    taken = {*around.addresses, *around.refused.addresses} | ({found.gateway} if found.gateway else set())
     before = old.labels.get(labels.ADDRESS if version == 4 else labels.ADDRESS6) if old is not None else None
     if before and _usable(checks.address(option, before), found.subnet, taken):
         return before
@@ -243,39 +246,64 @@ def _usable(address: IPAddress, subnet: IPNetwork, taken: Collection[IPAddress])
     return address in subnet and address not in ends and address not in taken
 
 
-def _choose_ports(spec: NodeSpec, around: Around, old: Container | None, refused: Refused) -> tuple[Publication, ...]:
+def survey_ports(spec: NodeSpec, around: Around, old: Container | None, ports: Ports) -> PortSurvey:
+    """Ask the machine for the ports that :func:`allocate` needs."""
+    lowest = ports.lowest() if around.info.rootless else 0
+    own = _ports_of(old)
+    busy = [
+        item
+        for item in spec.publish
+        if item.host_port is not None
+        and item.host_port >= lowest
+        and (item.protocol, item.host_port) not in {*own, *around.host_ports}
+        and not ports.free(item.address, item.protocol, item.host_port)
+    ]
+    kept = _kept_ports(spec, around, old)
+    # What is picked must not be one of those that are known.
+    used = {port for _protocol, port in around.host_ports} | around.refused.ports | set(kept.values())
+    used |= {item.host_port for item in spec.publish if item.host_port is not None}
+    offered: dict[Publication, int] = {}
+    for item in spec.publish:
+        if item.host_port is None and item not in kept:
+            offered[item] = ports.pick(item.address, item.protocol, {*used, *offered.values()})
+    return PortSurvey(frozenset(busy), offered, lowest)
+
+
+def _ports_of(old: Container | None) -> set[tuple[str, int]]:
+    """Protocol and port that the old one holds: while it runs, its ports are busy with itself."""
+    held = decode_published(old.labels.get(labels.PUBLISH, "")) if old is not None else ()
+    return {(item.protocol, item.host_port) for item in held if item.host_port is not None}
+
+
+def _kept_ports(spec: NodeSpec, around: Around, old: Container | None) -> dict[Publication, int]:
+    """The ports of the old one that the new one has again."""
     held = decode_published(old.labels.get(labels.PUBLISH, "")) if old is not None else ()
     before = {(item.port, item.protocol, item.address): item.host_port for item in held}
-    # While the old one runs, its ports are busy: with itself.
-    own = {(item.protocol, item.host_port) for item in held}
     named = {(item.protocol, item.host_port) for item in spec.publish if item.host_port is not None}
     kept = {}
     for item in spec.publish:
         port = before.get((item.port, item.protocol, item.address))
-        lost = (item.protocol, port) in {*around.host_ports, *named} or port in refused.ports
+        lost = (item.protocol, port) in {*around.host_ports, *named} or port in around.refused.ports
         if item.host_port is None and port is not None and not lost:
             kept[item] = port
-    # Those that are known come first: what is picked must not be one of them.
-    used = {port for _protocol, port in around.host_ports} | set(refused.ports) | set(kept.values())
-    used |= {port for _protocol, port in named if port is not None}
+    return kept
+
+
+def _choose_ports(spec: NodeSpec, around: Around, old: Container | None) -> tuple[Publication, ...]:
+    own, known = _ports_of(old), {**around.ports.offered, **_kept_ports(spec, around, old)}
     chosen = []
     for item in spec.publish:
         port = item.host_port
         if port is not None:
             _refuse_port(item, port, around, mine=(item.protocol, port) in own)
-        else:
-            port = kept[item] if item in kept else around.ports.pick(item.address, item.protocol, used)
-        used.add(port)
-        chosen.append(replace(item, host_port=port))
+        chosen.append(replace(item, host_port=known[item] if port is None else port))
     return tuple(chosen)
 
 
 def _refuse_port(item: Publication, port: int, around: Around, *, mine: bool) -> None:
-    if around.info.rootless and port < around.ports.lowest():
-        raise failure("port_privileged", port=port, lowest=around.ports.lowest())
-    if mine:
-        return
-    if (item.protocol, port) in around.host_ports or not around.ports.free(item.address, item.protocol, port):
+    if port < around.ports.lowest:
+        raise failure("port_privileged", port=port, lowest=around.ports.lowest)
+    if not mine and ((item.protocol, port) in around.host_ports or item in around.ports.busy):
         raise failure("port_taken", port=port, address=item.address)
 
 
@@ -318,7 +346,7 @@ def _choose_image_volumes(
     if image is None or not hiding:
         return None
     if not info.capabilities.skips_image_volumes:
-        raise failure("image_hides_cgroups", name=known(spec.image), path=hiding[0])
+        raise failure("image_hides_cgroups", name=spec.image, path=hiding[0])
     adaptations.append(
         _adaptation("image", f"no volume at {hiding[0]}", "it would hide the control groups of the node")
     )

@@ -15,8 +15,8 @@ from .._engine.model import Container
 from .._host.cgroup import find_limits
 from .._node.boot import peek
 from .._state.record import ClusterState, recorded_clusters
-from .node import record_of, recorded_limits
 from .node_plan import ObservedNode, describe
+from .node_run import record_of, recorded_limits
 
 
 def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[di
         limits = find_limits(container.pid, container.id) if container.running else None
         subject = record_of(engine, container.labels.get(labels.CLUSTER), container.name)
         recorded = recorded_limits(subject, container.name)
-        found.append(describe(ObservedNode(container, None, limits, boot), recorded))
+        found.append(describe(ObservedNode(container, limits, boot, recorded=recorded)))
     return found
 
 

@@ -10,21 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._core import labels, replaced
+from .._core import checks, labels, replaced
 from .._core.diagnosis import failure
 from .._core.drift import label_drift, refuse_foreign
-from .._core.former import Action, Plan, known
-from .._core.plan import Drift
+from .._core.operations import Operation
+from .._core.plan import Drift, Missing, Plan
 from .._engine.model import Container, Image, Limits, NewContainer
 from .._engine.proxy import extended
 from .._host.machine import HostLimits
 from .._node.boot import Boot
-from .node_choice import NOTHING_REFUSED, ROOTLESS_PIDS, Around, Refused, choose
+from . import node_run
+from .node_choice import ROOTLESS_PIDS, Around, allocate
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_asked, decode_published, same_limit
-from .replacement import is_up
+from .replacement import Replacement, is_up
 
 HIDDEN = "(hidden)"
 """What stands for a value of the environment, which may be a secret."""
+
 
 NO_LIMITS = Limits()
 
@@ -34,14 +36,23 @@ class ObservedNode:
     """A node as it is."""
 
     container: Container
-    image: Image | None = None
-    """What the image's name that is requested means now."""
     limits: Mapping[str, Any] | None = None
     """Of its control group, as the kernel has them; None while it does not run."""
     boot: Boot | None = None
     """None where it was not asked."""
     aside: Container | None = None
     """Its old container, under its other name, where a run that was to replace it was interrupted."""
+    recorded: Limits = NO_LIMITS
+    """Limits that were changed after it was created, for its next start."""
+
+    @property
+    def effective(self) -> Limits:
+        """The limits that hold: the kernel's while it runs, else those of its next start."""
+        if self.limits is not None:
+            # A controller that is not there limits nothing.
+            return Limits(**{key: self.limits.get(key) for key in LIMIT_OPTIONS})
+        changed = {key: value for key, value in vars(self.recorded).items() if value is not None}
+        return replace(self.container.limits, **changed)
 
     @property
     def only_aside(self) -> bool:
@@ -63,110 +74,207 @@ class ObservedNode:
         return "started" if state == "present" and ran else state
 
 
-def plan_node(
-    spec: NodeSpec,
-    observed: ObservedNode | None,
-    around: Around | None,
-    host: HostLimits,
-    *,
-    engine: str,
-    updatable: frozenset[str] = frozenset(),
-    recorded: Limits = NO_LIMITS,
-    lenient: bool = False,
-    refused: Refused = NOTHING_REFUSED,
-) -> Plan:
-    """What there is to do. ``around`` is needed where one is made; ``recorded`` are limits that were changed after that.
+@dataclass(frozen=True)
+class NodeSurvey:
+    """What a change of a node needs to know."""
 
-    With ``lenient`` (check mode) a prerequisite that is missing is a warning, as an earlier task may be about to make it.
-    """
+    host: HostLimits
+    image: Image | None = None
+    """What the image's name that is requested means now."""
+    updatable: frozenset[str] = frozenset()
+    """Limits that the engine can change of a node that is there."""
+    around: Around | None = None
+    """Where one is created; else None."""
+    interrupted: ObservedNode | None = None
+    """Where there is no node: the old container that a run which was interrupted was to replace."""
+
+
+def creates(spec: NodeSpec, observed: ObservedNode | None, image: Image | None, updatable: frozenset[str]) -> bool:
+    """Whether a container is created, so that it has to be known what is around it."""
+    if not spec.described or spec.state == "absent":
+        return False
+    return observed is None or (spec.replace and bool(find_drift(spec, observed, image, updatable)))
+
+
+def plan_node(spec: NodeSpec, observed: ObservedNode | None, survey: NodeSurvey, engine: str) -> Plan:
+    """What there is to do."""
+    observed = observed or survey.interrupted
     if spec.state == "absent":
         return _plan_absent(spec, observed, engine)
-    _refuse_limits(spec, host)
+    _refuse_limits(spec, survey.host)
     if observed is None:
-        if not spec.described:
-            if lenient:
-                return Plan(warnings=(f"There is no node {spec.name} yet; it is taken as one that will be made.",))
-            raise failure("node_missing", node=spec.name)
-        new, warnings = choose(spec, known(around), host, None, engine=engine, lenient=lenient, refused=refused)
-        starts = spec.state in ("started", "restarted")
-        actions = [Action("create", "node", spec.name)] + ([Action("start", "node", spec.name)] if starts else [])
-        after = _described(spec, new, "running" if starts else "created")
-        return Plan(tuple(actions), {}, after, warnings=warnings, chosen={"container": new})
+        return _plan_missing(spec, survey, engine)
     container = observed.container
     refuse_foreign(
         "container", spec.name, engine, container.labels, spec.cluster or container.labels.get(labels.CLUSTER)
     )
-    effective = _effective(observed, recorded)
-    drift = find_drift(spec, observed, effective, updatable) if spec.described else ()
-    before, goal = _before(observed, effective), observed.goal(spec.state)
+    drift = find_drift(spec, observed, survey.image, survey.updatable) if spec.described else ()
     if drift and spec.replace:
-        old = observed.old
-        new, warnings = choose(spec, known(around), host, old, engine=engine, lenient=lenient, refused=refused)
-        starts = goal in ("started", "restarted") or (goal == "present" and container.running)
-        why = "; ".join(str(item) for item in drift)
-        actions = _discard(observed) if old is container else []
-        actions += [Action("remove", "node", spec.name, why), Action("create", "node", spec.name)]
-        actions += [Action("start", "node", spec.name)] if starts else []
-        after = _described(spec, new, "running" if starts else "created")
-        if {item.field for item in drift} & {f"env.{key}" for key in spec.env}:
-            after["env"] = [f"{key} (changed)" if f"env.{key}" in {d.field for d in drift} else key for key in spec.env]
-        return Plan(tuple(actions), before, after, warnings=warnings, chosen={"container": new})
-    actions, state = _state_actions(spec.name, goal, container)
-    runs = state == "running"
-    wanted = _wanted_limits(spec, recorded, updatable)
-    # A start sets what the container was made with; a node that goes on running has what it has.
-    now = container.limits if any(action.verb == "start" for action in actions) else effective
-    changes = {key: value for key, value in wanted.items() if not same_limit(value, getattr(now, key))}
-    if changes:
-        detail = ", ".join(f"{LIMIT_OPTIONS[key]} = {value}" for key, value in changes.items())
-        actions.append(Action("update", "node", spec.name, detail if runs else f"{detail}, from its next start on"))
-    if observed.only_aside:
-        actions.insert(0, Action("restore", "node", spec.name, "a run was interrupted before it had a replacement"))
-    actions += _discard(observed)
-    after = {**before, "state": state, **{LIMIT_OPTIONS[key]: value for key, value in wanted.items()}}
-    return Plan(tuple(actions), before, after, drift, chosen={"limits": changes, "wanted": wanted})
+        return _plan_replaced(spec, observed, drift, survey, engine)
+    return _plan_state(spec, observed, drift, survey.updatable)
 
 
 def _plan_absent(spec: NodeSpec, observed: ObservedNode | None, engine: str) -> Plan:
     if observed is None:
         return Plan()
-    found = observed.container.labels
-    if not labels.is_ours(found):
-        raise failure("not_ours", kind="container", name=spec.name, label=labels.SCHEMA, engine=engine)
+    name, container = spec.name, observed.container
+    if not labels.is_ours(container.labels):
+        raise failure("not_ours", kind="container", name=name, label=labels.SCHEMA, engine=engine)
     if spec.cluster is not None:
-        refuse_foreign("container", spec.name, engine, found, spec.cluster)
-    return Plan((Action("remove", "node", spec.name),), _before(observed, _effective(observed, Limits())), {})
+        refuse_foreign("container", name, engine, container.labels, spec.cluster)
+    operations = [node_run.record(name, _cluster(spec, observed), {}), node_run.remove(name, container)]
+    if observed.aside is not None:
+        seconds = node_run.REMOVE_SECONDS
+        operations.append(node_run.remove_beside(name, "old node", observed.aside, seconds))
+    before = _before(replace(observed, recorded=NO_LIMITS))
+    return Plan(tuple(operations), before, {})
 
 
-def _discard(observed: ObservedNode) -> list[Action]:
-    """What finishes a replacement that was interrupted after the new container was there."""
-    if observed.aside is None or observed.only_aside:
-        return []
-    return [Action("discard", "node", observed.aside.name, "the node that replaces it is there")]
+def _plan_missing(spec: NodeSpec, survey: NodeSurvey, engine: str) -> Plan:
+    if not spec.described:
+        warning = f"There is no node {spec.name} yet; it is taken as one that will be made."
+        return Plan(missing=(Missing(failure("node_missing", node=spec.name), warning),))
+    new, missing = allocate(spec, _around(survey), survey.host, None, engine=engine)
+    starts = spec.state in ("started", "restarted")
+    operations = (
+        node_run.create(new, keeps=False),
+        node_run.record(spec.name, spec.cluster, {}),
+        *_first_start(spec, new, starts, _refusals(spec, new)),
+    )
+    return Plan(operations, {}, _described(spec, new, "running" if starts else "created"), missing=missing)
 
 
-def _state_actions(name: str, state: str, container: Container) -> tuple[list[Action], str]:
-    """What brings the container into its state, and that state."""
-    paused, runs = container.status == "paused", container.running
+def _around(survey: NodeSurvey) -> Around:
+    if survey.around is None:
+        raise AssertionError("creates() decides for the survey and for the plan")
+    return survey.around
+
+
+def _first_start(spec: NodeSpec, new: NewContainer, starts: bool, refusals: node_run.Refusals) -> tuple[Operation, ...]:
+    """From the created container to a system that is up."""
+    files = node_run.copy_files(spec, spec.name)
+    return (*files, node_run.first_start(new, refusals), node_run.wait(spec, spec.name, new)) if starts else files
+
+
+def _refusals(spec: NodeSpec, new: NewContainer) -> node_run.Refusals:
+    """What may be chosen again: what the user named may not."""
+    addresses: frozenset[Any] = frozenset()
+    ports: frozenset[Any] = frozenset()
+    if spec.ip is None and spec.ip6 is None and new.ip is not None:
+        addresses = frozenset(checks.address("ip", item) for item in (new.ip, new.ip6) if item)
+    if any(item.host_port is None for item in spec.publish):
+        ports = frozenset(item.host_port for item in new.publish if item.host_port is not None)
+    return {"address_taken": addresses, "port_taken": ports}
+
+
+def _plan_replaced(
+    spec: NodeSpec, observed: ObservedNode, drift: tuple[Drift, ...], survey: NodeSurvey, engine: str
+) -> Plan:
+    """A new container in the place of the old one, which runs on until all else is ready."""
+    name, container, aside, old = spec.name, observed.container, observed.aside, observed.old
+    new, missing = allocate(spec, _around(survey), survey.host, old, engine=engine)
+    goal = observed.goal(spec.state)
+    starts = goal in ("started", "restarted") or (goal == "present" and container.running)
+    before: list[Operation] = []
+    if aside is not None and old is container:
+        before = [node_run.discard(aside, stops=True, exclusive=True)]
+    elif aside is not None and not observed.only_aside:
+        before = [node_run.remove_beside(name, "unfinished node", container, 0, exclusive=True)]
+    replacement = Replacement(name, old)
+    # From here on the new one is the node; what an older run recorded of the old one's limits goes.
+    done = node_run.record(name, _cluster(spec, observed), {}, commits=True)
+    operations = (
+        *before,
+        node_run.remove_old(name, old, "; ".join(str(item) for item in drift), needs=done.key),
+        node_run.set_aside(replacement),
+        node_run.create(replacement.marked(new), keeps=True),
+        node_run.stop_old(replacement),
+        *_first_start(spec, new, starts, {}),
+        done,
+    )
+    after = _described(spec, new, "running" if starts else "created")
+    changed = {item.field for item in drift}
+    if changed & {f"env.{key}" for key in spec.env}:
+        after["env"] = [f"{key} (changed)" if f"env.{key}" in changed else key for key in spec.env]
+    return Plan(operations, _before(observed), after, missing=missing)
+
+
+def _plan_state(spec: NodeSpec, observed: ObservedNode, drift: tuple[Drift, ...], updatable: frozenset[str]) -> Plan:
+    """What brings a node that is there into its state, with its limits."""
+    name, container, aside = spec.name, observed.container, observed.aside
+    actions, state, starts = _state_operations(spec, observed.goal(spec.state), container)
+    wanted = _wanted_limits(spec, observed.recorded, updatable)
+    # A start sets what the container was made with; a node that goes on running has what it has.
+    now = container.limits if any(item.verb == "start" for item in actions) else observed.effective
+    changes = {key: value for key, value in wanted.items() if not same_limit(value, getattr(now, key))}
+    limits, checked = _limit_operations(spec, observed, wanted, changes, runs=state == "running", acts=bool(actions))
+    operations = [*actions, *limits]
+    kept = aside.name if aside is not None and not observed.only_aside else ""
+    if starts or _still_starts(spec, observed, state):
+        operations.append(node_run.wait(spec, container.id, kept="" if starts else kept))
+    operations += checked
+    if observed.only_aside:
+        operations.insert(0, node_run.restore(name, container))
+    elif aside is not None and is_up(container):
+        operations.append(node_run.discard(aside, stops=True))
+    elif aside is not None:
+        # The interrupted run did not see it up: until it is, the old one can still be restored.
+        first = node_run.stop_old(Replacement(name, aside), restores=True)
+        operations = [first, *operations, node_run.discard(aside, stops=False)]
+    before = _before(observed)
+    after = {**before, "state": state, **{LIMIT_OPTIONS[key]: value for key, value in wanted.items()}}
+    return Plan(tuple(operations), before, after, drift)
+
+
+def _still_starts(spec: NodeSpec, observed: ObservedNode, state: str) -> bool:
+    """Whether a node that goes on running, as an interrupted run left it, is not up yet and is to be waited for."""
+    pending = observed.boot is not None and not observed.boot.ready
+    return pending and spec.wait and spec.state == "started" and state == "running"
+
+
+def _state_operations(spec: NodeSpec, state: str, container: Container) -> tuple[list[Operation], str, bool]:
+    """What brings the container into its state, that state, and whether something starts or goes on."""
+    name, paused, runs = spec.name, container.status == "paused", container.running
+    stop = node_run.stop_node(name, container)
+    # An earlier run was interrupted before its first start, maybe before it had its files.
+    files = node_run.copy_files(spec, container.id) if container.status == "created" else ()
+    start = [*files, node_run.start(name, container.id)]
     if state in ("started", "restarted"):
         if runs:
-            again = [Action("stop", "node", name), Action("start", "node", name)]
-            return (again if state == "restarted" else []), "running"
+            return ([stop, *start] if state == "restarted" else []), "running", state == "restarted"
         if paused and state == "started":
-            return [Action("resume", "node", name)], "running"
-        return ([Action("stop", "node", name)] if paused else []) + [Action("start", "node", name)], "running"
+            return [node_run.resume(name, container.id)], "running", True
+        return ([stop] if paused else []) + start, "running", True
     if state == "stopped" and (runs or paused):
-        return [Action("stop", "node", name)], "exited"
-    return [], container.status
+        return [stop], "exited", False
+    return [], container.status, False
 
 
-def _effective(observed: ObservedNode, recorded: Limits) -> Limits:
-    """The limits that hold: the kernel's while it runs, else those of its next start."""
-    if observed.limits is not None:
-        # A controller that is not there limits nothing.
-        return Limits(**{key: observed.limits.get(key) for key in LIMIT_OPTIONS})
-    changed = {key: value for key, value in vars(recorded).items() if value is not None}
-    return replace(observed.container.limits, **changed)
+def _limit_operations(
+    spec: NodeSpec,
+    observed: ObservedNode,
+    wanted: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    runs: bool,
+    acts: bool,
+) -> tuple[list[Operation], list[Operation]]:
+    """What changes the limits and what records them, and, for the end, what sees that the kernel has them."""
+    name, cluster, container = spec.name, _cluster(spec, observed), observed.container
+    if changes and runs:
+        update, check = node_run.update(name, container, changes, wanted, cluster)
+        return [update], [check]
+    kept = node_run.kept_limits(wanted, container.limits)
+    if changes:
+        detail = ", ".join(f"{LIMIT_OPTIONS[key]} = {value}" for key, value in changes.items())
+        record = node_run.record(name, cluster, kept)
+        return [replace(record, verb="update", detail=f"{detail}, from its next start on", changes=True)], []
+    recorded = {key: value for key, value in vars(observed.recorded).items() if value is not None}
+    return ([node_run.record(name, cluster, kept)] if acts and kept != recorded else []), []
+
+
+def _cluster(spec: NodeSpec, observed: ObservedNode) -> str | None:
+    return spec.cluster if spec.cluster is not None else observed.container.labels.get(labels.CLUSTER)
 
 
 def _wanted_limits(spec: NodeSpec, recorded: Limits, updatable: frozenset[str]) -> dict[str, Any]:
@@ -175,14 +283,14 @@ def _wanted_limits(spec: NodeSpec, recorded: Limits, updatable: frozenset[str]) 
 
 
 def find_drift(
-    spec: NodeSpec, observed: ObservedNode, effective: Limits, updatable: frozenset[str]
+    spec: NodeSpec, observed: ObservedNode, image: Image | None, updatable: frozenset[str]
 ) -> tuple[Drift, ...]:
     """What was requested and is otherwise, and cannot be changed in place."""
     container = observed.container
     before, drift = decode_asked(container.labels.get(labels.SPEC, "")), []
     for key, value in spec.asked.items():
         if key == "image":
-            drift += _image_drift(value, before["image"], observed)
+            drift += _image_drift(value, before["image"], image, container)
         elif key == "env":
             drift += _env_drift(spec, before["env"], container)
         elif value != before[key]:
@@ -193,7 +301,7 @@ def find_drift(
     drift += _publish_drift(spec, container)
     drift += label_drift(spec.labels, container.labels)
     for key, option in LIMIT_OPTIONS.items():
-        asked, found = getattr(spec.limits, key), getattr(effective, key)
+        asked, found = getattr(spec.limits, key), getattr(observed.effective, key)
         if key == "pids" and asked is None and found == ROOTLESS_PIDS:
             continue
         if not same_limit(asked, found) and (asked is None or key not in updatable):
@@ -201,13 +309,13 @@ def find_drift(
     return tuple(drift)
 
 
-def _image_drift(asked: str, before: str | None, observed: ObservedNode) -> list[Drift]:
-    if observed.image is None:
+def _image_drift(asked: str, before: str | None, image: Image | None, container: Container) -> list[Drift]:
+    if image is None:
         # Not in the store any more: by its name alone nothing more can be told.
         return [Drift("image", asked, before)] if asked != before else []
-    if observed.image.id == observed.container.image_id:
+    if image.id == container.image_id:
         return []
-    return [Drift("image", f"{asked} ({observed.image.id[:12]})", f"{before} ({observed.container.image_id[:12]})")]
+    return [Drift("image", f"{asked} ({image.id[:12]})", f"{before} ({container.image_id[:12]})")]
 
 
 def _env_drift(spec: NodeSpec, before: list[str], container: Container) -> list[Drift]:
@@ -264,7 +372,7 @@ def _described(spec: NodeSpec, new: NewContainer, state: str) -> dict[str, Any]:
     }
 
 
-def _before(observed: ObservedNode, effective: Limits) -> dict[str, Any]:
+def _before(observed: ObservedNode) -> dict[str, Any]:
     """The same fields of one that is there."""
     container = observed.container
     asked = decode_asked(container.labels.get(labels.SPEC, ""))
@@ -278,7 +386,7 @@ def _before(observed: ObservedNode, effective: Limits) -> dict[str, Any]:
         "ip6": container.labels.get(labels.ADDRESS6),
         "publish": [item.as_dict() for item in decode_published(container.labels.get(labels.PUBLISH, ""))],
         "labels": labels.of_user(asked_labels(container)),
-        **{option: getattr(effective, key) for key, option in LIMIT_OPTIONS.items()},
+        **{option: getattr(observed.effective, key) for key, option in LIMIT_OPTIONS.items()},
     }
 
 
@@ -288,10 +396,10 @@ def asked_labels(container: Container) -> dict[str, str]:
     return {key: value for key, value in container.labels.items() if not key.startswith(foreign)}
 
 
-def describe(observed: ObservedNode, recorded: Limits) -> dict[str, Any]:
-    """What a task returns of a node that is there; ``recorded`` are limits that were changed after it was made."""
+def describe(observed: ObservedNode) -> dict[str, Any]:
+    """What a task returns of a node that is there."""
     container, boot = observed.container, observed.boot
-    found = _before(observed, _effective(observed, recorded))
+    found = _before(observed)
     addresses = [address for group in container.addresses.values() for address in group]
     found["ip"] = found["ip"] or next((item for item in addresses if ":" not in item), None)
     found["ip6"] = found["ip6"] or next((item for item in addresses if ":" in item), None)

@@ -33,7 +33,7 @@ from .._host.podman_networks import DIRECTORY
 from .._host.ports import HostPorts
 from .._state.lock import host_lock
 from .network import NetworkResource, NetworkSpec, network_named
-from .node_choice import NOTHING_REFUSED, Around, choose
+from .node_choice import Around, allocate, survey_ports
 from .node_spec import NodeSpec
 
 PREFIX = "kic-probe-"
@@ -188,11 +188,9 @@ def _container(engine: Engine, name: str) -> NewContainer:
         addresses={},
         host_ports=frozenset(),
         missing=(),
-        ports=HostPorts(),
     )
-    new, _warnings = choose(
-        spec, around, host_limits(), None, engine=engine.name, lenient=False, refused=NOTHING_REFUSED
-    )
+    around = replace(around, ports=survey_ports(spec, around, None, HostPorts()))
+    new, _missing = allocate(spec, around, host_limits(), None, engine=engine.name)
     # It has no shell to make anything writable first, and it is no node: nothing of ours counts it as one.
     return replace(new, entrypoint="/probe", command=(), labels={LABEL: "1"})
 

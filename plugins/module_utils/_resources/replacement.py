@@ -11,10 +11,8 @@ names say how far it came, and the next run goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Callable
 
 from .._core import labels, replaced
 from .._core.diagnosis import KicError, failure
@@ -52,7 +50,6 @@ def is_up(container: Container) -> bool:
 class Replacement:
     """``old`` is the container that another one replaces as the node ``name``."""
 
-    engine: Engine
     name: str
     old: Container
 
@@ -61,72 +58,54 @@ class Replacement:
         """Whether the old one ran before, so that it has to run again when it is restored."""
         return is_up(self.old) or replaced.ran(self.old.name)
 
-    def set_aside(self) -> None:
+    def set_aside(self, engine: Engine) -> None:
         """Free the name for the new one."""
         if not replaced.is_aside(self.old.name):
-            self.engine.rename_container(self.old.id, replaced.aside_name(self.name, self.ran))
+            engine.rename_container(self.old.id, replaced.aside_name(self.name, self.ran))
 
     def marked(self, new: NewContainer) -> NewContainer:
         """``new`` with the label by which a later run finds the old one."""
         return replace(new, labels={**new.labels, labels.REPLACES: self.old.id})
 
-    def discard(self) -> None:
-        """Remove the old one, which has been stopped: the new one is there."""
-        self.engine.remove_container(self.old.id, 0)
+    def restored(self, engine: Engine, error: Exception) -> Exception:
+        """Make the old one the node again, as a step has failed with ``error``: that, with what became of the node.
 
-    @contextmanager
-    def or_restored(self, undid: Callable[[], None]) -> Iterator[None]:
-        """Around the steps that may fail: the old one becomes the node again, and the failure says so.
-
-        ``undid`` is called where nothing of the replacement is left.
+        Raises it where the old one could not be restored. The first failure is the one to report.
         """
         try:
-            yield
-        except Exception as error:
-            problem = self._restore_or_tell()
-            if not problem:
-                undid()
+            self._restore(engine)
+        except Exception as problem:
             if not isinstance(error, KicError):
-                raise
-            raise self._explained(error, problem) from error
+                raise error from problem
+            why = problem.diagnosis.cause if isinstance(problem, KicError) else f"{problem}."
+            raise self._lost(engine.name, error, why) from problem
+        if not isinstance(error, KicError):
+            return error
+        found, state = error.diagnosis, " and runs" if self.ran else ""
+        cause = f"{found.cause} The old node {self.name} was restored{state}."
+        return KicError(replace(found, cause=cause, fix=_WITHOUT_THE_NEW_ONE.get(found.id, found.fix)))
 
-    def _restore_or_tell(self) -> str:
-        """Restore, and return why that failed; empty where it did not. The first failure is the one to report."""
-        try:
-            self.restore()
-        except KicError as error:
-            return error.diagnosis.cause
-        except Exception as error:
-            return f"{error}."
-        return ""
-
-    def restore(self) -> None:
+    def _restore(self, engine: Engine) -> None:
         """Remove the new one, and give the old one its name and state back."""
-        now = self.engine.container(self.old.id)
+        now = engine.container(self.old.id)
         if now is None:
             raise failure("vanished", kind="node", name=self.name)
-        new = self.engine.container(self.name)
+        new = engine.container(self.name)
         if new is not None and new.labels.get(labels.REPLACES) == now.id:
-            self.engine.remove_container(new.id, 0)
+            engine.remove_container(new.id, 0)
         if now.name != self.name:
-            self.engine.rename_container(now.id, self.name)
+            engine.rename_container(now.id, self.name)
         if self.ran and not is_up(now):
-            self.engine.start_container(now.id)
+            engine.start_container(now.id)
 
-    def _explained(self, error: KicError, problem: str) -> KicError:
+    def _lost(self, program: str, error: KicError, why: str) -> KicError:
         found, old = error.diagnosis, replaced.aside_name(self.name, self.ran)
         fix = _WITHOUT_THE_NEW_ONE.get(found.id, found.fix)
-        if not problem:
-            state = " and runs" if self.ran else ""
-            return KicError(
-                replace(found, cause=f"{found.cause} The old node {self.name} was restored{state}.", fix=fix)
-            )
-        program = self.engine.name
         by_hand = f"{program} rm --force {self.name}; {program} rename {old} {self.name}; {program} start {self.name}"
         return KicError(
             replace(
                 found,
-                cause=f"{found.cause} The old node {self.name} could not be restored: {problem}",
+                cause=f"{found.cause} The old node {self.name} could not be restored: {why}",
                 fix=f"{fix}. The next run restores the old node, which is kept as {old}; by hand: {by_hand}",
             )
         )

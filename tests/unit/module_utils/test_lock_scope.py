@@ -68,7 +68,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
 def started(slow: Slow, **given: Any) -> None:
     """What the module kic_node does."""
     spec = NodeSpec.from_params(node_params(wait=True, **given))
-    converge(NodeResource(spec, slow.engine, False, MemoryPorts()), check_mode=False)
+    converge(NodeResource(spec, slow.engine, MemoryPorts()), check_mode=False)
 
 
 @pytest.mark.parametrize("call", ["start_container", "put_files"])

@@ -22,8 +22,7 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Plan
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
     Container,
@@ -43,11 +42,23 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources import (
     node_choice,
     node_plan,
     node_readback,
+    node_run,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_choice import Around, Refused, choose
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_plan import ObservedNode, plan_node
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_choice import (
+    Around,
+    Refused,
+    allocate,
+    survey_ports,
+)
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_plan import (
+    NodeSurvey,
+    ObservedNode,
+    plan_node,
+)
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_run import NodeSeam
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import (
+    LIMIT_OPTIONS,
     NodeSpec,
     decode_published,
     encode_asked,
@@ -59,6 +70,7 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     OURS,
     MemoryEngine,
     MemoryPorts,
+    TableRunner,
     container,
     engine_info,
     fails,
@@ -95,20 +107,24 @@ def around(**given: Any) -> Around:
         addresses={},
         host_ports=frozenset(),
         missing=(),
-        ports=MemoryPorts(),
     )
     return replace(found, **given)
+
+
+def with_ports(asked: NodeSpec, surroundings: Around, old: Container | None, ports: MemoryPorts) -> Around:
+    """What the survey of a node asks of the machine's ports."""
+    return replace(surroundings, ports=survey_ports(asked, surroundings, old, ports))
 
 
 def make(
     asked: NodeSpec, old: Container | None = None, machine: HostLimits | None = None, **given: Any
 ) -> NewContainer:
     """The container that is chosen for what was asked."""
-    refused = given.pop("refused", Refused())
-    lenient = given.pop("lenient", False)
-    new, _warnings = choose(
-        asked, around(**given), machine or host(), old, engine="podman", lenient=lenient, refused=refused
-    )
+    ports = given.pop("ports", MemoryPorts())
+    surroundings = with_ports(asked, around(**given), old, ports)
+    new, missing = allocate(asked, surroundings, machine or host(), old, engine="podman")
+    for item in missing:
+        raise item.error
     return new
 
 
@@ -120,7 +136,7 @@ def existing(made: NodeSpec, limits: dict[str, Any] | None = None, **given: Any)
     found = replace(found, **given)
     if found.running and limits is None:
         limits = dict(vars(new.limits))
-    return ObservedNode(found, image(), limits)
+    return ObservedNode(found, limits)
 
 
 def planned(asked: NodeSpec, observed: ObservedNode | None, **given: Any) -> Plan:
@@ -128,7 +144,30 @@ def planned(asked: NodeSpec, observed: ObservedNode | None, **given: Any) -> Pla
     nets = (network("kic", "10.5.0.0/24", "fd00:5::/64"), network("other", "10.6.0.0/24"))
     surroundings = given.pop("around", around(networks=nets))
     machine = given.pop("host", host())
-    return plan_node(asked, observed, surroundings, machine, engine="podman", **given)
+    old = observed.old if observed is not None else None
+    surroundings = with_ports(asked, surroundings, old, MemoryPorts())
+    if observed is not None and "recorded" in given:
+        observed = replace(observed, recorded=given.pop("recorded"))
+    survey = NodeSurvey(machine, given.pop("image", image()), given.pop("updatable", frozenset()), surroundings)
+    assert not given
+    return plan_node(asked, observed, survey, "podman")
+
+
+def created(plan: Plan) -> NewContainer:
+    """The container that the plan creates."""
+    engine = MemoryEngine()
+    for item in plan.operations:
+        if item.verb == "create":
+            item.run(NodeSeam(engine, TableRunner({})))
+    (found,) = engine.made
+    return found
+
+
+def updated(plan: Plan) -> dict[str, Any]:
+    """The limits that the plan sets or records, as its action says them."""
+    found = [item.detail.removesuffix(", from its next start on") for item in plan.actions if item.verb == "update"]
+    pairs = [pair.split(" = ") for item in found for pair in item.split(", ")]
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def verbs(plan: Plan) -> list[str]:
@@ -160,7 +199,7 @@ def test_creates_what_is_not_there(state: str, actions: list[str], after: str) -
     assert verbs(plan) == actions
     assert plan.before == {}
     assert plan.after["state"] == after
-    assert plan.chosen["container"].name == "node-1"
+    assert created(plan).name == "node-1"
 
 
 @pytest.mark.parametrize(
@@ -245,15 +284,17 @@ def test_cluster_left_out() -> None:
 
 def test_undescribed_node_is_missing() -> None:
     """Without an image there is nothing to make a node from."""
-    with fails("node_missing", "the node node-1 does not exist"):
-        planned(spec(image=None), None)
+    (missing,) = planned(spec(image=None), None).missing
+    assert missing.error.diagnosis.id == "node_missing" and "the node node-1 does not exist" in str(missing.error)
 
 
 def test_undescribed_node_is_missing_in_check_mode() -> None:
     """In check mode an earlier task may be about to make it."""
-    plan = planned(spec(image=None), None, lenient=True)
-    assert not plan.changed
-    assert plan.warnings == ("There is no node node-1 yet; it is taken as one that will be made.",)
+    plan = planned(spec(image=None), None)
+    assert not plan.operations
+    assert [item.warning for item in plan.missing] == [
+        "There is no node node-1 yet; it is taken as one that will be made."
+    ]
 
 
 # Drift.
@@ -343,10 +384,8 @@ def test_drift_is_mended(made: dict[str, Any], asked: dict[str, Any]) -> None:
     assert verbs(plan) == ["remove", "create", "start"]
     assert plan.drift == ()
     assert "expected" in plan.actions[0].detail
-    new = plan.chosen["container"]
-    again = ObservedNode(
-        container(labels=new.labels, environment=new.env, limits=new.limits), image(), dict(vars(new.limits))
-    )
+    new = created(plan)
+    again = ObservedNode(container(labels=new.labels, environment=new.env, limits=new.limits), dict(vars(new.limits)))
     assert not planned(wanted, again).changed
 
 
@@ -413,8 +452,7 @@ def test_drift_of_publish(made: list[Any], asked: list[Any], drifts: bool) -> No
 )
 def test_drift_of_image(asked: str, now: Any, drift: list[str]) -> None:
     """The image is compared by its id, and by its name only when the store does not have it any more."""
-    observed = replace(existing(spec()), image=now)
-    plan = planned(spec(image=asked), observed)
+    plan = planned(spec(image=asked), existing(spec()), image=now)
     assert len(plan.drift) == len(drift)
     for item, words in zip(plan.drift, drift):
         assert str(item).startswith(words)
@@ -423,12 +461,10 @@ def test_drift_of_image(asked: str, now: Any, drift: list[str]) -> None:
 def test_label_of_older_release() -> None:
     """A label that lacks fields which a later release added reads as if they had been left out."""
     old = {**OURS, labels.SPEC: json.dumps({"version": 1, "image": IMAGE_NAME})}
-    plan = planned(spec(), ObservedNode(container(labels=old), image(), {}))
+    plan = planned(spec(), ObservedNode(container(labels=old), {}))
     assert plan.drift == ()
     asked = spec(restart_policy="always")
-    assert [item.field for item in planned(asked, ObservedNode(container(labels=old), image(), {})).drift] == [
-        "restart_policy"
-    ]
+    assert [item.field for item in planned(asked, ObservedNode(container(labels=old), {})).drift] == ["restart_policy"]
 
 
 # Limits.
@@ -464,7 +500,7 @@ def test_limits_of_running_node(
 ) -> None:
     """A limit is changed while the node runs where the engine can; what it cannot change or take away is drift."""
     plan = planned(spec(**asked), existing(spec(**made)), updatable=updatable)
-    assert plan.chosen["limits"] == changes
+    assert updated(plan) == {LIMIT_OPTIONS[key]: str(value) for key, value in changes.items()}
     assert verbs(plan) == (["update"] if changes else [])
     assert [item.field for item in plan.drift] == drift
 
@@ -486,7 +522,7 @@ def test_kernel_has_the_last_word() -> None:
 def test_limit_without_controller() -> None:
     """A limit whose controller the node has not got is one that does not hold."""
     observed = existing(spec(memory="1g"), limits={})
-    assert planned(spec(memory="1g"), observed, updatable=MEMORY_AND_CPUS).chosen["limits"] == {"memory": GIB}
+    assert updated(planned(spec(memory="1g"), observed, updatable=MEMORY_AND_CPUS)) == {"memory": str(GIB)}
 
 
 def test_pids_limit_of_rootless_node() -> None:
@@ -527,7 +563,7 @@ def test_limits_of_stopped_node(
     observed = existing(spec(memory="1g"), status="exited")
     plan = planned(spec(**asked), observed, updatable=MEMORY_AND_CPUS, recorded=Limits(**recorded))
     assert verbs(plan) == actions
-    assert plan.chosen["limits"] == limits
+    assert updated(plan) == {LIMIT_OPTIONS[key]: str(value) for key, value in limits.items()}
     assert plan.drift == ()
 
 
@@ -588,8 +624,8 @@ PREREQUISITES: list[tuple[str, dict[str, Any], dict[str, Any], str, str, str]] =
 )
 def test_missing_prerequisite(asked: dict[str, Any], given: dict[str, Any], condition: str, words: str) -> None:
     """In a run that which a node needs must be there."""
-    with fails(condition, words):
-        planned(spec(**asked), None, around=around(**given))
+    (missing,) = planned(spec(**asked), None, around=around(**given)).missing
+    assert missing.error.diagnosis.id == condition and words in str(missing.error)
 
 
 @pytest.mark.parametrize(
@@ -599,8 +635,10 @@ def test_missing_prerequisite(asked: dict[str, Any], given: dict[str, Any], cond
 )
 def test_missing_prerequisite_in_check_mode(asked: dict[str, Any], given: dict[str, Any], what: str) -> None:
     """In check mode it is a warning, as an earlier task may be about to make it."""
-    plan = planned(spec(**asked), None, around=around(**given), lenient=True)
-    assert plan.warnings == (f"There is no {what} yet; it is taken as one that an earlier task will make.",)
+    plan = planned(spec(**asked), None, around=around(**given))
+    assert [item.warning for item in plan.missing] == [
+        f"There is no {what} yet; it is taken as one that an earlier task will make."
+    ]
     assert verbs(plan) == ["create", "start"]
     assert plan.after["ip"] == asked.get("ip")
 
@@ -608,11 +646,10 @@ def test_missing_prerequisite_in_check_mode(asked: dict[str, Any], given: dict[s
 def test_image_of_another_platform() -> None:
     """An image for another processor is refused, also in check mode."""
     with fails("image_platform", "is made for arm64, this machine is amd64"):
-        planned(spec(), None, around=around(image=image(architecture="arm64")), lenient=True)
+        planned(spec(), None, around=around(image=image(architecture="arm64")))
 
 
-@pytest.mark.parametrize("lenient", [True, False], ids=["check-mode", "run"])
-def test_image_that_claims_to_be_a_node(lenient: bool) -> None:
+def test_image_that_claims_to_be_a_node() -> None:
     """An image that was committed from a node, or pretends so, is refused: what is made from it would look like ours."""
     found = image(labels={labels.SCHEMA: "1", labels.CLUSTER: "lab", "nodeforge.kic.image.key": "x"})
     with fails(
@@ -621,12 +658,12 @@ def test_image_that_claims_to_be_a_node(lenient: bool) -> None:
         labels.CLUSTER,
         "podman export kic-flat | podman import",
     ):
-        planned(spec(), None, around=around(image=found), lenient=lenient)
+        planned(spec(), None, around=around(image=found))
 
 
 def test_node_names_its_image() -> None:
     """A label of a node is the id of its image, which no image can hold itself."""
-    new = planned(spec(), None, around=around(image=image(id="b" * 64))).chosen["container"]
+    new = created(planned(spec(), None, around=around(image=image(id="b" * 64))))
     assert new.labels[labels.CREATED_FROM] == "b" * 64
 
 
@@ -679,11 +716,10 @@ def test_address_refused(asked: dict[str, Any], condition: str, words: str) -> N
     ],
     ids=["no network", "no IPv6"],
 )
-@pytest.mark.parametrize("lenient", [True, False], ids=["check mode", "run"])
-def test_address_without_subnet(asked: dict[str, Any], words: str, lenient: bool) -> None:
+def test_address_without_subnet(asked: dict[str, Any], words: str) -> None:
     """An address needs a network that has such a subnet."""
     with fails("invalid_option", words):
-        make(spec(**asked), networks=(network("kic", "10.5.0.0/24"),), lenient=lenient)
+        make(spec(**asked), networks=(network("kic", "10.5.0.0/24"),))
 
 
 def test_no_network_no_address() -> None:
@@ -806,9 +842,9 @@ def test_port_is_given_once(asked: list[Any], ports: list[int]) -> None:
     """A port that the old node has and that goes to another publication now is not given to both."""
     old = container(labels=make(spec(publish=[publish_params(80)])).labels)
     wanted = [publish_params(port, host_port, protocol=protocol) for port, host_port, protocol in asked]
-    plan = planned(spec(publish=wanted, recreate="on_drift"), ObservedNode(old, image(), {}))
+    plan = planned(spec(publish=wanted, recreate="on_drift"), ObservedNode(old, {}))
     assert verbs(plan) == ["remove", "create", "start"]
-    assert ports_of(plan.chosen["container"]) == ports
+    assert ports_of(created(plan)) == ports
 
 
 @pytest.mark.parametrize(
@@ -1048,7 +1084,7 @@ def test_describe() -> None:
     """A node is described by its labels, its container and its system."""
     observed = existing(spec(network="kic", role="worker", cluster="one", publish=[publish_params(80)]))
     boot = Boot("degraded", ("x.service",))
-    found = node_plan.describe(replace(observed, boot=boot), Limits())
+    found = node_plan.describe(replace(observed, boot=boot))
     assert (found["name"], found["cluster"], found["role"], found["state"]) == ("node-1", "one", "worker", "running")
     assert (found["ip"], found["ip6"]) == ("10.5.0.2", "fd00:5::2")
     assert (found["ready"], found["systemd_state"], found["failed_units"]) == (True, "degraded", ["x.service"])
@@ -1065,7 +1101,7 @@ def test_describe_by_engine() -> None:
         status="exited",
         limits=Limits(GIB),
     )
-    found = node_plan.describe(ObservedNode(bare), Limits(cpus=2.0))
+    found = node_plan.describe(ObservedNode(bare, recorded=Limits(cpus=2.0)))
     assert (found["ip"], found["ip6"]) == ("10.88.0.7", "fd00::7")
     assert (found["ready"], found["failed_units"], found["adaptations"]) == (None, [], [])
     assert (found["memory"], found["cpus"]) == (GIB, 2.0)
@@ -1077,7 +1113,7 @@ def test_archive() -> None:
         {"path": "/etc/kic/one", "content": "text é\n", "mode": "0640"},
         {"path": "/two", "content": "", "mode": "755"},
     ]
-    with tarfile.open(fileobj=BytesIO(node.archive(spec(files=files)))) as tar:
+    with tarfile.open(fileobj=BytesIO(node_run.archive(spec(files=files)))) as tar:
         members = tar.getmembers()
         first = tar.extractfile(members[0])
         assert first is not None
@@ -1125,7 +1161,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> MemoryEngine:
 
 def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> tuple[Any, dict[str, Any]]:
     """What the module kic_node does."""
-    resource = NodeResource(spec(**given), engine, check_mode, MemoryPorts())
+    resource = NodeResource(spec(**given), engine, MemoryPorts())
     outcome = converge(resource, check_mode=check_mode, lock=nullcontext)
     return outcome.plan, outcome.value
 
@@ -1357,7 +1393,7 @@ def test_controller_withdrawn_after_the_node_was_made(engine: MemoryEngine, monk
         unit = "user@1000.service"
         raise failure("controller_withheld", controller="cpu", user="dev", unit=unit, why="Delegate= leaves it out")
 
-    monkeypatch.setattr(node, "refuse_unfit", unfit)
+    monkeypatch.setattr(node_run, "refuse_unfit", unfit)
     with fails("controller_withheld", "user@1000.service withholds it", "-a user=dev", engine.log):
         run(engine, state="started")
     assert engine.container_table["node-1"].status == "exited"
@@ -1408,7 +1444,7 @@ def test_nothing_is_waited_for_under_the_lock(engine: MemoryEngine, monkeypatch:
         return Boot("running")
 
     monkeypatch.setattr(boot, "wait", wait)
-    resource = NodeResource(spec(wait=True), engine, False, MemoryPorts())
+    resource = NodeResource(spec(wait=True), engine, MemoryPorts())
     outcome = converge(resource, check_mode=False, lock=lock)
     assert (outcome.plan.changed, waited, outcome.value["ready"]) == (False, [False], True)
 

@@ -20,14 +20,13 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine import proxy
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_choice import (
-    NOTHING_REFUSED,
     Around,
-    choose,
+    allocate,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_plan import _env_drift
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 
-from .support import IMAGE_NAME, MemoryPorts, container, engine_info, host, image, network, node_params
+from .support import IMAGE_NAME, container, engine_info, host, image, network, node_params
 from .test_cluster_layout import GIVEN
 
 ENTRYPOINT = Path(__file__).resolve().parents[3] / "roles/kic_image/files/node/usr/local/bin/entrypoint"
@@ -110,11 +109,10 @@ def chosen(proxies: dict[str, str], **params: Any) -> dict[str, str]:
         addresses={},
         host_ports=frozenset(),
         missing=(),
-        ports=MemoryPorts(),
         proxies=proxies,
     )
     spec = NodeSpec.from_params(node_params(image=IMAGE_NAME, network="kic", **params))
-    found, _warnings = choose(spec, surroundings, host(), None, engine="podman", lenient=True, refused=NOTHING_REFUSED)
+    found, _missing = allocate(spec, surroundings, host(), None, engine="podman")
     return dict(found.env)
 
 

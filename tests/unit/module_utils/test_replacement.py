@@ -17,7 +17,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels,
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node, node_run
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import find_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
@@ -92,7 +92,7 @@ def machine(case: Case) -> Breakable:
 
 def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Plan:
     """What the module kic_node does."""
-    resource = NodeResource(NodeSpec.from_params(node_params(**given)), engine, check_mode, MemoryPorts())
+    resource = NodeResource(NodeSpec.from_params(node_params(**given)), engine, MemoryPorts())
     return converge(resource, check_mode=check_mode, lock=nullcontext).plan
 
 
@@ -280,7 +280,7 @@ def end_at_once(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def otherwise(_engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel has not what was requested."""
-    monkeypatch.setattr(node, "differences", lambda _new, _found: ["ip is on none of its interfaces"])
+    monkeypatch.setattr(node_run, "differences", lambda _new, _found: ["ip is on none of its interfaces"])
 
 
 def refuse(engine: MemoryEngine, _monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,24 +330,23 @@ def test_name_that_somebody_took() -> None:
     """A container of others that took the name meanwhile is left alone, and the commands are told."""
     engine = machine(CASES[0])
     old = engine.container_table["node-1"]
-    replacement = Replacement(engine, "node-1", old)
-    replacement.set_aside()
-    engine.arm(Fault(0, disk_full(), False), ["start_container"])
+    replacement = Replacement("node-1", old)
+    replacement.set_aside(engine)
     engine.add(container("node-1", id="theirs", labels={}))
     words = ("could not be restored", "podman rename node-1.kic-replaced-running node-1")
-    with fails("disk_full", *words), replacement.or_restored(lambda: None):
-        engine.start_container("nothing")
+    with fails("disk_full", *words):
+        replacement.restored(engine, disk_full())
     assert engine.container_table["node-1"].id == "theirs"
 
 
 def test_other_failures_pass() -> None:
     """What is no failure of an engine is not lost, and the old node is there again."""
     engine = machine(CASES[0])
-    replacement = Replacement(engine, "node-1", engine.container_table["node-1"])
-    replacement.set_aside()
-    engine.arm(Fault(0, OSError("read-only file system"), False), ["start_container"])
-    with pytest.raises(OSError, match="read-only"), replacement.or_restored(lambda: None):
-        engine.start_container("nothing")
+    error = OSError("read-only file system")
+    engine.arm(Fault(3, error, False), ACTS)
+    with pytest.raises(OSError, match="read-only") as caught:
+        run(engine, state="started", recreate="on_drift", **NEW)
+    assert caught.value is error
     assert only_node(engine).running
 
 

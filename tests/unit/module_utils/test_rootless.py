@@ -125,5 +125,5 @@ def test_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "cgroup_mode", lambda _reader: "v1")
     engine = MemoryEngine(ROOTLESS)
     with fails("cgroup_not_unified"):
-        NodeResource(NodeSpec.from_params(node_params(image="missing:1")), engine).plan(None)
-    assert NodeResource(NodeSpec.from_params(node_params(state="absent")), engine).plan(None).actions == ()
+        NodeResource(NodeSpec.from_params(node_params(image="missing:1")), engine).survey(None)
+    NodeResource(NodeSpec.from_params(node_params(state="absent")), engine).survey(None)
