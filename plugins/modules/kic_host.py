@@ -2,7 +2,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kic_host: documentation and arguments; the logic is in module_utils/_resources/host.py."""
+"""Module kic_host: documentation and arguments; the logic is in module_utils/_resources/host."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ diagnosis:
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import HostTask, run_host_module
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import HostResource, HostSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.plan import HostResource, HostSpec
 
 
 def body(task: HostTask) -> dict[str, Any]:

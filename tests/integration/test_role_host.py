@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS, cgroup_mode
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import MODULE_FILE, SYSCTL_FILE
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.record import MODULE_FILE, SYSCTL_FILE
 
 from ..hosts.machine import Host
 from .conftest import OUTERMOST, Play, Played

@@ -7,25 +7,35 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Taken
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation, files, kernel, sub_ids, user
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import look as delegation_look
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.sub_ids import Range
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import (
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import sub_ids as ids_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.kernel_modules import ObservedModules
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.own_files import ObservedFiles
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.plan import (
+    HostPlan,
+    HostSpec,
+    ObservedHost,
+    plan_host,
+)
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.record import (
     HEADER,
     MODULE_FILE,
     SYSCTL_FILE,
     HostRecord,
-    HostSpec,
-    ObservedHost,
-    Unit,
-    plan_host,
 )
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.sub_ids import ObservedIds
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.sysctls import ObservedSysctls
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.units import ObservedUnits, Unit
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.test_delegation import FakeHost
 
@@ -47,25 +57,46 @@ def spec(**given: Any) -> HostSpec:
     return HostSpec.from_params({**defaults, **given})
 
 
-def observed(**changed: Any) -> ObservedHost:
+def observed(
+    record: HostRecord | None = None, root: bool = True, writable: bool = True, **changed: Any
+) -> ObservedHost:
     """A machine with systemd on which nothing is ours yet, seen by root."""
     texts = {SYSCTL_FILE: None, MODULE_FILE: None, UID: "", GID: "", **changed.pop("files", {})}
-    defaults: dict[str, Any] = {
-        "record": HostRecord(),
-        "root": True,
-        "files": texts,
-        "systemd": True,
-        "uid": 1000,
-        "module_directory": True,
-        "directories": frozenset(("/etc/sysctl.d", "/etc/modules-load.d")),
-        "sysctls": {INSTANCES: 128, kernel.PORT_START: 1024},
-    }
-    return ObservedHost(**{**defaults, **changed})
+    directories = changed.pop("directories", frozenset(("/etc/sysctl.d", "/etc/modules-load.d")))
+    values = changed.pop("sysctls", {INSTANCES: 128, kernel.PORT_START: 1024})
+    settings = {name: changed.pop(name) for name in ("several", "later") if name in changed}
+    modules = {name: changed.pop(name) for name in vars(ObservedModules()) if name in changed}
+    units = ObservedUnits(changed.pop("systemd", True), changed.pop("units", {}))
+    return ObservedHost(
+        record=record or HostRecord(),
+        root=root,
+        writable=writable,
+        files=ObservedFiles({path: texts[path] for path in (SYSCTL_FILE, MODULE_FILE)}, directories),
+        ids=ObservedIds({path: texts[path] for path in (UID, GID)}, **{"uid": 1000, **changed}),
+        sysctls=ObservedSysctls(values, **settings),
+        modules=ObservedModules(**modules),
+        units=units,
+    )
 
 
-def actions(plan: Plan) -> list[str]:
+def actions(plan: HostPlan) -> list[str]:
     """The plan in words."""
     return [str(action) for action in plan.actions]
+
+
+def named(plan: HostPlan, kind: str) -> list[str]:
+    """What is changed of a kind."""
+    return [item.name for item in plan.actions if item.kind == kind]
+
+
+def settings(plan: HostPlan) -> dict[str, int]:
+    """The settings as they will be."""
+    return {name: plan.after[name] for name in named(plan, "setting")}
+
+
+def texts(plan: HostPlan) -> dict[str, str | None]:
+    """Our own files as they will be."""
+    return {name: plan.after[name] or None for name in named(plan, "file")}
 
 
 @pytest.mark.parametrize(
@@ -116,21 +147,32 @@ def test_sub_ids(texts: dict[str, str | None], expected: list[str]) -> None:
     assert again.actions == ()
 
 
-def after(plan: Plan, before: ObservedHost) -> ObservedHost:
+def after(plan: HostPlan, before: ObservedHost) -> ObservedHost:
     """The machine when the plan is done."""
-    draft = plan.chosen["draft"]
-    return ObservedHost(
-        **{
-            **vars(before),
-            "record": draft.record,
-            "files": {**before.files, **draft.texts},
-            "sysctls": {**before.sysctls, **draft.sysctls},
-            "loaded": before.loaded | set(draft.load),
-            "at_boot": before.at_boot | set(draft.record.modules),
-            "mappers": {},
-            "units": {name: Unit("loaded", "enabled", "active") for name in before.units},
-        }
+    done = replace(before, record=plan.record)
+    loaded = before.modules.loaded | set(named(plan, "module"))
+    at_boot = before.modules.at_boot | set(plan.record.modules)
+    return replace(
+        done,
+        files=replace(before.files, texts={**before.files.texts, **texts(plan)}),
+        ids=replace(before.ids, texts=written(plan, before), mappers={}),
+        sysctls=replace(before.sysctls, values={**before.sysctls.values, **settings(plan)}),
+        modules=replace(before.modules, loaded=loaded, at_boot=at_boot),
+        units=replace(before.units, units={name: Unit("loaded", "enabled", "active") for name in before.units.units}),
     )
+
+
+def written(plan: HostPlan, before: ObservedHost) -> dict[str, str | None]:
+    """The files of ids when the operations of the plan have run on them."""
+    files = dict(before.ids.texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ids_module, "_exact", files.get)
+        patch.setattr(ids_module, "put", files.__setitem__)
+        patch.setattr(sub_ids, "locked", nullcontext)
+        for item in plan.operations:
+            if item.kind == "range":
+                item.run(None)
+    return files
 
 
 @pytest.mark.parametrize(
@@ -163,10 +205,20 @@ def test_ids_in_use() -> None:
     assert "dev:120001:65536" in actions(plan)[0]
 
 
+def test_ids_written_by_others_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the plan and the write another program gave the range away: another one is to be chosen."""
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed())
+    monkeypatch.setattr(ids_module, "_exact", lambda _path: OTHERS)
+    monkeypatch.setattr(sub_ids, "locked", nullcontext)
+    (first, _second) = [item for item in plan.operations if item.kind == "range"]
+    with pytest.raises(Taken):
+        first.run(None)
+
+
 def test_ids_from_elsewhere() -> None:
     """What a name service gives is not in files, and so not added to them; an unknown user is named."""
-    plan = plan_host(spec(user="dev", sub_ids=65536), observed(id_service=True))
-    assert plan.actions == () and "nsswitch" in plan.chosen["draft"].left_out[0]
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed(from_service=True))
+    assert plan.actions == () and "nsswitch" in plan.left_out[0]
     with fails("user_unknown", "dev"):
         plan_host(spec(user="dev", sub_ids=65536), observed(uid=None))
 
@@ -177,7 +229,7 @@ def test_ids_from_elsewhere() -> None:
 def test_podman_takes_them_up(podman: str, renewed: bool, warned: bool) -> None:
     """podman goes on with the ids that it has; containers that run are not ended for it."""
     plan = plan_host(spec(user="dev", sub_ids=65536), observed(podman=podman))
-    assert plan.does("renew") is renewed and plan.chosen["draft"].migrate is renewed
+    assert ("renew ids of podman dev" in actions(plan)) is renewed
     assert bool(plan.warnings) is warned
 
 
@@ -190,11 +242,12 @@ def test_ids_and_back(text: str, later: str) -> None:
     machine = observed(files={UID: text, GID: None})
     done = after(plan_host(spec(user="dev", sub_ids=65536), machine), machine)
     assert done.record.created == (GID,)
-    done = ObservedHost(**{**vars(done), "files": {**done.files, UID: (done.files[UID] or "") + later}})
+    there = {**done.ids.texts, UID: (done.ids.texts[UID] or "") + later}
+    done = replace(done, ids=replace(done.ids, texts=there))
     plan = plan_host(spec(user="dev", state="absent"), done)
     gone = after(plan, done)
     expected = text + ("\n" if text and not text.endswith("\n") and later else "") + later
-    assert gone.files[UID] == expected and gone.files[GID] is None
+    assert gone.ids.texts[UID] == expected and gone.ids.texts[GID] is None
     assert gone.record == HostRecord()
     assert plan_host(spec(user="dev", state="absent"), gone).actions == ()
 
@@ -203,7 +256,7 @@ def test_ids_that_were_changed_since() -> None:
     """A line that is no longer as we wrote it is somebody's decision."""
     record = HostRecord(users={"dev": {UID: ["dev:100000:65536\n"]}})
     plan = plan_host(spec(state="absent"), observed(record=record, files={UID: "dev:100000:9\n"}))
-    assert plan.chosen["draft"].texts == {} and "left alone" in plan.warnings[0]
+    assert plan.operations == () and "left alone" in plan.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -221,8 +274,9 @@ def test_ids_that_were_changed_since() -> None:
 def test_only_whole_lines_are_taken_back(added: str, text: str, left: str | None) -> None:
     """A line that merely ends like ours is another user's."""
     record = HostRecord(users={"ci": {UID: [added]}})
-    plan = plan_host(spec(state="absent"), observed(record=record, files={UID: text}))
-    assert plan.chosen["draft"].texts.get(UID) == left
+    machine = observed(record=record, files={UID: text})
+    plan = plan_host(spec(state="absent"), machine)
+    assert written(plan, machine)[UID] == (text if left is None else left)
     assert bool(plan.warnings) is (left is None)
 
 
@@ -231,7 +285,7 @@ def test_a_record_of_another_users_line_is_dropped() -> None:
     record = HostRecord(users={"ci": {UID: ["ci:100000:65536\n"]}})
     machine = observed(record=record, files={UID: "gitlab-ci:100000:65536\n"})
     plan = plan_host(spec(user="ci", sub_ids=65536), machine)
-    assert plan.chosen["draft"].record.users["ci"][UID] == ["ci:165536:65536\n"]
+    assert plan.record.users["ci"][UID] == ["ci:165536:65536\n"]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +297,7 @@ def test_ids_that_were_not_taken_up(podman: str, held: int | None, renewed: bool
     there = {UID: "dev:100000:65536\n", GID: "dev:100000:65536\n"}
     plan = plan_host(spec(user="dev", sub_ids=65536), observed(files=there, podman=podman, held=held))
     assert actions(plan) == (["renew ids of podman dev"] if renewed else [])
-    assert plan.chosen["draft"].migrate is renewed and bool(plan.warnings) is warned
+    assert bool(plan.warnings) is warned
 
 
 def test_mapped_ids() -> None:
@@ -285,18 +339,18 @@ def test_sysctls() -> None:
     asked = spec(sysctls={INSTANCES: 512, kernel.PORT_START: 80, "no.such": 1, "vm.enough": 5})
     machine = observed(sysctls={INSTANCES: 128, kernel.PORT_START: 1024, "no.such": None, "vm.enough": 9})
     plan = plan_host(asked, machine)
-    assert plan.chosen["draft"].sysctls == {INSTANCES: 512, kernel.PORT_START: 80}
-    assert plan.chosen["draft"].texts == {SYSCTL_FILE: f"{HEADER}{INSTANCES} = 512\n{kernel.PORT_START} = 80\n"}
-    assert plan.chosen["draft"].left_out == ["sysctls: this kernel has no no.such"]
+    assert settings(plan) == {INSTANCES: 512, kernel.PORT_START: 80}
+    assert texts(plan) == {SYSCTL_FILE: f"{HEADER}{INSTANCES} = 512\n{kernel.PORT_START} = 80\n"}
+    assert plan.left_out == ("sysctls: this kernel has no no.such",)
     done = after(plan, machine)
     assert plan_host(asked, done).actions == ()
     more = plan_host(spec(sysctls={INSTANCES: 1024}), done)
-    assert more.chosen["draft"].record.sysctls[INSTANCES] == {"before": 128, "set": 1024}
+    assert more.record.sysctls[INSTANCES] == {"before": 128, "set": 1024}
     back = plan_host(spec(state="absent"), done)
-    assert back.chosen["draft"].sysctls == {INSTANCES: 128, kernel.PORT_START: 1024}
-    assert back.chosen["draft"].texts == {SYSCTL_FILE: None}
-    since = ObservedHost(**{**vars(done), "sysctls": {**done.sysctls, INSTANCES: 4096}})
-    assert plan_host(spec(state="absent"), since).chosen["draft"].sysctls == {kernel.PORT_START: 1024}
+    assert settings(back) == {INSTANCES: 128, kernel.PORT_START: 1024}
+    assert texts(back) == {SYSCTL_FILE: None}
+    since = replace(done, sysctls=replace(done.sysctls, values={**done.sysctls.values, INSTANCES: 4096}))
+    assert settings(plan_host(spec(state="absent"), since)) == {kernel.PORT_START: 1024}
 
 
 @pytest.mark.parametrize(
@@ -331,14 +385,14 @@ def test_modules() -> None:
     """Modules are loaded now and at each start; those of the kernel itself need neither."""
     machine = observed(built_in=frozenset(["overlay"]), loaded=frozenset(["tun"]), directories=frozenset())
     plan = plan_host(spec(modules=["overlay", "tun", "nf-tables"]), machine)
-    assert plan.chosen["draft"].load == ["nf_tables"]
-    assert plan.chosen["draft"].texts == {MODULE_FILE: f"{HEADER}nf_tables\ntun\n"}
-    assert plan.chosen["draft"].record.created == ("/etc/modules-load.d",)
+    assert named(plan, "module") == ["nf_tables"]
+    assert texts(plan) == {MODULE_FILE: f"{HEADER}nf_tables\ntun\n"}
+    assert plan.record.created == ("/etc/modules-load.d",)
     assert plan_host(spec(modules=["overlay", "tun", "nf-tables"]), after(plan, machine)).actions == ()
     with fails("module_unknown", "nosuch"):
         plan_host(spec(modules=["nosuch"]), observed(unknown=frozenset(["nosuch"])))
-    none = plan_host(spec(modules=["tun"]), observed(module_directory=False))
-    assert none.actions == () and "no directory of modules" in none.chosen["draft"].left_out[0]
+    none = plan_host(spec(modules=["tun"]), observed(directory=False))
+    assert none.actions == () and "no directory of modules" in none.left_out[0]
 
 
 @pytest.mark.parametrize(
@@ -363,7 +417,7 @@ def test_units(unit: Unit, expected: list[str]) -> None:
 def test_units_without_systemd() -> None:
     """Where systemd does not manage the machine there is nothing to enable; a masked unit is named."""
     plan = plan_host(spec(units=["x.service"]), observed(systemd=False))
-    assert plan.actions == () and "systemd" in plan.chosen["draft"].left_out[0]
+    assert plan.actions == () and "systemd" in plan.left_out[0]
     with fails("engine_unit_masked", "x.service"):
         plan_host(spec(units=["x.service"]), observed(units={"x.service": Unit("masked")}))
 
@@ -373,7 +427,7 @@ def test_packages() -> None:
     plan = plan_host(spec(packages=["podman", "uidmap"]), observed(record=HostRecord(packages=("podman",))))
     assert actions(plan) == ["record packages uidmap"]
     back = plan_host(spec(state="absent"), after(plan, observed()))
-    assert back.chosen["draft"].packages == ("podman", "uidmap")
+    assert back.packages == ("podman", "uidmap")
 
 
 def test_of_two_users() -> None:
@@ -382,10 +436,10 @@ def test_of_two_users() -> None:
     record = HostRecord(users=users, sysctls={INSTANCES: {"before": 128, "set": 512}})
     machine = observed(record=record, files={UID: "ci:1:2\ndev:1:2\n", SYSCTL_FILE: HEADER}, sysctls={INSTANCES: 512})
     one = plan_host(spec(user="dev", state="absent"), machine)
-    assert one.chosen["draft"].record.users == {"ci": users["ci"]} and one.chosen["draft"].sysctls == {}
+    assert one.record.users == {"ci": users["ci"]} and settings(one) == {}
     assert "ci" in one.warnings[0]
     both = plan_host(spec(state="absent"), machine)
-    assert both.chosen["draft"].record == HostRecord() and both.chosen["draft"].sysctls == {INSTANCES: 128}
+    assert both.record == HostRecord() and settings(both) == {INSTANCES: 128}
 
 
 def test_who_may() -> None:

@@ -19,7 +19,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Bo
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import image as image_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import DelegationResource
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import HostResource
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.plan import HostResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import ImageResource, ImageSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource

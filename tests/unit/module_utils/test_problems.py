@@ -19,7 +19,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis impo
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import DelegationSpec
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host import HostSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.plan import HostSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import ImageSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
