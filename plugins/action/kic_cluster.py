@@ -34,7 +34,6 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         try:
             arguments.setdefault("node_files", files_below(FILES / "node"))
-            arguments.setdefault("pod_network_manifest", (FILES / "manifests/pod-network.yaml").read_text("utf-8"))
             if boolean(arguments.get("validate_only", False)):
                 # Nothing of it is on the managed machine.
                 validate(completed(CLUSTER, _plain(arguments), "kic_cluster"), completed)

@@ -115,9 +115,6 @@ options:
         description: Its mode, as four octal digits.
         type: str
         default: '0644'
-  pod_network_manifest:
-    description: What our own pod network needs in the API. The action plugin gives the manifest of the collection.
-    type: str
   validate_only:
     description:
       - Whether to check the declaration alone, on the controller. All of its problems are in one message, and nothing of the

@@ -89,9 +89,20 @@ options:
     default: {}
     version_added: 0.1.0
   wait:
-    description: Whether to wait until the node is Ready. Without a pod network it becomes so only when you have installed one.
+    description:
+      - Whether to wait until the node is Ready. Without a pod network it becomes so only when you have installed one, and only
+        its registration is waited for.
     type: bool
     default: true
+    version_added: 0.1.0
+  pod_network:
+    description:
+      - V(kic) gives the node, and all other nodes of the cluster on this engine, the pod network of this collection, where they
+        have its program, as the role P(nodeforge.kic.kic_cluster#role) and images of this collection bring it.
+      - V(none) leaves the pod network to you.
+    type: str
+    choices: [kic, none]
+    default: kic
     version_added: 0.1.0
   manifests:
     description:
@@ -215,14 +226,19 @@ diagnosis:
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm import converge_kubeadm
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm import (
+    connect_others,
+    converge_kubeadm,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 
 
 def body(task: Task) -> dict[str, Any]:
     """Bring Kubernetes on the node into its state."""
-    converged = converge_kubeadm(KubeadmSpec.from_params(task.params), task.engine, check_mode=task.check_mode)
-    for warning in converged.warnings:
+    spec = KubeadmSpec.from_params(task.params)
+    converged = converge_kubeadm(spec, task.engine, check_mode=task.check_mode)
+    warnings = [*converged.warnings, *connect_others(spec, task.engine, converged, check_mode=task.check_mode)]
+    for warning in warnings:
         task.warn(warning)
     return converged.result(diff=bool(task.module._diff))
 
@@ -258,6 +274,7 @@ def main() -> None:
             },
             "labels": {"type": "dict", "default": {}},
             "wait": {"type": "bool", "default": True},
+            "pod_network": {"type": "str", "choices": ["kic", "none"], "default": "kic"},
             "timeout": {"type": "int", "default": 600},
         },
         body,

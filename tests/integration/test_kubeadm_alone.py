@@ -52,12 +52,7 @@ def node(run_module: Module, unique: Callable[[str], str], node_image: str) -> s
 
 def asked(node: str) -> dict[str, Any]:
     """What the role kic_cluster asks for, as far as a node needs it to become Ready."""
-    manifest = (ROLE / "manifests" / "pod-network.yaml").read_text()
-    return {
-        "node": node,
-        "cluster": node,
-        "manifests": [{"name": "pod-network", "content": manifest, "validate": False}],
-    }
+    return {"node": node, "cluster": node}
 
 
 def kubeadms(podman: Client, node: str) -> int:

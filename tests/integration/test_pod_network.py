@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The pod network's script in a network of its own: what Node objects of any kind do to routes and packet filter.
+"""The pod network's program in a network of its own: what it makes of the files of a node, and what it finds broken.
 
-The script, ip, nft and jq are the real ones. Of the API there is only what it would print.
+The program, ip, nft and tar are the real ones, the files are those that a run writes.
 """
 
 from __future__ import annotations
@@ -13,151 +13,111 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network import kic
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.kic import Member, State
+
 FILES = Path(__file__).resolve().parents[2] / "roles/kic_cluster/files/node"
-SCRIPT = FILES / "usr/local/lib/nodeforge.kic/pod-network"
-NODE = "lab-control-plane-1"
-OTHER = "lab-worker-1"
-OTHER_ROUTE = "10.244.1.0/24 via 10.89.0.3"
+PROGRAM = FILES / "usr/local/lib/nodeforge.kic/network"
+OWN = Member("lab-control-plane-1", ("10.89.0.2", "fd00:89::2"), ("10.244.0.0/24", "fd00:244::/64"))
+FIRST = Member("lab-worker-1", ("10.89.0.3", "fd00:89::3"), ("10.244.1.0/24", "fd00:244:0:1::/64"))
+LATER = Member("lab-worker-2", ("10.90.0.4",), ("10.244.2.0/24",))
+ROUTES = ["10.244.1.0/24 via 10.89.0.3", "fd00:244:0:1::/64 via fd00:89::3"]
 
 SETUP = r"""
 set -e
 mount -t tmpfs tmpfs /run
-hostname "$NODE"
 ip link set lo up
 ip link add eth0 type veth peer name peer0
+ip link set eth0 mtu 1400
 ip address add 10.89.0.2/24 dev eth0
+ip address add fd00:89::2/64 dev eth0 nodad
 ip link set eth0 up
 ip link set peer0 up
-python3 -m http.server --bind 127.0.0.1 6443 >/dev/null 2>&1 &
-exec "$SCRIPT"
+echo ready
+exec sleep infinity
 """
-
-CURL = r"""#!/bin/sh
-for url; do :; done
-case $url in
-  *fieldSelector*) cat "$ROOM/own" ;;
-  *configmaps*) cat "$ROOM/configmap" ;;
-  *) exec tail -n +1 -f "$ROOM/events" ;;
-esac
-"""
-
-
-def node(name: str, number: int, **changes: Any) -> dict[str, Any]:
-    """A Node object as the API has it."""
-    ranges = changes.get("ranges", [f"10.244.{number}.0/24"])
-    addresses = changes.get("addresses", [f"10.89.0.{number + 2}"])
-    return {
-        "kind": "Node",
-        "metadata": {"name": name, "creationTimestamp": f"2026-01-01T00:00:{number:02}Z"},
-        "spec": {"podCIDRs": ranges, "podCIDR": ranges[0]} if ranges else {},
-        "status": {"addresses": [{"type": "InternalIP", "address": item} for item in addresses]},
-    }
-
-
-def event(kind: str, value: dict[str, Any]) -> str:
-    """A line of a watch."""
-    return json.dumps({"type": kind, "object": value}) + "\n"
-
-
-BOOKMARK = event("BOOKMARK", {"kind": "Node", "metadata": {}})
 
 
 class Room:
-    """The script on a machine of its own, with one interface."""
+    """A machine of its own with one interface, on which the program runs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._events = path / "events"
         (path / "bin").mkdir()
-        for name, text in (("curl", CURL), ("systemctl", '#!/bin/sh\necho "$*" >>"$ROOM/systemctl"\n')):
-            (path / "bin" / name).write_text(text)
-            (path / "bin" / name).chmod(0o755)
-        (path / "kubeconfig").write_text("    server: https://127.0.0.1:6443\n")
-        self.subnets("10.244.0.0/16")
-        own = event("ADDED", node(NODE, 0))
-        (path / "own").write_text(own + BOOKMARK)
-        self._events.write_text(own + event("ADDED", node(OTHER, 1)) + BOOKMARK)
-        self.process: subprocess.Popen[str] | None = None
+        self.program("systemctl", f'echo "$*" >>{path / "systemctl"}')
+        alone = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        self.process = subprocess.Popen([*alone, "bash", "-c", SETUP], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
 
-    def subnets(self, value: str) -> None:
-        """Set the pod subnet of the cluster."""
-        text = f"networking:\n  podSubnet: {value}\n" if value else ""
-        (self.path / "configmap").write_text(json.dumps({"data": {"ClusterConfiguration": text}}))
-
-    def start(self) -> None:
-        """Start the script; what it prints is in the file log."""
-        environment = {
-            **os.environ,
-            "ROOM": str(self.path),
-            "PATH": f"{self.path / 'bin'}:{os.environ['PATH']}",
-            "KUBECONFIG": str(self.path / "kubeconfig"),
-            "CNI_DIR": str(self.path / "cni"),
-            "NODE": NODE,
-            "SCRIPT": str(SCRIPT),
-        }
-        alone = ["unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        with (self.path / "log").open("w") as log:
-            self.process = subprocess.Popen(
-                [*alone, "bash", "-c", SETUP], env=environment, stdout=log, stderr=log, text=True
-            )
+    def program(self, name: str, text: str) -> Path:
+        """A program that stands before those of the machine."""
+        path = self.path / "bin" / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
 
     def stop(self) -> None:
-        """End the script and all in its namespaces."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        """End all in its namespaces."""
+        self.process.kill()
+        self.process.wait()
 
-    def tell(self, kind: str, value: dict[str, Any]) -> None:
-        """Let the API report a node."""
-        with self._events.open("a") as events:
-            events.write(event(kind, value))
-
-    def inside(self, *command: str) -> str:
-        """What a command prints there."""
-        assert self.process is not None
+    def run(self, *command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run a command there."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        if not children:
-            return ""
-        return subprocess.run(
-            ["nsenter", "--target", children[0], "--mount", "--net", *command],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
+        environment = {
+            **os.environ,
+            "PATH": f"{self.path / 'bin'}:{os.environ['PATH']}",
+            "FILES": str(self.path / "files"),
+            "CNI_DIR": str(self.path / "cni"),
+        }
+        inside = ["nsenter", "--target", children[0], "--mount", "--net", "--pid"]
+        return subprocess.run([*inside, *command], input=stdin, env=environment, capture_output=True, check=False)
+
+    def take(self, *members: Member) -> str:
+        """Give the node the files of a cluster of itself and the members; what the program complains of."""
+        files = kic.files_of(OWN, [OWN, *members])
+        done = self.run(str(PROGRAM), "take", stdin=kic.archive(files))
+        assert (done.returncode != 0) is bool(done.stdout), done
+        return done.stdout.decode()
+
+    def apply(self) -> str:
+        """What the unit does at each start; what the program complains of."""
+        done = self.run(str(PROGRAM))
+        assert (done.returncode != 0) is bool(done.stdout), done
+        return done.stdout.decode()
+
+    @property
+    def state(self) -> State:
+        """What the program says of its files."""
+        done = self.run(str(PROGRAM), "status")
+        assert done.returncode == 0 and not done.stderr, done
+        return State.parse(done.stdout.decode())
 
     @property
     def routes(self) -> list[str]:
         """Routes to other nodes."""
-        text = self.inside("ip", "-4", "route", "show", "proto", "76")
-        return sorted(line.partition(" dev")[0] for line in text.splitlines())
+        lines = [
+            line.partition(" dev")[0]
+            for family in "46"
+            for line in self.run("ip", f"-{family}", "route", "show", "proto", "76").stdout.decode().splitlines()
+        ]
+        return sorted(lines)
 
     @property
-    def problems(self) -> str:
-        """What the script wrote down."""
-        return self.inside("cat", "/run/kic-pod-network/problems")
-
-    def until(self, condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-        """Wait for something; the script must not end meanwhile."""
-        end = time.monotonic() + seconds
-        assert self.process is not None
-        while not condition():
-            log = (self.path / "log").read_text()
-            assert self.process.poll() is None, f"the script ended: {log}"
-            assert time.monotonic() < end, f"not {what}: {self.routes} {self.problems} {log}"
-            time.sleep(0.1)
+    def rules(self) -> str:
+        """The packet filter."""
+        return self.run("nft", "list", "ruleset").stdout.decode()
 
 
 @pytest.fixture(name="room")
 def _room(tmp_path: Path) -> Iterator[Room]:
-    if os.geteuid() != 0 or not all(shutil.which(name) for name in ("unshare", "nsenter", "ip", "nft", "jq")):
-        pytest.skip("needs root and the programs of a node: ip, nft, jq")
+    if os.geteuid() != 0 or not all(shutil.which(name) for name in ("unshare", "nsenter", "ip", "nft")):
+        pytest.skip("needs root and the programs of a node: ip, nft")
     room = Room(tmp_path)
     try:
         yield room
@@ -165,109 +125,105 @@ def _room(tmp_path: Path) -> Iterator[Room]:
         room.stop()
 
 
-BAD = {
-    "unreachable": ({"addresses": ["203.0.113.9"]}, "no route leads to its address 203.0.113.9"),
-    "own-address": ({"addresses": ["10.89.0.2"]}, "10.89.0.2 is an address of this node"),
-    "loopback": ({"addresses": ["127.0.0.2"]}, "127.0.0.2 is not an address that a node can have"),
-    "unspecified": ({"addresses": ["0.0.0.0"]}, "0.0.0.0 is not an address that a node can have"),
-    "multicast": ({"addresses": ["224.0.0.1"]}, "224.0.0.1 is not an address that a node can have"),
-    "name": ({"addresses": ["fake.example"]}, '"fake.example" is not a valid address'),
-    "injected-route": ({"addresses": ["10.89.0.66;4 10.244.1.0/24 10.89.0.66"]}, "is not a valid address"),
-    "injected-line": ({"addresses": ["10.89.0.66\nroute 4 10.244.1.0/24 10.89.0.66"]}, "is not a valid address"),
-    "injected-option": ({"addresses": ["10.89.0.66 dev lo"]}, "is not a valid address"),
-    "injected-command": ({"addresses": ["$(touch /run/injected)"]}, "is not a valid address"),
-    "leading-zero": ({"addresses": ["10.89.0.066"]}, "is not a valid address"),
-    "ipv6-nonsense": ({"addresses": ["fe80:::1"], "ranges": ["10.244.9.0/24", "fd00:1::/64"]}, "is not in the pod"),
-    "range-of-another": ({"ranges": ["10.244.1.0/24"]}, f"overlaps 10.244.1.0/24 of the node {OTHER}"),
-    "part-of-anothers": ({"ranges": ["10.244.1.128/25"]}, f"overlaps 10.244.1.0/24 of the node {OTHER}"),
-    "range-of-this-node": ({"ranges": ["10.244.0.0/24"]}, f"overlaps 10.244.0.0/24 of the node {NODE}"),
-    "whole-subnet": ({"ranges": ["10.244.0.0/16"]}, "overlaps 10.244.0.0/24"),
-    "outside-the-subnet": ({"ranges": ["192.0.2.0/24"]}, "is not in the pod subnet 10.244.0.0/16"),
-    "everything": ({"ranges": ["0.0.0.0/0"]}, "is not a valid range"),
-    "half-of-everything": ({"ranges": ["128.0.0.0/1"]}, "is not in the pod subnet"),
-    "no-range": ({"ranges": ["10.244.9.0"]}, '"10.244.9.0" is not a valid range'),
-    "host-bits": ({"ranges": ["10.244.9.1/24"]}, "is not a valid range"),
-    "injected-set": ({"ranges": ["10.244.9.0/24 } ; }"]}, "is not a valid range"),
+def test_files_are_applied(room: Room) -> None:
+    """CNI gets the size of the node's packets, there is a route to each other node and masquerading of both IP versions;
+    nothing of it keeps running, and applying it once more changes nothing."""
+    assert room.state == State("none")
+    assert room.take(FIRST) == ""
+    assert room.routes == ROUTES
+    written = json.loads((room.path / "cni/10-kic.conflist").read_text())
+    assert written["plugins"][0]["mtu"] == 1400
+    assert [item[0]["subnet"] for item in written["plugins"][0]["ipam"]["ranges"]] == list(OWN.ranges)
+    assert "ip saddr @here ip daddr != @pods masquerade" in room.rules and "ip6 saddr @here" in room.rules
+    fits = State("fits", kic.digest(kic.files_of(OWN, [OWN, FIRST])))
+    rules = room.rules
+    assert room.state == fits
+    assert room.apply() == "" and (room.state, room.rules, room.routes) == (fits, rules, ROUTES)
+    assert not (room.path / "systemctl").exists()
+
+
+def test_nodes_come_and_go(room: Room) -> None:
+    """A node that left has no route any more, one with another address has the new one; routes of others stay."""
+    room.run("ip", "route", "add", "203.0.113.0/24", "via", "10.89.0.9")
+    room.take(FIRST)
+    moved = Member(FIRST.name, ("10.89.0.7",), FIRST.ranges[:1])
+    assert room.take(moved) == "" and room.routes == ["10.244.1.0/24 via 10.89.0.7"]
+    assert room.take() == "" and room.routes == []
+    assert b"203.0.113.0/24" in room.run("ip", "route").stdout
+
+
+BROKEN: dict[str, tuple[str, ...]] = {
+    "all-rules-flushed": ("nft", "flush", "ruleset"),
+    "chain-flushed": ("nft", "flush", "table", "ip", "kic-pod-network"),
+    "table-of-ipv6-gone": ("nft", "delete", "table", "ip6", "kic-pod-network"),
+    "route-gone": ("ip", "route", "del", "10.244.1.0/24"),
+    "route-changed": ("ip", "route", "replace", "10.244.1.0/24", "via", "10.89.0.9", "proto", "76"),
+    "cni-gone": ("sh", "-c", 'rm "$CNI_DIR"/*'),
+    "cni-of-others": ("sh", "-c", 'echo "{}" >"$CNI_DIR/10-kic.conflist"'),
+    "restarted": ("rm", "-r", "/run/kic-network"),
 }
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, marks=[pytest.mark.full("two seconds each; four of them are quick")] if number % 6 else [])
-        for number, case in enumerate(BAD)
-    ],
-)
-def test_a_bad_node_is_skipped(room: Room, case: str) -> None:
-    """One Node object of which something is wrong is named and skipped; nodes after it get their routes, and it gets
-    its own when it is right. Nothing restarts."""
-    changes, said = BAD[case]
-    room.start()
-    room.until(lambda: room.routes == [OTHER_ROUTE], "a route to the other node")
-    room.tell("ADDED", node("fake", 9, **changes))
-    room.tell("ADDED", node("lab-worker-2", 2))
-    later = "10.244.2.0/24 via 10.89.0.4"
-    room.until(lambda: room.routes == [OTHER_ROUTE, later], "a route to the node after the bad one")
-    room.until(lambda: said in room.problems, "a problem")
-    assert all(line.startswith("node fake is skipped: ") for line in room.problems.splitlines())
-    assert room.inside("ls", "/run/injected") == ""
-    pods = room.inside("nft", "list", "set", "ip", "kic-pod-network", "pods")
-    assert "10.244.0.0/24" in pods and "192.0.2" not in pods and "128.0.0.0" not in pods
-    assert "restart kic-pod-network-check.service" in (room.path / "systemctl").read_text()
-    room.tell("MODIFIED", node("fake", 9))
-    room.until(lambda: "10.244.9.0/24 via 10.89.0.11" in room.routes, "a route to the corrected node")
-    room.until(lambda: room.problems == "", "the end of the problem")
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_others_broke_is_found_and_repaired(room: Room, case: str) -> None:
+    """What was made of the files is compared with what is there; applying the files makes it right."""
+    room.take(FIRST)
+    fits, rules = room.state, room.rules
+    room.run(*BROKEN[case])
+    assert room.state == State("differs", fits.digest)
+    assert room.apply() == "" and (room.state, room.rules, room.routes) == (fits, rules, ROUTES)
+
+
+def test_rules_of_others_stay(room: Room) -> None:
+    """Only our own tables are replaced."""
+    room.run("nft", "add", "table", "ip", "theirs")
+    room.take(FIRST)
+    room.apply()
+    assert "table ip theirs" in room.rules
+    room.run(str(PROGRAM), "remove")
+    assert "table ip theirs" in room.rules and "kic-pod-network" not in room.rules
 
 
 def test_a_network_that_comes_later(room: Room) -> None:
-    """An address that cannot be reached yet is tried again without an event of the API."""
-    room.start()
-    room.tell("ADDED", node("lab-worker-2", 2, addresses=["10.90.0.4"]))
-    room.until(lambda: "no route leads to its address 10.90.0.4" in room.problems, "a problem")
-    room.inside("ip", "address", "add", "10.90.0.2/24", "dev", "eth0")
-    room.until(lambda: "10.244.2.0/24 via 10.90.0.4" in room.routes, "a route", seconds=30)
-    room.until(lambda: room.problems == "", "the end of the problem")
-
-
-def test_a_changed_address_takes_the_old_route_away(room: Room) -> None:
-    """A node whose new address leads nowhere keeps no route by its old one; a node that is gone has none."""
-    room.start()
-    room.tell("ADDED", node("lab-worker-2", 2))
-    room.until(lambda: len(room.routes) == 2, "two routes")
-    room.tell("MODIFIED", node(OTHER, 1, addresses=["203.0.113.9"]))
-    room.until(lambda: room.routes == ["10.244.2.0/24 via 10.89.0.4"], "one route")
-    room.tell("DELETED", node("lab-worker-2", 2))
-    room.until(lambda: room.routes == [], "no route")
-
-
-@pytest.mark.parametrize("said", ["", '"10.244.0.0/16"', "10.244.0.0/16,fd00:10:244::/56"], ids=repr)
-def test_where_the_pod_subnet_is_from(room: Room, said: str) -> None:
-    """Without a configuration of kubeadm ranges are compared with those of others and of the networks here only."""
-    room.subnets(said)
-    room.start()
-    room.tell("ADDED", node("fake", 9, ranges=["10.89.0.0/25"]))
-    room.tell("ADDED", node("lab-worker-2", 2))
-    room.until(lambda: len(room.routes) == 2, "two routes")
-    expected = "overlaps 10.89.0.0/24, to which this node is connected" if not said else "is not in the pod subnet"
-    assert expected in room.problems
+    """A node to which no route leads is named, the others get theirs, and the unit repeats it until it works."""
+    said = room.take(FIRST, LATER)
+    assert said.startswith("the node lab-worker-2 is skipped: no route leads to its address 10.90.0.4 (")
+    assert room.routes == ROUTES and room.state.word == "differs"
+    assert (room.path / "systemctl").read_text() == "--no-block restart kic-network.service\n"
+    room.run("ip", "address", "add", "10.90.0.2/24", "dev", "eth0")
+    assert room.apply() == "" and room.state.word == "fits"
+    assert "10.244.2.0/24 via 10.90.0.4" in room.routes
 
 
 def test_refused_rules(room: Room) -> None:
-    """A packet filter that refuses the rules is a problem that is written down and tried again, not a restart."""
-    nft = room.path / "bin" / "nft"
-    refuses = room.path / "refuses"
-    refuses.touch()
-    # bash remembers where a program is: it is the same program that refuses first and works then.
-    nft.write_text(f'#!/bin/sh\n[ ! -e {refuses} ] || exit 1\nexec {shutil.which("nft")} "$@"\n')
-    nft.chmod(0o755)
-    room.start()
-    room.until(lambda: "nft refuses the rules" in room.problems, "a problem")
-    room.until(lambda: room.routes == [OTHER_ROUTE], "a route to the other node")
-    refuses.unlink()
-    room.until(lambda: room.problems == "", "the end of the problem", seconds=30)
+    """A packet filter that refuses the rules is reported and repeated; routes and CNI are there meanwhile."""
+    refusing = room.program("nft", "echo no >&2; exit 1")
+    said = room.take(FIRST)
+    assert said == "nft refuses the rules of masquerading: no\n"
+    assert room.routes == ROUTES and (room.path / "cni/10-kic.conflist").exists() and room.state.word == "differs"
+    refusing.unlink()
+    assert room.apply() == "" and room.state.word == "fits"
 
 
-def test_units_of_the_pod_network() -> None:
-    """What is written down makes a unit fail, so that systemd calls the node degraded."""
-    unit = (FILES / "etc/systemd/system/kic-pod-network-check.service").read_text(encoding="utf-8")
-    assert "/run/kic-pod-network/problems" in unit and "Type=oneshot" in unit
+def test_removed(room: Room) -> None:
+    """Of a pod network that is removed nothing is left."""
+    room.take(FIRST)
+    assert room.run(str(PROGRAM), "remove").returncode == 0
+    assert (room.routes, room.state, list((room.path / "cni").iterdir())) == ([], State("none"), [])
+    assert "kic-pod-network" not in room.rules
+
+
+def test_two_at_once(room: Room) -> None:
+    """One waits for the other: what is there belongs to one set of files."""
+    archive = kic.archive(kic.files_of(OWN, [OWN, FIRST]))
+    (room.path / "archive").write_bytes(archive)
+    both = f"for _ in 1 2 3 4; do {PROGRAM} take <{room.path / 'archive'} & {PROGRAM} & done; wait"
+    assert room.run("bash", "-c", both).stdout == b""
+    assert room.state.word == "fits" and room.routes == ROUTES
+
+
+@pytest.mark.parametrize("key", ["Restart=on-failure", "Type=oneshot", "ConditionPathExists="])
+def test_unit_of_the_pod_network(key: str) -> None:
+    """It runs once at each start, where there are files, and repeats only what failed."""
+    unit = (FILES / "etc/systemd/system/kic-network.service").read_text(encoding="utf-8")
+    assert key in unit and "/usr/local/lib/nodeforge.kic/network" in unit

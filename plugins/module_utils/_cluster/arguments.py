@@ -38,6 +38,5 @@ CLUSTER: dict[str, dict[str, Any]] = {
             "mode": {"type": "str", "default": "0644"},
         },
     },
-    "pod_network_manifest": {"type": "str", "no_log": True},
     "validate_only": {"type": "bool", "default": False},
 }

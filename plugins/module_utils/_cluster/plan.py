@@ -12,6 +12,7 @@ from .._core.diagnosis import failure
 from .._core.operations import Operation
 
 NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
+POD_NETWORK = "pod network"
 """Kinds of what a cluster is made of."""
 
 CONTROL_PLANE = "control-plane"
@@ -39,12 +40,14 @@ def plan_present(
     *,
     state: str,
     network_given: bool,
+    pod_network: bool = True,
 ) -> ClusterPlan:
     """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
 
     :param there: nodes of the cluster with their states.
     :param state: ``started``, or ``present``, which leaves nodes that are there as they are.
     :param network_given: whether something is requested of the network, so that it is compared also where all nodes run.
+    :param pod_network: whether the pod network is ours, so that each node has to know the others.
     """
     nodes = (control_plane, *workers)
     kept = tuple(item for item in nodes if item in there) if state == "present" else ()
@@ -67,6 +70,9 @@ def plan_present(
         for item in workers
         if item in created
     ]
+    if pod_network and created:
+        after = tuple(item.key for item in operations if item.kind == KUBERNETES)
+        operations.append(Operation("connect", POD_NETWORK, name, needs=after))
     surplus = tuple(sorted(item for item in there if item not in nodes))
     return ClusterPlan(tuple(operations), created, kept, surplus)
 

@@ -19,13 +19,14 @@ from .._core.plan import Plan, Resource, converge
 from .._engine.base import Engine
 from .._engine.model import Container
 from .._host.preflight import refuse_unfit
-from .._kubernetes.bootstrap.kubeadm import converge_kubeadm
+from .._kubernetes.bootstrap.kubeadm import Converged, converge_kubeadm
+from .._kubernetes.network.connect import PodNetwork
 from .._resources.network import NetworkResource
 from .._resources.node import NodeResource
 from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec
 from .._resources.volume import VolumeResource
-from .plan import KUBERNETES, NETWORK, NODE, VOLUME, ClusterPlan, plan_absent, plan_present, plan_stopped
+from .plan import KUBERNETES, NETWORK, NODE, POD_NETWORK, VOLUME, ClusterPlan, plan_absent, plan_present, plan_stopped
 from .spec import ClusterSpec, absent_network, absent_volume, bare_node
 
 
@@ -123,6 +124,7 @@ class ClusterRun:
             {name: item.status for name, item in by_node(there).items()},
             state=spec.state,
             network_given=spec.network_given,
+            pod_network=spec.pod_network,
         )
         nodes = {
             name: replace(node, state="present" if name in plan.kept else "started")
@@ -132,20 +134,45 @@ class ClusterRun:
             # Nodes that all run have what they need.
             refuse_unfit(self.engine.info, self.runner)
 
+        kubernetes: dict[str, Converged] = {}
+        started: list[str] = []
+
         def run(operation: Operation) -> Done:
             if operation.kind == NETWORK:
                 return self._converge(NetworkResource(spec.network, self.engine))
             if operation.kind == VOLUME:
                 return self._converge(VolumeResource(spec.volumes[operation.name], self.engine))
             if operation.kind == NODE:
-                return self._node(nodes[operation.name])
+                node = self._node(nodes[operation.name])
+                started.extend(str(action) for action in node.plan.actions)
+                return node
+            if operation.kind == POD_NETWORK:
+                return self._connect(spec, kubernetes, bool(started))
             found = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
+            kubernetes[operation.name] = found
             return Done(found.plan, found.node, found.warnings)
 
         performed = self._perform(plan, run)
         if performed.failed is not None and performed.failed.kind != KUBERNETES and not self.check_mode:
             performed = self._taken_back(spec, performed)
         return self._outcome(plan, performed)
+
+    def _connect(self, spec: ClusterSpec, kubernetes: Mapping[str, Converged], started: bool) -> Done:
+        """Tell all nodes of each other. What a join or a start brings with it is part of that, not one more change."""
+        changed = started or any(item.plan.changed for item in kubernetes.values())
+        if changed and self.check_mode:
+            return Done(Plan(), {})
+        plane = kubernetes.get(spec.control_plane)
+        network = PodNetwork(
+            self.engine, spec.name, spec.control_plane, spec.kubernetes[spec.control_plane].shape.pod_subnet
+        )
+        found = network.connect(
+            {name: item.network for name, item in kubernetes.items()},
+            None if changed or plane is None else plane.nodes,
+            check_mode=self.check_mode,
+        )
+        actions = () if changed else tuple(Operation("connect", POD_NETWORK, name) for name in found.nodes)
+        return Done(Plan(actions), {}, found.warnings)
 
     def stopped(self, there: Sequence[Container]) -> ClusterOutcome:
         """Stop the nodes."""

@@ -25,9 +25,6 @@ Completed = Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Any]
 STORAGE = {"name": "storage", "path": "/kind/manifests/default-storage.yaml", "validate": False}
 """The default StorageClass, where kind's images keep it."""
 
-POD_NETWORK_FILES = "pod-network"
-"""Is in the path of each file that only our own pod network needs."""
-
 
 @dataclass(frozen=True)
 class ClusterSpec:
@@ -135,16 +132,13 @@ def _node(
     params: Mapping[str, Any], found: Mapping[str, Any], item: Mapping[str, Any], completed: Completed
 ) -> dict[str, Any]:
     given = {key: value for key, value in (params["node"] or {}).items() if value is not None}
-    files = [
-        file for file in params["node_files"] or () if found["pod_network"] or POD_NETWORK_FILES not in file["path"]
-    ]
     own = {
         "name": item["name"],
         "cluster": params["name"],
         "role": item["role"],
         "image": params["image"],
         "network": params["name"],
-        "files": files,
+        "files": list(params["node_files"] or ()),
         "publish": item["publish"],
         "env": item["env"],
         "no_proxy": found["no_proxy"],
@@ -156,9 +150,6 @@ def _node(
 
 def _kubeadm(params: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:
     first = name == found["control_plane"]
-    own = {"name": "pod-network", "content": params["pod_network_manifest"], "validate": False}
-    # Nothing in them is the user's, and all of it is tested.
-    manifests = ([own] if found["pod_network"] and params["pod_network_manifest"] else []) + [STORAGE]
     return {
         "state": "initialized" if first else "joined",
         "node": name,
@@ -172,8 +163,10 @@ def _kubeadm(params: Mapping[str, Any], found: Mapping[str, Any], name: str) -> 
         "schedulable": not found["workers"],
         "configuration": params["configuration"],
         "patches": params["patches"],
-        "manifests": manifests if first else [],
+        # Nothing in it is the user's, and all of it is tested.
+        "manifests": [STORAGE] if first else [],
         "labels": found["labels"][name],
         "wait": found["pod_network"],
+        "pod_network": params["pod_network"],
         "timeout": params["timeout"],
     }

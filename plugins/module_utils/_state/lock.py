@@ -25,7 +25,10 @@ ALLOCATION = "lock"
 MACHINE = "machine-lock"
 """The lock of what changes the machine itself, which takes as long as its systemd and its engines take."""
 
-LOCKS = {ALLOCATION: 120.0, MACHINE: 600.0}
+POD_NETWORK = "pod-network-lock"
+"""The lock of what a run writes into all nodes of a cluster, from who is in it at that time."""
+
+LOCKS = {ALLOCATION: 120.0, MACHINE: 600.0, POD_NETWORK: 120.0}
 """How many seconds a run waits for another."""
 
 

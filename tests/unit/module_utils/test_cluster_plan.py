@@ -28,9 +28,17 @@ def short(operations: tuple[Operation, ...]) -> list[str]:
 
 GROUND = ["ensure network lab", "ensure volume plane"]
 
+CONNECT = "connect pod network lab"
+
 PRESENT = [
     pytest.param(
-        {}, 0, "started", False, [*GROUND, "start node plane", "initialize kubernetes plane"], [], id="from-nothing"
+        {},
+        0,
+        "started",
+        False,
+        [*GROUND, "start node plane", "initialize kubernetes plane", CONNECT],
+        [],
+        id="from-nothing",
     ),
     pytest.param(
         {},
@@ -47,19 +55,26 @@ PRESENT = [
             "initialize kubernetes plane",
             "join kubernetes w1",
             "join kubernetes w2",
+            CONNECT,
         ],
         [],
         id="from-nothing-with-workers",
     ),
     pytest.param(
-        {PLANE: "running"}, 0, "started", False, ["start node plane", "initialize kubernetes plane"], [], id="all-run"
+        {PLANE: "running"},
+        0,
+        "started",
+        False,
+        ["start node plane", "initialize kubernetes plane", CONNECT],
+        [],
+        id="all-run",
     ),
     pytest.param(
         {PLANE: "running"},
         0,
         "started",
         True,
-        ["ensure network lab", "start node plane", "initialize kubernetes plane"],
+        ["ensure network lab", "start node plane", "initialize kubernetes plane", CONNECT],
         [],
         id="all-run-and-the-network-is-compared",
     ),
@@ -68,7 +83,7 @@ PRESENT = [
         0,
         "started",
         False,
-        ["start node plane", "initialize kubernetes plane"],
+        ["start node plane", "initialize kubernetes plane", CONNECT],
         [FIRST],
         id="one-fewer-stays",
     ),
@@ -77,7 +92,7 @@ PRESENT = [
         0,
         "started",
         False,
-        [*GROUND, "start node plane", "initialize kubernetes plane"],
+        [*GROUND, "start node plane", "initialize kubernetes plane", CONNECT],
         [],
         id="stopped",
     ),
@@ -87,7 +102,7 @@ PRESENT = [
         1,
         "present",
         False,
-        [*GROUND, "ensure volume w1", "start node w1", "inspect node plane", "join kubernetes w1"],
+        [*GROUND, "ensure volume w1", "start node w1", "inspect node plane", "join kubernetes w1", CONNECT],
         [],
         id="present-with-one-more",
     ),
@@ -108,8 +123,11 @@ def test_present(
     there: dict[str, str], workers: int, state: str, network: bool, operations: list[str], surplus: list[str]
 ) -> None:
     """Each start of a cluster, from nothing and from what an earlier or interrupted run left."""
-    plan = plan_present("lab", PLANE, [FIRST, SECOND][:workers], there, state=state, network_given=network)
+    workers_named = [FIRST, SECOND][:workers]
+    plan = plan_present("lab", PLANE, workers_named, there, state=state, network_given=network)
     assert short(plan.operations) == operations
+    own = plan_present("lab", PLANE, workers_named, there, state=state, network_given=network, pod_network=False)
+    assert short(own.operations) == [item for item in operations if item != CONNECT]
     assert list(plan.surplus) == surplus
 
 

@@ -37,7 +37,7 @@ def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], _option: s
 def spec(**given: Any) -> ClusterSpec:
     """A cluster whose image is another machine's, so that no node of it can be created."""
     defaults = {name: item.get("default") for name, item in CLUSTER.items()}
-    own = {"name": "lab", "image": "localhost/node:1", "node_files": [], "pod_network_manifest": "x"}
+    own = {"name": "lab", "image": "localhost/node:1", "node_files": []}
     return ClusterSpec.from_params({**defaults, **own, **given}, {}, completed)
 
 

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import json
 import os
 import re
+import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,8 +34,12 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstra
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.configuration import NodeFacts
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import RECORD, ApiNode, Seen
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network import kic
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.connect import node_addresses
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.kic import State
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
+from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged, fails
 
 CONTROL_PLANE = "lab-control-plane-1"
@@ -101,9 +108,7 @@ PARAMS: dict[str, Any] = {
     "timeout": 600,
 }
 FACTS = NodeFacts(version="v1.35.4", cgroup_version=2, systemd_cgroup=True, lowers_oom_score=True, user_namespace=False)
-CNI = {
-    "plugins": [{"type": "ptp", "ipam": {"ranges": [[{"subnet": "10.244.0.0/24"}]]}}, {"type": "portmap"}],
-}
+NO_FILES, DIFFERS, NO_PROGRAM = State("none"), State("differs", "0123"), State()
 API_NODE = ApiNode(
     name=CONTROL_PLANE,
     ready=True,
@@ -115,6 +120,14 @@ API_NODE = ApiNode(
     pod_cidrs=("10.244.0.0/24",),
 )
 HOSTS = "192.168.128.2 lab.kic.internal\n"
+NODE_OBJECTS = [
+    {
+        "metadata": {"name": name, "creationTimestamp": f"2026-01-01T00:00:0{number}Z"},
+        "spec": {"podCIDRs": [f"10.244.{number}.0/24"]},
+        "status": {},
+    }
+    for number, name in enumerate((CONTROL_PLANE, WORKER))
+]
 MANIFEST = {"name": "storage", "content": "kind: StorageClass"}
 
 
@@ -143,10 +156,8 @@ def seen(asked: kubeadm_plan.KubeadmSpec | None = None, **changes: Any) -> Seen:
         record={"version": 1, "state": "initialized", "asked": (asked or spec()).asked},
         hosts=HOSTS,
         names="127.0.0.1 localhost\n" + HOSTS,
-        cni=CNI,
         rotating=True,
-        pod_network=True,
-        masquerades=True,
+        network=State("fits", "0123"),
         api=True,
         api_error="",
         objects=frozenset(OBJECTS),
@@ -175,9 +186,8 @@ def fresh(**changes: Any) -> Seen:
             "record": {},
             "hosts": "",
             "names": "127.0.0.1 localhost\n",
-            "cni": None,
             "rotating": False,
-            "masquerades": False,
+            "network": NO_FILES,
             "api": False,
             "api_error": "no administrator configuration",
             "objects": frozenset(),
@@ -351,15 +361,11 @@ def test_only_the_record_is_missing() -> None:
         pytest.param({"node": replace(API_NODE, labels={})}, ["mark-control-plane"], id="role-label"),
         pytest.param({"node": None}, ["mark-control-plane"], id="node-not-in-the-api"),
         pytest.param({"hosts": "", "names": ""}, ["hosts"], id="cluster-name"),
-        pytest.param({"cni": None}, ["pod-network"], id="cni-missing"),
-        pytest.param({"cni": {"plugins": []}}, ["pod-network"], id="cni-of-others"),
-        pytest.param(
-            {"node": replace(API_NODE, pod_cidrs=("10.244.7.0/24",))}, ["pod-network"], id="cni-of-another-range"
-        ),
-        pytest.param({"masquerades": False}, ["pod-network"], id="table-missing"),
-        pytest.param({"cni": None, "node": replace(API_NODE, pod_cidrs=())}, [], id="no-range-yet"),
-        pytest.param({"cni": None, "masquerades": False, "pod_network": False}, [], id="pod-network-of-the-user"),
-        pytest.param({"cni": None, "masquerades": False, "record": {}}, ["record"], id="pod-network-begins-by-itself"),
+        pytest.param({"network": NO_FILES}, ["pod-network"], id="pod-network-never-written"),
+        pytest.param({"network": DIFFERS}, ["pod-network"], id="pod-network-broken"),
+        pytest.param({"network": NO_FILES, "node": replace(API_NODE, pod_cidrs=())}, [], id="no-range-yet"),
+        pytest.param({"network": NO_PROGRAM}, [], id="pod-network-of-the-user"),
+        pytest.param({"network": NO_FILES, "record": {}}, ["record"], id="pod-network-comes-with-the-rest"),
         pytest.param({"node": replace(API_NODE, ready=False)}, [], id="not-ready-is-no-step"),
     ],
 )
@@ -597,10 +603,10 @@ def test_record_survives_its_file() -> None:
         pytest.param(seen_worker(node=None), ["join"], id="removed-from-the-api"),
         pytest.param(seen_worker(node=None, api=False), [], id="api-does-not-answer"),
         pytest.param(seen_worker(hosts=""), ["hosts"], id="cluster-name"),
-        pytest.param(seen_worker(cni=None), ["pod-network"], id="cni"),
-        pytest.param(seen_worker(masquerades=False), ["pod-network"], id="table"),
-        pytest.param(seen_worker(masquerades=False, pod_network=False), [], id="pod-network-of-the-user"),
-        pytest.param(seen_worker(cni=None, node=None), ["join"], id="join-comes-first"),
+        pytest.param(seen_worker(network=NO_FILES), ["pod-network"], id="pod-network-never-written"),
+        pytest.param(seen_worker(network=DIFFERS), ["pod-network"], id="pod-network-broken"),
+        pytest.param(seen_worker(network=NO_PROGRAM), [], id="pod-network-of-the-user"),
+        pytest.param(seen_worker(network=NO_FILES, node=None), ["join"], id="join-comes-first"),
         pytest.param(seen_worker(rotating=False, objects=frozenset()), [], id="what-is-of-control-planes"),
     ],
 )
@@ -624,7 +630,7 @@ def test_joined_drift() -> None:
         pytest.param(observed(seen()), {"state": "initialized"}, id="control-plane"),
         pytest.param(observed(seen_worker()), {"state": "joined"}, id="worker"),
         pytest.param(observed(seen(record={})), {"state": "partial"}, id="interrupted"),
-        pytest.param(observed(fresh(cni=CNI)), {"state": "partial"}, id="only-cni"),
+        pytest.param(observed(fresh(network=DIFFERS)), {"state": "partial"}, id="only-pod-network"),
         pytest.param(observed(fresh(record={"state": "joined"})), {"state": "joined"}, id="only-record"),
     ],
 )
@@ -694,7 +700,7 @@ def test_hosts_fit(addresses: tuple[str, ...], hosts: str, names: str, expected:
 def test_node_addresses(addresses: dict[str, tuple[str, ...]], own: str | None, expected: list[str]) -> None:
     """The address that the node was made with comes first, then IPv4 before IPv6."""
     marks = {labels.ADDRESS: own} if own else {}
-    assert kubeadm.node_addresses(container(addresses=addresses, labels=marks)) == expected
+    assert node_addresses(container(addresses=addresses, labels=marks)) == expected
 
 
 @pytest.mark.parametrize(
@@ -781,6 +787,10 @@ class Fake(Unplugged):
     def container(self, name: str) -> Container | None:  # type: ignore[override]
         return self.held.get(name)
 
+    def containers(self, label: str) -> list[Container]:
+        assert label == f"{labels.CLUSTER}=lab"
+        return list(self.held.values())
+
     def read_file(self, identity: str, path: str) -> bytes | None:  # type: ignore[override]
         assert path == RECORD and not self.held[identity].running
         return self.file
@@ -802,6 +812,9 @@ class Fake(Unplugged):
                 ("ready", "ready"),
                 ("labels", "labels"),
                 ("wait", "wait"),
+                (kic.PROGRAM, "network"),
+                ("--raw", "nodes"),
+                ("--filename=-", "create"),
                 (RECORD, "record"),
                 (kubeadm.HOSTS, "hosts"),
             ),
@@ -809,8 +822,6 @@ class Fake(Unplugged):
         ):
             if word in command:
                 return name
-        if "expect" in command:
-            return "expect"
         if kubeadm.FINALIZE in command:
             return "finalize"
         return "reset" if any("kubeadm reset" in word for word in command) else "apply"
@@ -835,9 +846,11 @@ class Fake(Unplugged):
             parts = command[command.index("-c") + 1]
             local = boot_line(found) + local_line(found)
             return said(local * ("{local:" in parts) + api_line(found) * ("{api:" in parts))
+        if purpose == "nodes":
+            return self.answers.get("nodes", said(json.dumps({"items": NODE_OBJECTS})))
         if purpose == "ready" and "ready" not in self.answers:
             node_object = {
-                "metadata": {"labels": {ROLE: ""}},
+                "metadata": {"name": node, "labels": {ROLE: ""}},
                 "spec": {"podCIDRs": ["10.244.0.0/24"]},
                 "status": {
                     "nodeInfo": {"kubeletVersion": "v1.35.4"},
@@ -854,10 +867,26 @@ class Fake(Unplugged):
         """What was asked of the nodes, in order."""
         return [purpose for purpose, _node, _command, _stdin in self.calls]
 
+    def written(self) -> list[dict[str, str]]:
+        """The files of each time the pod network was written."""
+        return [files_in(stdin) for purpose, _node, _command, stdin in self.calls if purpose == "network"]
+
     def stdin_of(self, purpose: str) -> str:
         """What the only command of this purpose was told on standard input."""
         (found,) = [stdin for one, _node, _command, stdin in self.calls if one == purpose]
         return found
+
+
+def files_in(text: str) -> dict[str, str]:
+    """The files of a tar archive."""
+    with tarfile.open(fileobj=io.BytesIO(text.encode())) as found:
+        return {item.name: (found.extractfile(item) or io.BytesIO()).read().decode() for item in found.getmembers()}
+
+
+def cni_ranges(files: dict[str, str]) -> list[str]:
+    """The ranges of a node's CNI configuration."""
+    (ptp, _portmap) = json.loads(files["10-kic.conflist"])["plugins"]
+    return [item["subnet"] for choices in ptp["ipam"]["ranges"] for item in choices]
 
 
 def boot_line(found: Seen) -> str:
@@ -874,14 +903,12 @@ def local_line(found: Seen) -> str:
         "record": json.dumps(found.record) if found.record else "",
         "hosts": found.hosts,
         "names": found.names,
-        "cni": json.dumps(found.cni) if found.cni is not None else "",
+        "network": f"{found.network.word} {found.network.digest}",
         "systemd_cgroup": found.facts.systemd_cgroup,
         "cgroup_version": found.facts.cgroup_version,
         "lowers": found.facts.lowers_oom_score,
         "mapped": found.facts.user_namespace,
         "rotating": found.rotating,
-        "pod_network": found.pod_network,
-        "masquerades": found.masquerades,
     }
     return json.dumps({"local": local}) + "\n"
 
@@ -926,7 +953,7 @@ def test_init_of_a_fresh_node() -> None:
     asked = spec(manifests=[MANIFEST], patches={"etcd.json": {"a": 1}}, api_sans=["api.example.org"])
     engine = Fake(container(), looks=[fresh()])
     found = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
-    assert engine.done() == ["look", "hosts", "patches", "expect", "init", "apply", "finalize", "record", "ready"]
+    assert engine.done() == ["look", "hosts", "patches", "network", "init", "apply", "finalize", "record", "ready"]
     assert engine.stdin_of("hosts") == HOSTS
     assert json.loads(engine.stdin_of("patches")) == {"etcd.json": '{"a": 1}'}
     documents = kubeadm_documents(engine.stdin_of("init"))
@@ -946,8 +973,9 @@ def test_init_of_a_fresh_node() -> None:
     [
         pytest.param({}, {}, ["192.168.128.2", "10.244.0.0/24"], id="first-range"),
         pytest.param({"pod_subnet": "10.8.0.0/14"}, {}, ["192.168.128.2", "10.8.0.0/24"], id="larger-range"),
-        pytest.param({}, {"pod_network": False}, None, id="another-pod-network"),
-        pytest.param({}, {"cni": {}}, None, id="already-there"),
+        pytest.param({}, {"network": NO_PROGRAM}, None, id="without-the-program"),
+        pytest.param({"pod_network": "none"}, {}, None, id="another-pod-network"),
+        pytest.param({}, {"network": DIFFERS}, None, id="already-there"),
         pytest.param(
             {
                 "configuration": {
@@ -963,11 +991,14 @@ def test_init_of_a_fresh_node() -> None:
     ],
 )
 def test_range_of_the_first_node(given: dict[str, Any], changes: dict[str, Any], expected: list[str] | None) -> None:
-    """The pod network is told before kubelet starts where it is ours, and the range is known."""
+    """The pod network is written before kubelet starts where it is ours, and the range is known."""
     engine = Fake(container(), looks=[replace(fresh(), **changes)])
     kubeadm.converge_kubeadm(spec(**given), engine, check_mode=False)
-    told = [command[2:] for purpose, _node, command, _stdin in engine.calls if purpose == "expect"]
-    assert told == ([expected] if expected is not None else [])
+    before = engine.done()[: engine.done().index("init")]
+    assert ("network" in before) is (expected is not None)
+    if expected is not None:
+        files = engine.written()[0]
+        assert [files["address"].strip(), cni_ranges(files)[0]] == expected and files["routes"] == ""
 
 
 @pytest.mark.parametrize(
@@ -1052,14 +1083,14 @@ def test_system_with_failed_units() -> None:
     assert any("a.service" in text for text in found.warnings)
 
 
-def test_pod_network_is_begun_anew() -> None:
-    """A broken pod network is begun again and waited for, without a run of kubeadm."""
-    engine = Fake(container(), looks=[seen(cni=None)])
+@pytest.mark.parametrize("state", [NO_FILES, DIFFERS], ids=["never-written", "broken"])
+def test_pod_network_is_repaired(state: State) -> None:
+    """A broken pod network is written again, from what the API says of the cluster, without a run of kubeadm."""
+    engine = Fake(container(), WORKER_CONTAINER, looks=[seen(network=state)])
     kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
-    assert engine.done() == ["look", "record", "restart", "wait", "ready"]
-    assert ("systemctl", "restart", "kic-pod-network.service") in [
-        tuple(command) for _p, _n, command, _s in engine.calls
-    ]
+    assert engine.done() == ["look", "record", "nodes", "network", "ready"]
+    (files,) = engine.written()
+    assert cni_ranges(files) == ["10.244.0.0/24"] and files["routes"] == f"10.244.1.0/24 192.168.128.3 {WORKER}\n"
 
 
 @pytest.mark.parametrize(("schedulable", "word"), [(True, f"{TAINT}-"), (False, TAINT)], ids=["taken-off", "put-on"])
@@ -1081,7 +1112,8 @@ def test_join() -> None:
     """A worker joins with a token made for it, which goes by standard input only and is ended after it."""
     engine = Fake(container(), WORKER_CONTAINER, looks=[fresh()], token_create=said(JOIN_COMMAND))
     kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
-    assert engine.done() == ["look", "look", "hosts", "token_create", "join", "token_delete", "record", "ready"]
+    begin = ["look", "look", "hosts", "create", "token_create", "nodes", "network"]
+    assert engine.done() == [*begin, "join", "token_delete", "record", "ready"]
     nodes = {purpose: node for purpose, node, _command, _stdin in engine.calls}
     assert nodes["token_create"] == nodes["token_delete"] == nodes["ready"] == CONTROL_PLANE
     assert nodes["join"] == nodes["hosts"] == nodes["record"] == WORKER
@@ -1092,6 +1124,61 @@ def test_join() -> None:
     for purpose, _node, command, stdin in engine.calls:
         assert TOKEN not in " ".join(command)
         assert purpose == "join" or TOKEN not in stdin
+
+
+def registered_with(**fields: Any) -> dict[str, Any]:
+    """A configuration of the user's for what a joining node registers."""
+    return {"configuration": {"JoinConfiguration": {"nodeRegistration": fields}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "early"),
+    [
+        pytest.param({}, True, id="nothing-of-the-user"),
+        pytest.param(registered_with(kubeletExtraArgs={"v": "4"}), True, id="another-argument"),
+        pytest.param({"configuration": {"KubeletConfiguration": {"maxPods": 50}}}, True, id="another-setting"),
+        pytest.param({"patches": {"etcd.json": {}}}, True, id="another-patch"),
+        pytest.param(registered_with(taints=[{"key": "a", "effect": "NoSchedule"}]), False, id="taints"),
+        pytest.param(registered_with(kubeletExtraArgs={"node-labels": "a=b"}), False, id="labels-of-kubelet"),
+        pytest.param({"configuration": {"KubeletConfiguration": {"registerWithTaints": []}}}, False, id="setting"),
+        pytest.param({"patches": {"kubeletconfiguration+merge.json": {}}}, False, id="patch"),
+    ],
+)
+def test_who_creates_a_joining_node(given: dict[str, Any], early: bool) -> None:
+    """The run does, so that the node is Ready when it registers; but what the user has kubelet register counts only where
+    kubelet creates the node, and then the pod network comes after the join."""
+    engine = Fake(container(), WORKER_CONTAINER, looks=[fresh()], token_create=said(JOIN_COMMAND))
+    kubeadm.converge_kubeadm(worker(**given), engine, check_mode=False)
+    done = engine.done()
+    assert ("create" in done) is early and (done.index("network") < done.index("join")) is early
+    assert done.count("network") == 1 and done.index("network") < done.index("ready")
+
+
+@pytest.mark.parametrize("given", [{"pod_network": "none", "wait": False}, {}], ids=["of-the-user", "no-program"])
+def test_join_without_a_pod_network_of_ours(given: dict[str, Any]) -> None:
+    """Nothing is created or written for it."""
+    network = NO_FILES if given else NO_PROGRAM
+    engine = Fake(container(), WORKER_CONTAINER, looks=[fresh(network=network)], token_create=said(JOIN_COMMAND))
+    kubeadm.converge_kubeadm(worker(**given), engine, check_mode=False)
+    assert not {"create", "nodes", "network"} & set(engine.done())
+
+
+def test_others_are_told_of_a_join(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A node that joined is news for all that run; what is as it was is none."""
+    monkeypatch.setattr(lock, "state_directory", lambda: str(tmp_path / "state"))
+    answers = {"token_create": said(JOIN_COMMAND), "network": said("none\n")}
+    engine = Fake(container(), WORKER_CONTAINER, looks=[fresh()], **answers)
+    done = kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    before = len(engine.calls)
+    assert kubeadm.connect_others(worker(), engine, done, check_mode=False) == ()
+    told = [(purpose, node, command[-1]) for purpose, node, command, _stdin in engine.calls[before:]]
+    plane = CONTROL_PLANE
+    assert told == [
+        *(("nodes", plane, "/api/v1/nodes"), ("network", plane, "status"), ("network", plane, "take")),
+    ]
+    quiet = Fake(container(), WORKER_CONTAINER, looks=[seen_worker()])
+    again = kubeadm.converge_kubeadm(worker(), quiet, check_mode=False)
+    assert kubeadm.connect_others(worker(), quiet, again, check_mode=False) == () and quiet.done() == ["look", "look"]
 
 
 @pytest.mark.parametrize(
@@ -1357,7 +1444,7 @@ def test_failed_reset() -> None:
 
 def test_a_node_that_just_started_is_waited_for() -> None:
     """The API of a node that is done and just started is waited for, and what it then shows is planned from."""
-    starting = seen(api=False, api_error="refused", objects=frozenset(), node=None, masquerades=False)
+    starting = seen(api=False, api_error="refused", objects=frozenset(), node=None)
     engine = Fake(container(), looks=[starting, seen()])
     found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
     assert engine.done() == ["look", "wait", "look"] and not found.plan.changed
@@ -1414,9 +1501,10 @@ def test_labels_refused(labels: dict[str, Any], said: str) -> None:
 def test_without_a_pod_network_nothing_waits_for_ready() -> None:
     """A node that no pod network makes Ready is made, and reported as it is."""
     engine = Fake(container(), looks=[fresh(), seen(node=replace(API_NODE, ready=False))])
-    found = kubeadm.converge_kubeadm(spec(wait=False), engine, check_mode=False)
-    assert "init" in engine.done() and "ready" not in engine.done()
-    assert found.node["ready"] is False
+    found = kubeadm.converge_kubeadm(spec(wait=False, pod_network="none"), engine, check_mode=False)
+    assert "init" in engine.done() and not {"network", "nodes"} & set(engine.done())
+    (waited,) = [command[-1] for purpose, _node, command, _stdin in engine.calls if purpose == "ready"]
+    assert waited == "create" and found.node["ready"] is False
     again = Fake(container(), looks=[seen(node=replace(API_NODE, ready=False))])
     assert not kubeadm.converge_kubeadm(spec(wait=False), again, check_mode=False).plan.changed
     assert again.done() == ["look"]

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import look
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.kic import Registered, State
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 LOCAL: dict[str, Any] = {
@@ -23,14 +24,12 @@ LOCAL: dict[str, Any] = {
     "record": '{"state": "initialized"}',
     "hosts": "192.168.128.2 lab.kic.internal\n",
     "names": "127.0.0.1 localhost\n",
-    "cni": '{"plugins": []}',
+    "network": "fits 0123\n",
     "systemd_cgroup": True,
     "cgroup_version": 2,
     "lowers": True,
     "mapped": False,
     "rotating": True,
-    "pod_network": True,
-    "masquerades": False,
 }
 NODE: dict[str, Any] = {
     "name": "lab-worker-1",
@@ -47,6 +46,13 @@ API: dict[str, Any] = {
     "objects": ["ConfigMap/coredns", "Node/lab-worker-1"],
     "changes": {"storage": "x unchanged\n"},
     "node": NODE,
+    "nodes": [
+        {
+            "metadata": {"name": "lab-worker-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"podCIDRs": ["10.244.1.0/24"]},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        }
+    ],
 }
 
 
@@ -66,8 +72,8 @@ def test_decode() -> None:
     assert found.stands == {"/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"}
     assert found.record == {"state": "initialized"}
     assert (found.hosts, found.names) == (LOCAL["hosts"], LOCAL["names"])
-    assert found.cni == {"plugins": []}
-    assert (found.rotating, found.pod_network, found.masquerades) == (True, True, False)
+    assert found.rotating and found.network == State("fits", "0123")
+    assert found.nodes == (Registered("lab-worker-1", "2026-01-01T00:00:00Z", ("10.244.1.0/24",), True),)
     assert found.api and found.api_error == ""
     assert found.objects == {"ConfigMap/coredns", "Node/lab-worker-1"}
     assert found.changes == {"storage": "x unchanged\n"}
@@ -114,9 +120,6 @@ def test_api_that_does_not_answer(error: str) -> None:
         pytest.param("record", "", {}, id="no-record"),
         pytest.param("record", '{"state": "initi', {}, id="record-cut-off"),
         pytest.param("record", "[1]", {}, id="record-is-a-list"),
-        pytest.param("cni", "", None, id="no-cni"),
-        pytest.param("cni", "{", None, id="cni-cut-off"),
-        pytest.param("cni", '"text"', None, id="cni-is-text"),
     ],
 )
 def test_files_that_are_no_json(field: str, text: str, expected: Any) -> None:
@@ -169,37 +172,6 @@ def test_image_without_kubernetes() -> None:
     assert caught.value.diagnosis.id == "no_kubernetes"
 
 
-def cni(*ranges: str, plugins: tuple[str, ...] = ("ptp", "portmap")) -> dict[str, Any]:
-    """A CNI configuration that gives out ``ranges``."""
-    found: list[dict[str, Any]] = [{"type": name} for name in plugins]
-    for item in found:
-        if item["type"] == "ptp":
-            item["ipam"] = {"ranges": [[{"subnet": subnet}] for subnet in ranges]}
-    return {"plugins": found}
-
-
-@pytest.mark.parametrize(
-    ("found", "pod_cidrs", "expected"),
-    [
-        pytest.param(cni("10.244.0.0/24"), ["10.244.0.0/24"], True, id="fits"),
-        pytest.param(cni("fd00::/64", "10.244.0.0/24"), ["10.244.0.0/24", "fd00::/64"], True, id="other-order"),
-        pytest.param(cni("10.244.1.0/24"), ["10.244.0.0/24"], False, id="other-range"),
-        pytest.param(cni("10.244.0.0/24"), ["10.244.0.0/24", "fd00::/64"], False, id="one-of-two"),
-        pytest.param(cni("10.244.0.0/24", "fd00::/64"), ["10.244.0.0/24"], False, id="one-too-many"),
-        pytest.param(cni("10.244.0.0/24", plugins=("ptp",)), ["10.244.0.0/24"], False, id="without-portmap"),
-        pytest.param(cni("10.244.0.0/24", plugins=("bridge", "portmap")), ["10.244.0.0/24"], False, id="other-plugin"),
-        pytest.param(None, ["10.244.0.0/24"], False, id="missing"),
-        pytest.param({}, ["10.244.0.0/24"], False, id="empty"),
-        pytest.param({"plugins": None}, ["10.244.0.0/24"], False, id="plugins-are-null"),
-        pytest.param({"plugins": ["ptp"]}, ["10.244.0.0/24"], False, id="plugins-are-text"),
-        pytest.param({"plugins": [{"type": "ptp"}, {"type": "portmap"}]}, ["10.244.0.0/24"], False, id="no-ipam"),
-    ],
-)
-def test_pod_network_fits(found: dict[str, Any] | None, pod_cidrs: list[str], expected: bool) -> None:
-    """The CNI configuration fits when it gives out the node's very ranges with the plug-ins that are needed."""
-    assert look.pod_network_fits(found, pod_cidrs) is expected
-
-
 class Fake(Unplugged):
     """Prints the line of each script that it is asked to run, and remembers who was asked."""
 
@@ -235,7 +207,7 @@ def test_control_plane_is_asked_once() -> None:
     ((node, command, stdin),) = engine.asked
     assert node == "cp"
     assert command[-3:] == ["look", "/a b", "/c"]
-    assert "NODE=cp" in command
+    assert "NODE=cp" in command and "ALL=yes" in command
     assert json.loads(stdin or b"") == MANIFESTS
 
 
@@ -247,7 +219,7 @@ def test_worker_and_its_control_plane_are_asked() -> None:
     (first, own, _none), (second, asked, stdin) = engine.asked
     assert (first, second) == ("worker", "cp")
     assert own[-2:] == ["look", "/a"] and asked[-1] == "look"
-    assert "NODE=worker" in asked
+    assert "NODE=worker" in asked and "ALL=" in asked
     assert json.loads(stdin or b"") == []
 
 

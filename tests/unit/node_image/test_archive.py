@@ -145,12 +145,12 @@ def test_recipe_files(program: Any, roles: Path) -> None:
     assert found[f"{wants}/kubelet.service"].link == "/etc/systemd/system/kubelet.service", "a unit of the recipe"
     assert found[f"{wants}/containerd.service"].link == "/usr/lib/systemd/system/containerd.service", "one of a package"
     assert found["etc/systemd/system/getty.target"].link == "/dev/null"
-    manifest = (roles / "kic_cluster/files/manifests/pod-network.yaml").read_bytes()
+    manifest = (files / "default-cni.yaml").read_bytes()
     assert found["kind/manifests/default-cni.yaml"].content == manifest
-    assert "usr/local/lib/nodeforge.kic/pod-network" in found
+    assert "usr/local/lib/nodeforge.kic/network" in found
     taken = {str(path.relative_to(roles)) for path in (roles / "kic_cluster/files/node").rglob("*") if path.is_file()}
     names = {f"kic_cluster/files/node/{name}" for name in found}
-    assert len(taken & names) == 6, "only what the recipe takes of another role"
+    assert len(taken & names) == 3, "only what the recipe takes of another role"
 
 
 def parts(root: Path) -> dict[str, Path]:

@@ -120,13 +120,13 @@ AFTER_STORE = {"store", "archive"}
         pytest.param(add(f"{IMAGE}/node/etc/new.conf"), {"archive"}, id="new-node-file"),
         pytest.param(remove(f"{IMAGE}/node/etc/default/kubelet"), {"archive"}, id="node-file-gone"),
         pytest.param(flip(f"{IMAGE}/node/usr/local/bin/entrypoint"), {"archive"}, id="node-file-can-be-run"),
-        pytest.param(append("kic_cluster/files/manifests/pod-network.yaml"), {"archive"}, id="single-file"),
+        pytest.param(append(f"{IMAGE}/default-cni.yaml"), {"archive"}, id="single-file"),
         pytest.param(
-            append("kic_cluster/files/node/usr/local/lib/nodeforge.kic/pod-network"), {"archive"}, id="file-taken"
+            append("kic_cluster/files/node/usr/local/lib/nodeforge.kic/network"), {"archive"}, id="file-taken"
         ),
         pytest.param(add("kic_cluster/files/node/etc/other.conf"), set(), id="file-not-taken"),
-        pytest.param(flip("kic_cluster/files/manifests/pod-network.yaml"), {"archive"}, id="single-file-can-be-run"),
-        pytest.param(touch("kic_cluster/files/manifests/pod-network.yaml"), set(), id="date-of-a-single-file"),
+        pytest.param(flip(f"{IMAGE}/default-cni.yaml"), {"archive"}, id="single-file-can-be-run"),
+        pytest.param(touch(f"{IMAGE}/default-cni.yaml"), set(), id="date-of-a-single-file"),
         pytest.param(value(lambda v: v.update(name="localhost/mine")), {"archive"}, id="name"),
         pytest.param(value(lambda v: v["enabled"].append("x.service")), {"archive"}, id="enabled"),
         pytest.param(value(lambda v: v["masked"].pop()), {"archive"}, id="masked"),
@@ -281,8 +281,8 @@ def test_tree_digest_takes_only_the_names(program: Any, tmp_path: Path) -> None:
 
 
 def test_the_image_has_all_of_the_pod_network(roles: Path) -> None:
-    """Who runs the image without this collection, as kind does, gets its units, its program and what that includes."""
+    """Who runs the image with kic_node and kic_kubeadm alone, or with kind, gets its unit and its program."""
     values = json.loads((roles / "kic_image/files/recipe.json").read_text())
     node = roles / "kic_cluster/files/node"
-    ours = {str(path.relative_to(node)) for path in node.rglob("*") if path.is_file() and "pod-network" in path.name}
+    ours = {str(path.relative_to(node)) for path in node.rglob("*") if path.is_file() and "network" in path.name}
     assert set(values["taken"]["../../kic_cluster/files/node"]) == ours

@@ -16,16 +16,13 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis impo
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
 
 PLANE, FIRST = "lab-control-plane-1", "lab-worker-1"
-FILES = [
-    {"path": "/usr/local/lib/nodeforge.kic/state", "content": "", "mode": "0755"},
-    {"path": "/usr/local/lib/nodeforge.kic/pod-network", "content": "", "mode": "0755"},
-]
+FILES = [{"path": "/usr/local/lib/nodeforge.kic/state", "content": "", "mode": "0755"}]
 
 
 def spec(**given: Any) -> ClusterSpec:
     """The declaration of a cluster with one worker, from parameters as the module gets them."""
     defaults = {name: argument.get("default") for name, argument in CLUSTER.items()}
-    own = {"name": "lab", "image": "localhost/node:1", "workers": 1, "node_files": FILES, "pod_network_manifest": "x"}
+    own = {"name": "lab", "image": "localhost/node:1", "workers": 1, "node_files": FILES}
     assert not given.keys() - defaults.keys()
     return ClusterSpec.from_params({**defaults, **own, **given}, {}, completed)
 
@@ -40,19 +37,18 @@ def test_each_node_has_its_part() -> None:
     assert worker.env == {"A": "1"} and plane.env["KUBECONFIG"] == "/etc/kubernetes/admin.conf"
     first, second = found.kubernetes[PLANE], found.kubernetes[FIRST]
     assert (first.state, second.state, second.control_plane) == ("initialized", "joined", PLANE)
-    assert [item["name"] for item in first.manifests] == ["pod-network", "storage"] and not second.manifests
+    assert [item["name"] for item in first.manifests] == ["storage"] and not second.manifests
     assert (dict(first.labels), dict(second.labels)) == ({}, {"tier": "db"})
     assert [str(item) for item in found.network.avoid] == ["10.244.0.0/16", "10.96.0.0/16"]
 
 
 @pytest.mark.parametrize("pod_network", ["kic", "none"])
-def test_files_of_the_pod_network_go_with_it(pod_network: str) -> None:
-    """With another pod network a node gets no program of ours for one, and does not wait for Ready."""
+def test_ready_is_for_our_own_pod_network(pod_network: str) -> None:
+    """With another pod network nothing is written for one, and Ready is not waited for."""
     found = spec(pod_network=pod_network)
-    paths = [item.path for item in found.nodes[PLANE].files]
-    ours = pod_network == "kic"
-    assert ("/usr/local/lib/nodeforge.kic/pod-network" in paths) is ours and FILES[0]["path"] in paths
-    assert found.kubernetes[PLANE].wait is found.pod_network is ours
+    plane = found.kubernetes[PLANE]
+    assert [item.path for item in found.nodes[PLANE].files] == [FILES[0]["path"]]
+    assert plane.wait is plane.pod_network is found.pod_network is (pod_network == "kic")
 
 
 @pytest.mark.parametrize(("network", "given"), [({}, False), ({"mtu": None}, False), ({"mtu": 1400}, True)])

@@ -33,4 +33,4 @@ def test_files_of_the_collection() -> None:
     root = FILES / "node"
     found = {item["path"]: item["mode"] for item in files_below(root)}
     assert set(found) == {f"/{path.relative_to(root)}" for path in root.rglob("*") if path.is_file()}
-    assert found["/usr/local/lib/nodeforge.kic/pod-network"] == "0755"
+    assert found["/usr/local/lib/nodeforge.kic/network"] == "0755"

@@ -13,9 +13,10 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..._command import KILLED, TIMED_OUT
@@ -30,7 +31,8 @@ from ..._host.files import read
 from ..._host.routes import routed
 from ..._node import boot
 from ..access.paths import ADMIN, API_PORT
-from ..network import ranges
+from ..network import kic, ranges
+from ..network.connect import PodNetwork, node_addresses
 from . import configuration as conf
 from . import reasons
 from .alone import BUSY, Busy, alone, only_run, wait_for_other
@@ -40,13 +42,14 @@ from .kubeadm_plan import (
     TAINT,
     KubeadmSpec,
     Observed,
+    creates_node_object,
     hosts_lines,
     plan_initialized,
     plan_joined,
     plan_reset,
     unanswered,
 )
-from .look import POD_NETWORK, POD_NETWORK_PROGRAM, POD_NETWORK_TABLE, RECORD, STATE, ApiNode, Seen, look
+from .look import RECORD, STATE, ApiNode, Seen, look
 from .steps import Deadline, last_lines
 
 PATCHES = f"{STATE}/patches"
@@ -89,6 +92,10 @@ _TOO_SLOW = "Client.Timeout|TLS handshake timeout|in the time allotted|request t
 """By which words of a failed apply it may be repeated (a pattern of grep -E): those of client-go and net/http, of the API that
 ends a request after a minute (NewGenericServerResponse of apimachinery), and of etcd."""
 
+_RANGE_SECONDS = 15.0
+"""How long a join waits for the node's range. It goes on without one: kubelet registers, and the network comes after it."""
+_POLL_SECONDS = 0.2
+
 _LOOKS = 4
 """How often an API is asked again that was too slow for its manifests; each time it has as long as for all of a look."""
 
@@ -113,6 +120,17 @@ class KubeadmResource(Resource[Observed]):
         self.complete = False
         """In check mode: the node does not run, and Kubernetes on it is as requested."""
         self.steps: list[str] = []
+        self.warnings: tuple[str, ...] = ()
+        self._pod_network = PodNetwork(
+            engine,
+            spec.shape.cluster,
+            spec.control_plane or spec.node,
+            # A worker's own specification need not have the ranges of its cluster.
+            spec.shape.pod_subnet if spec.state == "initialized" else "",
+            self._deadline.patience,
+        )
+        self._network: kic.State | None = None
+        """What was written of the pod network in this run."""
 
     # Looking.
     def observe(self) -> Observed | None:
@@ -223,9 +241,9 @@ class KubeadmResource(Resource[Observed]):
         seen = known(found.seen)
         if not self._complete(seen):
             return found
-        if not seen.api or (seen.pod_network and not seen.masquerades):
+        if not seen.api:
             limit = self._deadline.limit("ready", LIMITS["ready"])
-            self._wait("api", _WAIT_API, limit, soft=seen.api)
+            self._wait_for_api(limit)
             found = Observed(found.container, self._look(), found.api_addresses, found.addresses)
             seen = known(found.seen)
         waits = self._spec.wait and seen.api and seen.node is not None and not seen.node.ready
@@ -290,17 +308,17 @@ class KubeadmResource(Resource[Observed]):
         else:
             self._init(observed)
         self._record()
-        if "pod-network" in self.steps:
-            self._run("pod-network", ["systemctl", "restart", POD_NETWORK])
-            self._wait("pod-network", _WAIT_POD_NETWORK, self._deadline.limit("pod-network", LIMITS["pod-network"]))
+        if "pod-network" in self.steps or (self._connects and self._network is None and self._makes_member()):
+            self._connect(self._deadline.limit("pod-network", LIMITS["pod-network"]))
             self.did("run", "pod-network")
         if "labels" in self.steps:
             self._label()
             self.did("run", "labels")
-        if self._spec.wait:
-            self._ready()
-        else:
-            self._node = self._look().node
+        self._ready()
+
+    def _makes_member(self) -> bool:
+        """Whether this run makes the node part of the cluster."""
+        return "join" in self.steps or "kubelet" in self.steps
 
     def _label(self) -> None:
         limit = self._deadline.limit("labels", LIMITS["labels"])
@@ -341,7 +359,7 @@ class KubeadmResource(Resource[Observed]):
             )
             self._write_patches()
             if "etcd" in self.steps and "upload-config" in self.steps:
-                self._expect_range(observed)
+                self._connect_first(observed)
             # The configuration stays for those who look into the node; what it holds is no secret, who reads it is root.
             script = 'umask 077; cat >"$0"; exec kubeadm init --config "$0" --skip-token-print 2>&1'
             try:
@@ -363,17 +381,52 @@ class KubeadmResource(Resource[Observed]):
             self._run("kubelet-finalize", ["bash", "-c", FINALIZE])
             self.did("run", "kubelet-finalize")
 
-    def _expect_range(self, observed: Observed) -> None:
-        """Of a new cluster: let kubelet find the pod network when it starts, where ours is there.
+    def _connect_first(self, observed: Observed) -> None:
+        """Of a new cluster: write the pod network before kubelet starts, so that the node is Ready when it registers.
 
-        Where that fails the unit writes the same file once the node has registered, and tells why it cannot.
+        Where that fails it is written once more when the node has registered, and the reason is reported.
         """
-        spec, seen = self._spec, known(observed.seen)
+        spec = self._spec
         found = ranges.of_first_node(spec.shape.pod_subnet, spec.user)
         addresses = ranges.of_node(observed.addresses, spec.shape.pod_subnet)
-        if seen.pod_network and seen.cni is None and found and addresses:
-            command = [POD_NETWORK_PROGRAM, "expect", addresses[0], ",".join(found)]
-            self._engine.exec(spec.node, command, timeout=self._deadline.limit("pod-network", 30.0), check=False)
+        if self._connects and known(observed.seen).network.word == "none" and found and addresses:
+            own = kic.Member(spec.node, tuple(addresses), tuple(found))
+            self._write_network(kic.files_of(own, [own]))
+
+    def _create_node_object(self) -> None:
+        """Create the joining node in the API, so that it has its range before kubelet starts."""
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self._spec.node}}
+        self._engine.exec(
+            self._spec.control_plane,
+            ["kubectl", f"--kubeconfig={ADMIN}", "create", "--filename=-"],
+            action=f"creating the node {self._spec.node} in the API",
+            stdin=json.dumps(node).encode(),
+            timeout=self._deadline.limit("join", 30.0),
+            # It may be there, of an interrupted run. Without it kubelet creates it.
+            check=False,
+        )
+
+    def _connect(self, limit: float) -> None:
+        """Write the pod network of the node as soon as the API has its range."""
+        end = time.monotonic() + limit
+        while True:
+            want = self._pod_network.wanted(self._pod_network.registered())
+            files = want.files(self._spec.node)
+            if files is not None or time.monotonic() >= end:
+                break
+            time.sleep(_POLL_SECONDS)
+        if files is not None:
+            self._write_network(files)
+
+    def _write_network(self, files: kic.Files) -> None:
+        refused = self._pod_network.write(self._spec.node, files)
+        self.warnings += refused
+        self._network = kic.State("differs" if refused else "fits", kic.digest(files))
+
+    @property
+    def _connects(self) -> bool:
+        """Whether the pod network is ours, and the node has the program for it."""
+        return self._spec.pod_network and self._observed is not None and bool(known(self._observed.seen).network.word)
 
     def _write_patches(self) -> None:
         if not self._spec.patches:
@@ -428,6 +481,9 @@ exit $status
     def _join(self, observed: Observed) -> None:
         spec = self._spec
         limit = self._deadline.limit("kubeadm", LIMITS["kubeadm"])
+        early = self._connects and creates_node_object(spec)
+        if early:
+            self._create_node_object()
         made = self._engine.exec(
             spec.control_plane,
             ["kubeadm", f"--kubeconfig={ADMIN}", "token", "create", "--ttl=10m", "--print-join-command"],
@@ -450,6 +506,8 @@ exit $status
             user=spec.user,
         )
         self._write_patches()
+        if early:
+            self._connect(min(limit, _RANGE_SECONDS))
         try:
             # What an interrupted join left behind; kubeadm refuses to join over it only in the preflight that we skip.
             script = "rm -f /etc/kubernetes/bootstrap-kubelet.conf; exec kubeadm join --config /dev/stdin 2>&1"
@@ -489,7 +547,7 @@ exit $status
         script = r"""
 end=$((SECONDS + $2))
 while :; do
-  said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for=condition=Ready "node/$1" --timeout=$((end - SECONDS))s 2>&1) && break
+  said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for="$3" "node/$1" --timeout=$((end - SECONDS))s 2>&1) && break
   # A node that has not registered yet and an API that starts again pass; the limit ends what does not.
   if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
   sleep 0.2
@@ -499,16 +557,29 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
         api_node = self._spec.control_plane if self._spec.state == "joined" else self._spec.node
         result = self._engine.exec(
             api_node,
-            ["bash", "-c", script, "ready", self.name, str(int(limit))],
+            [
+                "bash",
+                "-c",
+                script,
+                "ready",
+                self.name,
+                str(int(limit)),
+                "condition=Ready" if self._spec.wait else "create",
+            ],
             check=False,
             timeout=limit + _CLIENT_SECONDS,
         )
         if result.rc != 0:
-            raise self._failed("ready", f"the node was not Ready within {limit:g} seconds", result.words, logs=True)
+            raise self._failed(
+                "ready",
+                f"the node {'was not Ready' if self._spec.wait else 'did not register'} within {limit:g} seconds",
+                result.words,
+                logs=True,
+            )
         found = json.loads(result.out)
         self._node = ApiNode(
             name=self.name,
-            ready=True,
+            ready=self._spec.wait or kic.decode([found])[0].ready,
             why="",
             version=found["status"]["nodeInfo"]["kubeletVersion"],
             address=next((a["address"] for a in found["status"]["addresses"] if a["type"] == "InternalIP"), ""),
@@ -517,18 +588,16 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
             pod_cidrs=tuple(found["spec"].get("podCIDRs", ())),
         )
 
-    def _wait(self, step: str, script: str, limit: float, *, soft: bool = False) -> None:
+    def _wait_for_api(self, limit: float) -> None:
         api_node = self._spec.control_plane if self._spec.state == "joined" else self._spec.node
-        node = self._spec.node if step == "pod-network" else api_node
-        command = ["env", f"TABLE={POD_NETWORK_TABLE}", f"UNIT={POD_NETWORK}", f"SOFT={'yes' if soft else ''}"]
         result = self._engine.exec(
-            node,
-            [*command, "bash", "-c", script, "wait", str(int(limit))],
+            api_node,
+            ["bash", "-c", _WAIT_API, "wait", str(int(limit))],
             check=False,
             timeout=limit + _CLIENT_SECONDS,
         )
         if result.rc != 0:
-            raise self._failed(step, f"nothing within {limit:g} seconds", result.words, logs=True)
+            raise self._failed("api", f"nothing within {limit:g} seconds", result.words, logs=True)
 
     def _record(self) -> None:
         content = {"version": RECORD_VERSION, "state": self._spec.state, "asked": self._spec.asked}
@@ -537,10 +606,8 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
 
     def _reset(self) -> None:
         script = (
-            f"systemctl stop {POD_NETWORK} 2>/dev/null; kubeadm reset --force 2>&1 || exit 1; "
-            f"nft delete table ip {POD_NETWORK_TABLE} 2>/dev/null; nft delete table ip6 {POD_NETWORK_TABLE} 2>/dev/null; "
-            # The directory itself is a mount of ours.
-            f"rm -rf /etc/cni/net.d/10-kic.conflist {RECORD} {CONFIGURATION} {PATCHES} {HOSTS}; exit 0"
+            f"kubeadm reset --force 2>&1 || exit 1; [ ! -x {kic.PROGRAM} ] || {kic.PROGRAM} remove; "
+            f"rm -rf {RECORD} {CONFIGURATION} {PATCHES} {HOSTS}; exit 0"
         )
         limit = self._deadline.limit("reset", LIMITS["kubeadm"])
         result = self._engine.exec(self.name, alone(["bash", "-c", script]), check=False, timeout=limit)
@@ -565,6 +632,13 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
             return known_reason
         return failure("step_failed", step=step, node=self.name, reason=reason, engine=self._engine.name, output=output)
 
+    def listed(self) -> tuple[kic.State, tuple[kic.Registered, ...] | None]:
+        """What this run knows of the pod network in the node, and of the nodes of the cluster."""
+        seen = self._observed.seen if self._observed is not None else None
+        if seen is None:
+            return kic.State(), None
+        return self._network or seen.network, None if self.steps else seen.nodes or None
+
     def describe(self, observed: Observed | None, plan: Plan) -> dict[str, Any]:
         if self._spec.state == "reset" or observed is None:
             return {}
@@ -579,6 +653,10 @@ class Converged:
     plan: AnyPlan
     node: dict[str, Any]
     warnings: tuple[str, ...]
+    network: kic.State = field(default_factory=kic.State)
+    """What the node has of the pod network; its word is empty where nobody has seen it."""
+    nodes: tuple[kic.Registered, ...] | None = None
+    """The nodes that the API listed, where it listed all and the run changed nothing."""
 
     def result(self, *, diff: bool) -> dict[str, Any]:
         """The module's result."""
@@ -601,7 +679,7 @@ def converge_kubeadm(spec: KubeadmSpec, engine: Engine, *, check_mode: bool) -> 
     resource = KubeadmResource(spec, engine, check_mode=check_mode)
     with nullcontext() if check_mode else only_run(engine, spec.node, spec.timeout):
         outcome = converge(resource, check_mode=check_mode)
-    warnings = list(outcome.plan.warnings)
+    warnings = [*outcome.plan.warnings, *resource.warnings]
     if resource.prerequisite and spec.state != "reset":
         warnings.append(f"{resource.prerequisite}; what would be done is said as if it were new.")
     if outcome.plan.drift:
@@ -612,7 +690,18 @@ def converge_kubeadm(spec: KubeadmSpec, engine: Engine, *, check_mode: bool) -> 
         )
     if any(action.name == "certificates" for action in outcome.plan.actions):
         warnings += _hidden(spec)
-    return Converged(outcome.plan, outcome.value, tuple(warnings))
+    return Converged(outcome.plan, outcome.value, tuple(warnings), *resource.listed())
+
+
+def connect_others(spec: KubeadmSpec, engine: Engine, done: Converged, *, check_mode: bool) -> tuple[str, ...]:
+    """Tell the other nodes of the cluster of one that became part of it; what a person has to know of it.
+
+    A node at which nothing changed is no news for the others.
+    """
+    if check_mode or not done.plan.changed or spec.state == "reset" or not spec.pod_network:
+        return ()
+    network = PodNetwork(engine, spec.shape.cluster, spec.control_plane, "")
+    return network.connect({spec.node: done.network}, None, check_mode=False).warnings
 
 
 def _hidden(spec: KubeadmSpec) -> tuple[str, ...]:
@@ -621,14 +710,6 @@ def _hidden(spec: KubeadmSpec) -> tuple[str, ...]:
     texts = [read(path) or "" for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")]
     asked = {"pod_subnet": spec.shape.pod_subnet, "service_subnet": spec.shape.service_subnet}
     return ranges.hidden(asked, routed(), ranges.resolvers("\n".join(texts)))
-
-
-def node_addresses(container: Container) -> list[str]:
-    """A node's own addresses: those of the network it was made on come first, IPv4 before IPv6."""
-    own = container.labels.get(labels.ADDRESS)
-    found = [address for group in container.addresses.values() for address in group]
-    found.sort(key=lambda item: (item != own, ipaddress.ip_address(item).version))
-    return found
 
 
 def certificate_names(spec: KubeadmSpec, observed: Observed) -> list[str]:
@@ -677,19 +758,5 @@ end=$((SECONDS + $1))
 until said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf get --raw /readyz 2>&1); do
   if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
   sleep 0.3
-done
-# The pod network begins with the API's first answer; one that stays away is for the plan to find, not for this wait.
-for _ in $(seq 30); do
-  if ! systemctl cat "$UNIT" >/dev/null 2>&1 || nft list table ip "$TABLE" >/dev/null 2>&1; then break; fi
-  sleep 0.2
-done
-exit 0
-"""
-
-_WAIT_POD_NETWORK = r"""
-end=$((SECONDS + $1))
-until [ -s /etc/cni/net.d/10-kic.conflist ] && nft list table ip "$TABLE" >/dev/null 2>&1; do
-  if [ $SECONDS -ge $end ]; then journalctl --unit "$UNIT" --lines 10 --no-pager --output cat; exit 1; fi
-  sleep 0.1
 done
 """

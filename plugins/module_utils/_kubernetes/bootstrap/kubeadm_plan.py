@@ -18,7 +18,7 @@ from ..._engine.model import Container
 from ..network import ranges
 from . import configuration as conf
 from .configuration import ClusterShape
-from .look import OBJECTS, ApiNode, Seen, pod_network_fits
+from .look import OBJECTS, ApiNode, Seen
 
 _PKI = "/etc/kubernetes/pki/"
 _MANIFESTS = "/etc/kubernetes/manifests/"
@@ -108,7 +108,9 @@ class KubeadmSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels of the node in the API that it has to have; others stay."""
     wait: bool = True
-    """Whether a node that is not Ready is waited for. Without a pod network none becomes so."""
+    """Whether a node that is not Ready is waited for; else only until it has registered."""
+    pod_network: bool = True
+    """Whether the pod network is ours. Without one no node becomes Ready."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> KubeadmSpec:
@@ -152,6 +154,7 @@ class KubeadmSpec:
             timeout=float(params["timeout"]),
             labels=labels,
             wait=params.get("wait", True),
+            pod_network=params.get("pod_network", "kic") == "kic",
         )
 
     @property
@@ -242,8 +245,8 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
     if seen.node is not None and seen.api:
         if spec.shape.schedulable == (TAINT in seen.node.taints):
             steps.append("schedulable")
-        # At first the pod network begins by itself; then it is there or broken.
-        if done and _pod_network_broken(seen, seen.node):
+        # A run that makes the node part of a cluster writes it too.
+        if done and _pod_network_broken(spec, seen, seen.node):
             steps.append("pod-network")
     for item in spec.manifests:
         # A node that has no such file has nothing to apply.
@@ -264,18 +267,32 @@ def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
     joined = {"/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml"} <= seen.stands
     if not joined or seen.record.get("state") != "joined" or (seen.api and seen.node is None):
         steps.append("join")
-    elif seen.api and seen.node is not None and _pod_network_broken(seen, seen.node):
+    elif seen.api and seen.node is not None and _pod_network_broken(spec, seen, seen.node):
         steps.append("pod-network")
     if _lacks_labels(spec, seen):
         steps.append("labels")
     return _plan(spec, seen, steps, find_drift(spec, seen))
 
 
-def _pod_network_broken(seen: Seen, node: ApiNode) -> bool:
+def _pod_network_broken(spec: KubeadmSpec, seen: Seen, node: ApiNode) -> bool:
     """Whether a pod network of ours that could work does not."""
-    if not seen.pod_network or not node.pod_cidrs:
-        return False
-    return not pod_network_fits(seen.cni, node.pod_cidrs) or not seen.masquerades
+    return spec.pod_network and bool(node.pod_cidrs) and seen.network.broken
+
+
+def creates_node_object(spec: KubeadmSpec) -> bool:
+    """Whether a joining node may be created in the API before its kubelet runs.
+
+    What the user has kubelet register counts only where kubelet creates the node itself.
+    """
+    kubelet = spec.user.get("KubeletConfiguration") or {}
+    registration = (spec.user.get("JoinConfiguration") or {}).get("nodeRegistration") or {}
+    arguments = {item["name"] for item in registration.get("kubeletExtraArgs") or ()}
+    return not (
+        kubelet.keys() & {"registerWithTaints", "registerNode", "providerID"}
+        or arguments & {"node-labels", "register-with-taints", "register-node", "provider-id"}
+        or registration.get("taints")
+        or any(name.startswith("kubeletconfiguration") for name in spec.patches)
+    )
 
 
 def plan_reset(observed: Observed | None) -> Plan:
@@ -283,7 +300,7 @@ def plan_reset(observed: Observed | None) -> Plan:
     if observed is None or observed.seen is None:
         return Plan()
     seen = observed.seen
-    if not seen.stands and not seen.record and seen.cni is None:
+    if not seen.stands and not seen.record and not seen.network.digest:
         return Plan()
     before = {"state": seen.record.get("state", "partial")}
     return Plan((Action("run", "step", "reset"),), before, {"state": "reset"})

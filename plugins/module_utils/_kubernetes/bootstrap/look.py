@@ -17,16 +17,13 @@ from typing import Any
 from ..._core.diagnosis import failure
 from ..._engine.base import Engine
 from ..._node.boot import ASK, Boot, decode_boot
+from ..network import kic
 from .configuration import NodeFacts
 
 STATE = "/var/lib/nodeforge.kic"
 """Where a node keeps what it must remember; it is on the node's volume."""
 
 RECORD = f"{STATE}/kubeadm.json"
-CNI = "/etc/cni/net.d/10-kic.conflist"
-POD_NETWORK = "kic-pod-network.service"
-POD_NETWORK_PROGRAM = "/usr/local/lib/nodeforge.kic/pod-network"
-POD_NETWORK_TABLE = "kic-pod-network"
 
 _SECONDS = 60.0
 """How long a look at a system that is up may take."""
@@ -55,16 +52,15 @@ rotating() {
   grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf ||
     { [ -s /var/lib/kubelet/config.yaml ] && ! grep -q '^rotateCertificates: true' /var/lib/kubelet/config.yaml; }
 }
+network() { if [ -x "$NETWORK" ]; then "$NETWORK" status 2>/dev/null; fi; }
 stands=$(for path in "$@"; do if [ -s "$path" ]; then echo "$path"; fi; done)
 jq -nc --arg stands "$stands" --arg version "$(content /kind/version)" --arg record "$(content "$STATE/kubeadm.json")" \
-  --arg hosts "$(content "$STATE/hosts")" --arg names "$(content /etc/hosts)" --arg cni "$(content "$CNI")" \
+  --arg hosts "$(content "$STATE/hosts")" --arg names "$(content /etc/hosts)" --arg network "$(network)" \
   --arg driver "$(driver)" --argjson v2 "$(flag test -f /sys/fs/cgroup/cgroup.controllers)" \
   --argjson lowers "$(flag lower)" --argjson mapped "$(flag mapped)" --argjson rotating "$(flag rotating)" \
-  --argjson pod_network "$(flag systemctl cat "$UNIT")" \
-  --argjson masquerades "$(flag nft list table ip "$TABLE")" \
   '{local: {stands: ($stands | split("\n")), version: ($version | rtrimstr("\n")), record: $record, hosts: $hosts,
-    names: $names, cni: $cni, systemd_cgroup: ($driver == "true"), cgroup_version: (if $v2 then 2 else 1 end),
-    lowers: $lowers, mapped: $mapped, rotating: $rotating, pod_network: $pod_network, masquerades: $masquerades}}'
+    names: $names, network: $network, systemd_cgroup: ($driver == "true"), cgroup_version: (if $v2 then 2 else 1 end),
+    lowers: $lowers, mapped: $mapped, rotating: $rotating}}'
 """
 
 # NODE and REQUEST (seconds) in the environment; manifests on standard input as [{name, content} or {name, path}].
@@ -94,6 +90,9 @@ addons() {
   fi
 }
 cat >"$work/manifests"
+# All nodes, for the pod network: of a control plane that is asked for itself alone.
+: >"$work/nodes"
+if [ -n "$ALL" ]; then $kubectl get --raw /api/v1/nodes >"$work/nodes" 2>/dev/null & fi
 $kubectl -n kube-system get "node/$NODE" $OBJECTS --ignore-not-found -o json >"$work/objects" 2>"$work/error" \
   || echo '{"failed": true}' >"$work/objects" &
 declare -A paths=()
@@ -120,13 +119,15 @@ jq -sc --arg error "$(cat "$work/error")" --argjson changes "$changes" '
       error: (if $answer.failed then $error else "" end),
       objects: [$items[] | "\(.kind)/\(.metadata.name)"],
       changes: $changes,
+      nodes: [.[1].items[]? | {metadata: (.metadata | {name, creationTimestamp}), spec: {podCIDRs: .spec.podCIDRs},
+        status: {conditions: .status.conditions}}],
       node: ([$items[] | select(.kind == "Node") | {
         name: .metadata.name, labels: (.metadata.labels // {}), taints: (.spec.taints // []),
-        pod_cidrs: (.spec.podCIDRs // []), version: .status.nodeInfo.kubeletVersion,
+        pod_cidrs: (.spec.podCIDRs // []), version: (.status.nodeInfo.kubeletVersion // ""),
         ready: ([.status.conditions[]? | select(.type == "Ready") | .status] | first // "Unknown"),
         why: ([.status.conditions[]? | select(.type == "Ready") | .message] | first // ""),
         address: ([.status.addresses[]? | select(.type == "InternalIP") | .address] | first // "")}] | first)}}' \
-  "$work/objects"
+  "$work/objects" "$work/nodes"
 """
 
 # The two at once: the API works on its answers while the node is read.
@@ -139,7 +140,7 @@ cat "$seen"
 rm "$seen"
 """
 
-_ENVIRONMENT = {"STATE": STATE, "CNI": CNI, "UNIT": POD_NETWORK, "TABLE": POD_NETWORK_TABLE}
+_ENVIRONMENT = {"STATE": STATE, "NETWORK": kic.PROGRAM}
 
 
 # Objects that kubeadm's later phases leave in the API, as kubectl's arguments. All in kube-system or cluster-wide, so
@@ -200,13 +201,10 @@ class Seen:
     hosts: str
     names: str
     """/etc/hosts as it is."""
-    cni: Mapping[str, Any] | None
-    """The CNI configuration, None when it is missing or no JSON."""
     rotating: bool
     """Whether kubelet's configuration names the certificate that it renews itself, or it is to renew none."""
-    pod_network: bool
-    """Whether the node has the unit of the pod network."""
-    masquerades: bool
+    network: kic.State
+    """Of the pod network's files in the node."""
     api: bool
     """Whether the API answered."""
     api_error: str
@@ -214,6 +212,8 @@ class Seen:
     changes: Mapping[str, str] = field(default_factory=dict)
     """Per manifest, what an apply would say of each of its objects; without those the node has no file for."""
     node: ApiNode | None = None
+    nodes: tuple[kic.Registered, ...] = ()
+    """All nodes of the API, where the node is a control plane."""
 
 
 def look(
@@ -232,6 +232,7 @@ def look(
     gets so much more time to answer.
     """
     words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "BOOT": str(int(seconds))}
+    words["ALL"] = "yes" if node == api_node else ""
     words["REQUEST"] = str(int(_REQUEST_SECONDS * patience))
     shell = ["env", *(f"{key}={value}" for key, value in words.items()), "bash", "-c"]
     stdin = json.dumps(list(manifests)).encode()
@@ -277,10 +278,8 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
         record=_json(local["record"]) or {},
         hosts=local["hosts"],
         names=local["names"],
-        cni=_json(local["cni"]),
         rotating=local["rotating"],
-        pod_network=local["pod_network"],
-        masquerades=local["masquerades"],
+        network=kic.State.parse(local["network"]),
         api=not api["error"],
         api_error=api["error"],
         objects=frozenset(api.get("objects", ())),
@@ -297,6 +296,7 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
         )
         if found
         else None,
+        nodes=kic.decode(api.get("nodes") or ()),
     )
 
 
@@ -306,13 +306,3 @@ def _json(text: str) -> Any:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def pod_network_fits(cni: Mapping[str, Any] | None, pod_cidrs: Sequence[str]) -> bool:
-    """Whether the CNI configuration gives out this node's pod ranges with the plug-ins that it needs."""
-    try:
-        plugins = {item["type"]: item for item in (cni or {})["plugins"]}
-        ranges = [item["subnet"] for choices in plugins["ptp"]["ipam"]["ranges"] for item in choices]
-    except (KeyError, TypeError):
-        return False
-    return "portmap" in plugins and sorted(ranges) == sorted(pod_cidrs)
