@@ -152,7 +152,7 @@ def main() -> None:
         },
         lambda task: task.converge(
             "image",
-            ImageResource(ImageSpec.from_params(task.params), task.engine, task.check_mode, task.removed_nodes),
+            ImageResource(ImageSpec.from_params(task.params), task.engine, task.removed_nodes),
         ),
     )
 

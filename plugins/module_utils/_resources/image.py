@@ -12,12 +12,14 @@ import re
 import tarfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 from .._core import checks
 from .._core.diagnosis import KicError, failure
 from .._core.drift import in_use, without_removed
-from .._core.former import Action, Plan, Resource, known
+from .._core.operations import Operation
+from .._core.plan import Missing, Plan, Resource
 from .._engine.base import Engine
 from .._engine.model import Attached, Image
 
@@ -118,10 +120,16 @@ class ObservedImage:
 class Offers:
     """Where an image that is not there could come from. Nothing was asked that the plan does not need."""
 
+    machine: str = ""
+    """The architecture of this machine."""
     same_digest: Image | None = None
     """An image of the store that has the digest and another name."""
     archive: tuple[ArchivedImage, ...] | None = None
     """None when no archive was named or it is not there (yet)."""
+    lost: KicError | None = None
+    """Why there is no archive, where it is the only source."""
+    named: Mapping[str, Image] = field(default_factory=dict)
+    """Images of the store by names that a load would take from them."""
     registry: KicError | None = None
     """Why the registry will not give the image."""
     registry_asked: bool = False
@@ -251,11 +259,7 @@ def plan_image(spec: ImageSpec, observed: ObservedImage | None, offers: Offers, 
     """What there is to do. ``machine`` is the architecture of this machine."""
     before = describe(observed.image, spec.name) if observed is not None else {}
     if not spec.present:
-        if observed is None:
-            return Plan()
-        if observed.containers:
-            raise in_use("image", spec.name, engine, [item.name for item in observed.containers])
-        return Plan((Action("remove", "image", spec.name),), before, {})
+        return _plan_absent(spec, observed, before, engine)
     fits = observed is not None and (spec.digest is None or spec.digest in observed.image.digests)
     if spec.source == "archive":
         return _plan_archive(spec, observed if fits else None, before, offers, machine, engine)
@@ -266,8 +270,10 @@ def plan_image(spec: ImageSpec, observed: ObservedImage | None, offers: Offers, 
         return Plan((), before, before)
     if offers.same_digest is not None:
         after = describe(offers.same_digest, spec.name)
-        actions = (Action("tag", "image", spec.name, f"{spec.digest} is here under another name"),)
-        return Plan(actions, before, after, chosen={"id": offers.same_digest.id})
+        tag = _operation(
+            "tag", spec, partial(_tag, spec, offers.same_digest.id), f"{spec.digest} is here under another name"
+        )
+        return Plan((tag,), before, after)
     if spec.source == "local":
         if observed is not None:
             found = ", ".join(observed.image.digests) or "none"
@@ -275,6 +281,18 @@ def plan_image(spec: ImageSpec, observed: ObservedImage | None, offers: Offers, 
         raise failure("image_missing", name=spec.name, engine=engine)
     if spec.source == "auto" and offers.archive is not None:
         return _plan_archive(spec, None, before, offers, machine, engine)
+    return _plan_pull(spec, before, offers, engine, moved=moved)
+
+
+def _plan_absent(spec: ImageSpec, observed: ObservedImage | None, before: Mapping[str, Any], engine: str) -> Plan:
+    if observed is None:
+        return Plan()
+    if observed.containers:
+        raise in_use("image", spec.name, engine, [item.name for item in observed.containers])
+    return Plan((_operation("remove", spec, lambda engine: engine.remove_image(spec.name)),), before, {})
+
+
+def _plan_pull(spec: ImageSpec, before: Mapping[str, Any], offers: Offers, engine: str, *, moved: bool) -> Plan:
     warnings: tuple[str, ...] = ()
     if spec.source == "auto" and spec.archive is not None:
         warnings = (f"There is no archive {spec.archive}; the registry is next.",)
@@ -286,12 +304,16 @@ def plan_image(spec: ImageSpec, observed: ObservedImage | None, offers: Offers, 
         warnings += (f"Without an engine nobody can ask whether the registry has {spec.reference}.",)
     after = {"name": spec.name, "id": offers.registry_id or None, "digest": spec.digest}
     why = f"{spec.reference}, which is another image there now" if moved else spec.reference
-    return Plan((Action("pull", "image", spec.name, why),), before, after, warnings=warnings)
+    pull = _operation("pull", spec, lambda engine: engine.pull_image(spec.reference, PULL_SECONDS), why)
+    pull = replace(pull, undo=partial(_of_another_platform, spec))
+    check = _operation("check", spec, partial(_check_pulled, spec), changes=False)
+    return Plan((pull, check), before, after, warnings=warnings)
 
 
-def _load(spec: ImageSpec) -> Action:
+def _load(spec: ImageSpec) -> Operation:
     """An archive whose image is known may lie at another place at each run."""
-    return Action("load", "image", spec.name, f"sha256:{spec.image_id}" if spec.image_id else str(spec.archive))
+    detail = f"sha256:{spec.image_id}" if spec.image_id else str(spec.archive)
+    return _operation("load", spec, lambda engine: engine.load_image(str(spec.archive)), detail)
 
 
 def _plan_archive(
@@ -303,14 +325,7 @@ def _plan_archive(
     engine: str,
 ) -> Plan:
     if offers.archive is None:
-        # Only in check mode does a plan get this far without its archive: an earlier task would have made it.
-        warnings: tuple[str, ...] = (f"There is no archive {spec.archive} yet, so what it holds cannot be seen.",)
-        after = {"name": spec.name, "id": spec.image_id, "digest": spec.digest}
-        if spec.image_id is not None:
-            if observed is not None and observed.image.id == spec.image_id:
-                return Plan((), before, before)
-            warnings = ()
-        return Plan((_load(spec),), before, after, warnings=warnings)
+        return _plan_lost_archive(spec, observed, before, offers)
     found = pick(spec, offers.archive, machine, engine)
     if spec.image_id not in (None, found.content):
         # Before anything is loaded: the name would be that of a stranger's image.
@@ -319,8 +334,95 @@ def _plan_archive(
     if observed is not None and found.stored_as(observed.image):
         return Plan((), before, before)
     after = {"name": spec.name, "id": found.id, "digest": spec.digest}
-    actions = (_load(spec),)
-    return Plan(actions, before, after, chosen={"id": found.id})
+    check = _operation("check", spec, partial(_check_loaded, spec, found), changes=False)
+    return Plan((_load(spec), check), before, after, warnings=_other_names(spec, offers, engine))
+
+
+def _plan_lost_archive(
+    spec: ImageSpec, observed: ObservedImage | None, before: Mapping[str, Any], offers: Offers
+) -> Plan:
+    """Only in check mode does a plan get this far without its archive: an earlier task would have made it."""
+    error = offers.lost or failure("archive_missing", path=str(spec.archive))
+    if spec.image_id is None:
+        warning = f"There is no archive {spec.archive} yet, so what it holds cannot be seen."
+        missing = Missing(error, warning)
+    else:
+        missing = Missing(error)
+        if observed is not None and observed.image.id == spec.image_id:
+            return Plan((), before, before, missing=(missing,))
+    after = {"name": spec.name, "id": spec.image_id, "digest": spec.digest}
+    return Plan((_load(spec),), before, after, missing=(missing,))
+
+
+def _other_names(spec: ImageSpec, offers: Offers, engine: str) -> tuple[str, ...]:
+    """A load takes all names of an archive. Raises where one of them is that of another image here: later runs would take it
+    for the one that they know. One that is new is warned of."""
+    archive = offers.archive or ()
+    lost = [
+        name
+        for name, here in sorted(offers.named.items())
+        if not any(name in item.names and item.stored_as(here) for item in archive)
+    ]
+    if lost:
+        names = ", ".join(lost)
+        raise failure("archive_overwrites", path=str(spec.archive), names=names, engine=engine, name=spec.name)
+    others = names_beside(spec, archive)
+    warning = f"The archive {spec.archive} also brings names that were not requested: {', '.join(others)}."
+    return (warning,) if others else ()
+
+
+def names_beside(spec: ImageSpec, archive: Collection[ArchivedImage]) -> list[str]:
+    """The names in an archive that were not requested."""
+    return sorted({name for item in archive for name in item.names if not has_name(spec.name, (name,))})
+
+
+def _operation(
+    verb: str, spec: ImageSpec, run: Callable[[Engine], Any], detail: str = "", *, changes: bool = True
+) -> Operation:
+    return Operation(verb, "image", spec.name, detail, changes=changes, run=run)
+
+
+def _tag(spec: ImageSpec, identity: str, engine: Engine) -> None:
+    _named(spec, engine.image(identity), engine)
+
+
+def _check_pulled(spec: ImageSpec, engine: Engine) -> None:
+    """See that what a pull brought is what was meant, and that it has its name."""
+    found = engine.image(spec.reference)
+    if found is not None and spec.digest is not None and spec.digest not in found.digests:
+        digests = ", ".join(found.digests) or "none"
+        _refuse_platform(spec, found, engine)
+        raise failure("image_differs", name=spec.reference, engine=engine.name, digest=spec.digest, found=digests)
+    _named(spec, found, engine)
+
+
+def _of_another_platform(spec: ImageSpec, engine: Engine, _result: None, error: Exception) -> Exception | None:
+    """podman only warns of an image for another processor, and keeps what cannot run here."""
+    if not isinstance(error, KicError) or error.diagnosis.id != "image_platform":
+        return None
+    engine.remove_image(spec.reference)
+    return error
+
+
+def _check_loaded(spec: ImageSpec, archived: ArchivedImage, engine: Engine) -> None:
+    """Find what an archive brought and name it: by its id, or where the store has ids of its own by a name of it, or as one
+    without a name: containerd's store takes no name from an archive that podman, buildah or skopeo wrote in OCI's layout."""
+    found = (engine.image(reference) for reference in (archived.id, spec.name, *archived.names))
+    here = next((image for image in found if image is not None and archived.stored_as(image)), None)
+    _named(spec, here or next((image for image in engine.nameless_images() if archived.stored_as(image)), None), engine)
+
+
+def _named(spec: ImageSpec, found: Image | None, engine: Engine) -> None:
+    if found is None:
+        raise failure("vanished", kind="image", name=spec.reference)
+    _refuse_platform(spec, found, engine)
+    if not has_name(spec.name, found.tags):
+        engine.tag_image(found.id, spec.name)
+
+
+def _refuse_platform(spec: ImageSpec, found: Image, engine: Engine) -> None:
+    if found.architecture != engine.info.architecture:
+        raise failure("image_platform", name=spec.name, found=found.architecture, machine=engine.info.architecture)
 
 
 def _may_move(spec: ImageSpec, image: Image) -> bool:
@@ -337,10 +439,9 @@ def describe(image: Image, name: str) -> dict[str, Any]:
     return {"name": name, "id": image.id, "digest": image.digests[0] if image.digests else None}
 
 
-class ImageResource(Resource[ObservedImage]):
+class ImageResource(Resource[ObservedImage, Offers]):
     """The image of an :class:`ImageSpec` on an engine.
 
-    :param check_mode: whether an archive that is not there may still be made by the task that was to make it.
     :param removed: in check mode, nodes that earlier tasks of the run remove.
     """
 
@@ -348,17 +449,12 @@ class ImageResource(Resource[ObservedImage]):
     # A name is nobody's to allocate, and a registry or an archive takes its time.
     lock_name = ""
 
-    def __init__(
-        self, spec: ImageSpec, engine: Engine, check_mode: bool = False, removed: Collection[str] = ()
-    ) -> None:
+    def __init__(self, spec: ImageSpec, engine: Engine, removed: Collection[str] = ()) -> None:
         self.name = spec.name
+        self.seam = engine
         self._spec = spec
         self._engine = engine
-        self._check_mode = check_mode
         self._removed = removed
-        self._offers: Offers | None = None
-        self._brought = ""
-        """Id of the image that was brought, as the store names it."""
 
     def observe(self) -> ObservedImage | None:
         found = self._engine.image(self.name)
@@ -368,59 +464,41 @@ class ImageResource(Resource[ObservedImage]):
         users = [] if self._spec.present else self._engine.attached_to_image(found.id)
         return ObservedImage(found, without_removed(users, self._removed))
 
-    def plan(self, observed: ObservedImage | None) -> Plan:
-        if self._offers is None:
-            # Asked once: an archive does not change under us, and a registry that is silent costs five seconds.
-            self._offers = self._look_for(observed)
-        spec = self._spec
-        machine = self._engine.info.architecture if spec.present else ""
-        plan = plan_image(spec, observed, self._offers, machine, self._engine.name)
-        return self._with_other_names(plan, self._offers.archive or ()) if plan.does("load") else plan
-
-    def _with_other_names(self, plan: Plan, archive: tuple[ArchivedImage, ...]) -> Plan:
-        """A load takes all names of an archive. Raises where one of them is that of another image here: later runs would
-        take it for the one that they know. One that is new is warned of."""
-        others = sorted({name for item in archive for name in item.names if not has_name(self.name, (name,))})
-        lost = []
-        for name in others:
-            here = self._engine.image(name)
-            if here is not None and has_name(name, here.tags):
-                same = any(name in item.names and item.stored_as(here) for item in archive)
-                lost += [] if same else [name]
-        path, engine = str(self._spec.archive), self._engine.name
-        if lost:
-            raise failure("archive_overwrites", path=path, names=", ".join(lost), engine=engine, name=self.name)
-        warning = f"The archive {path} also brings names that were not requested: {', '.join(others)}."
-        return replace(plan, warnings=(*plan.warnings, warning)) if others else plan
-
-    def _look_for(self, observed: ObservedImage | None) -> Offers:
+    def survey(self, observed: ObservedImage | None, refused: frozenset[Any] = frozenset()) -> Offers:
         """Where the image could come from; stops at the first place that has it."""
         spec = self._spec
         if not spec.present:
             return Offers()
+        machine = self._engine.info.architecture
+        return replace(self._offers(observed, machine), machine=machine)
+
+    def _offers(self, observed: ObservedImage | None, machine: str) -> Offers:
+        spec = self._spec
         if spec.source == "archive":
-            return Offers(archive=self._archive(required=not self._check_mode))
+            return self._read_archive(observed)
         here = observed is not None and (spec.digest is None or spec.digest in observed.image.digests)
-        if here and (spec.source != "registry" or not _may_move(spec, known(observed).image)):
+        if observed is not None and here and (spec.source != "registry" or not _may_move(spec, observed.image)):
             return Offers()
         if spec.digest is not None:
             same = self._engine.image(spec.reference)
             if same is not None and spec.digest in same.digests:
                 return Offers(same_digest=same)
-        archive = self._archive(required=False) if spec.source == "auto" and spec.archive else None
-        if archive is not None or spec.source == "local" or checks.image_registry(spec.name) is None:
-            return Offers(archive=archive)
+        if spec.source == "auto" and spec.archive:
+            found = self._read_archive(observed)
+            if found.archive is not None:
+                return found
+        if spec.source == "local" or checks.image_registry(spec.name) is None:
+            return Offers()
         try:
-            return self._ask(compare=here)
+            return self._ask(machine, compare=here)
         except KicError as error:
             return Offers(registry=error, registry_asked=True)
 
-    def _ask(self, compare: bool) -> Offers:
+    def _ask(self, machine: str, *, compare: bool) -> Offers:
         """What the registry has; of a list of images the id of ours costs a second question, asked to ``compare``."""
         spec, engine = self._spec, self._engine
         offered = engine.ask_registry(spec.reference, REACH_SECONDS)
         if offered is not None and offered.platforms:
-            machine = engine.info.architecture
             fitting = [digest for architecture, digest in offered.platforms if architecture == machine]
             if not fitting:
                 found = ", ".join(sorted({architecture for architecture, _digest in offered.platforms}))
@@ -430,68 +508,34 @@ class ImageResource(Resource[ObservedImage]):
                 offered = engine.ask_registry(own, REACH_SECONDS)
         return Offers(registry_asked=offered is not None, registry_id=offered.id if offered is not None else "")
 
-    def _archive(self, required: bool) -> tuple[ArchivedImage, ...] | None:
-        if self._spec.archive is None:
-            return None
+    def _read_archive(self, observed: ObservedImage | None) -> Offers:
+        """What the archive holds, and whose its other names are here, where it may be loaded."""
         try:
-            return read_archive(self._spec.archive, self.name)
+            archive = read_archive(str(self._spec.archive), self.name)
         except KicError as error:
-            if required or error.diagnosis.id != "archive_missing":
+            if error.diagnosis.id != "archive_missing":
                 raise
-            return None
+            return Offers(lost=error)
+        if observed is not None and any(item.stored_as(observed.image) for item in archive):
+            return Offers(archive=archive)
+        found = {name: self._engine.image(name) for name in names_beside(self._spec, archive)}
+        named = {name: here for name, here in found.items() if here is not None and has_name(name, here.tags)}
+        return Offers(archive=archive, named=named)
 
-    def apply(self, plan: Plan) -> None:
-        """Bring or remove the image, and look that it is the one that was meant."""
-        spec, engine = self._spec, self._engine
-        if plan.does("remove"):
-            engine.remove_image(self.name)
-            return
-        if plan.does("load"):
-            engine.load_image(str(spec.archive))
-            self.did("load")
-        if plan.does("pull"):
-            engine.pull_image(spec.reference, PULL_SECONDS)
-            self.did("pull")
-        found = self._loaded() if plan.does("load") else engine.image(plan.chosen.get("id") or spec.reference)
-        self._brought = found.id if found is not None else ""
-        if found is None:
-            raise failure("vanished", kind="image", name=spec.reference)
-        if found.architecture != engine.info.architecture:
-            # podman only warns of it and keeps what cannot run here.
-            if plan.does("pull"):
-                engine.remove_image(spec.reference)
-                self.undid()
-            raise failure("image_platform", name=spec.name, found=found.architecture, machine=engine.info.architecture)
-        if spec.digest is not None and plan.does("pull") and spec.digest not in found.digests:
-            raise failure(
-                "image_differs",
-                name=spec.reference,
-                engine=engine.name,
-                digest=spec.digest,
-                found=", ".join(found.digests) or "none",
-            )
-        if not has_name(self.name, found.tags):
-            engine.tag_image(found.id, self.name)
-
-    def _loaded(self) -> Image | None:
-        """What an archive brought: by its id, or where the store has ids of its own by a name of it, or as one without a name:
-        containerd's store takes no name from an archive that podman, buildah or skopeo wrote in OCI's layout."""
-        machine, engine = self._engine.info.architecture, self._engine
-        archived = pick(self._spec, known(known(self._offers).archive), machine, engine.name)
-        found = (engine.image(reference) for reference in (archived.id, self.name, *archived.names))
-        named = next((image for image in found if image is not None and archived.stored_as(image)), None)
-        return named or next((image for image in engine.nameless_images() if archived.stored_as(image)), None)
+    def plan(self, observed: ObservedImage | None, survey: Offers) -> Plan:
+        return plan_image(self._spec, observed, survey, survey.machine, self._engine.name)
 
     def describe(self, observed: ObservedImage | None, plan: Plan) -> dict[str, Any]:
-        if not plan.after:
+        if not plan.after or observed is None:
             return {}
-        if observed is None or (
-            plan.changed
-            and plan.after.get("id") not in (None, observed.image.id)
-            and observed.image.id != self._brought
-        ):
-            # In check mode: what the run would bring, as far as it can be known before.
-            return {"id": plan.after["id"], "digest": plan.after["digest"], "tags": [self.name], "size": None}
         image = observed.image
         digest = self._spec.digest or (image.digests[0] if image.digests else None)
         return {"id": image.id, "digest": digest, "tags": sorted(image.tags), "size": image.size}
+
+    def predict(self, observed: ObservedImage | None, survey: Offers, plan: Plan) -> dict[str, Any]:
+        if not plan.after:
+            return {}
+        if observed is None or (plan.changed and plan.after["id"] not in (None, observed.image.id)):
+            # What the run would bring, as far as it can be known before.
+            return {"id": plan.after["id"], "digest": plan.after["digest"], "tags": [self.name], "size": None}
+        return self.describe(observed, plan)

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Plan
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker, podman
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import (
@@ -376,7 +375,6 @@ def test_where_from(asked: dict[str, Any], found: Any, offers: Offers, action: s
     """An image that is not here comes from another name, an archive or the registry, in this order."""
     plan = planned(spec(**asked), found, offers)
     assert [str(item) for item in plan.actions] == [action]
-    assert plan.chosen == chosen
     assert plan.warnings == ()
     assert plan.after["name"] == NAME
     assert plan.after["id"] == chosen.get("id")
@@ -392,7 +390,8 @@ def test_missing_archive_in_check_mode() -> None:
     """An archive that an earlier task is about to make cannot be looked into, which is told."""
     plan = planned(spec(source="archive", archive="/a.tar"))
     assert [str(item) for item in plan.actions] == [f"load image {NAME}: /a.tar"]
-    assert plan.warnings == ("There is no archive /a.tar yet, so what it holds cannot be seen.",)
+    warnings = [item.warning for item in plan.missing]
+    assert warnings == ["There is no archive /a.tar yet, so what it holds cannot be seen."]
 
 
 def test_missing_archive_leads_to_registry() -> None:
@@ -452,7 +451,7 @@ def test_absent() -> None:
 
 def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> Outcome:
     """What the module oci_image does."""
-    return converge(ImageResource(spec(**given), engine, check_mode), check_mode=check_mode, lock=nullcontext)
+    return converge(ImageResource(spec(**given), engine), check_mode=check_mode, lock=nullcontext)
 
 
 def test_run_from_archive(tmp_path: Path) -> None:
