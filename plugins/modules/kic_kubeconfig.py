@@ -201,18 +201,24 @@ def body(task: Task) -> dict[str, Any]:
 def _write(params: dict[str, Any], subject: Subject, context: str) -> dict[str, Any]:
     fits: list[bool] = []
     done: list[str] = []
-    for item in params["write"]:
+    for change in map(_change, params["write"]):
         try:
             if params["state"] == "present":
-                fits.append(files.write(item, files.owner_entry(params["owner"]), subject, context))
+                fits.append(files.write(change, files.owner_entry(params["owner"]), subject, context))
             else:
-                recorded = Subject(item.get("store") or subject.engine, subject.cluster)
-                fits.append(files.clear(item, recorded, _owner(params, recorded, item["path"])))
+                recorded = Subject(change.store or subject.engine, subject.cluster)
+                fits.append(files.clear(change, recorded, _owner(params, recorded, change.path)))
         except Exception as error:
             keep_done(error, tuple(done))
             raise
-        done += [f"write kubeconfig: {item['path']}"] if fits[-1] else []
+        done += [f"write kubeconfig: {change.path}"] if fits[-1] else []
     return {"changed": True, "written": all(fits)}
+
+
+def _change(given: dict[str, Any]) -> files.Change:
+    # What Ansible adds is what was left out.
+    values = {key: value for key, value in given.items() if value is not None}
+    return files.Change(**{"text": None, **values})
 
 
 def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:

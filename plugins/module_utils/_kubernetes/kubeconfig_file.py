@@ -15,8 +15,9 @@ import pwd
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from .._core import checks, labels
@@ -38,6 +39,23 @@ LOCK_SECONDS = 10.0
 BACKUP = ".nodeforge.kic~"
 ORIGINAL = ".nodeforge.kic-original~"
 """What a merge could not keep, such as comments; never overwritten."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be written in place of a text that was read, or, of ``clear``, with an ``empty`` result removed."""
+
+    path: str
+    sum: str
+    """Of the text that it was made from."""
+    text: str | None
+    context: str = ""
+    """The name of the cluster's context in it."""
+    empty: bool = False
+    lossy: bool = False
+    """Whether something of the old text is not in the new one: it is kept under a name that no later change overwrites."""
+    store: str = ""
+    """The engine's store whose record names the file."""
 
 
 def _before_root() -> str | None:
@@ -431,41 +449,44 @@ def _no_directory(directory: str) -> KicError:
     return checks.invalid("path", f"the directory {directory} does not exist", "make it first")
 
 
-def write(item: Mapping[str, Any], owner: pwd.struct_passwd, subject: Subject, context: str) -> bool:
+def write(change: Change, owner: pwd.struct_passwd, subject: Subject, context: str) -> bool:
     """Write one merged file as its owner; False when it is not any more what the merge was made from.
 
-    ``item`` has ``path``, ``sum`` (of the text it was made from) and ``text``. The previous content stays next to it; with
-    ``lossy``, when the merge could not keep all of it, under a name that no later change overwrites.
+    The previous content stays next to it.
     """
-    path = item["path"]
+    path = change.path
     _refuse_others(path, owner)
-    done = as_owner(owner, path, lambda: _write(item))
+    done = as_owner(owner, path, lambda: _write(change))
     if done is None:
         return False
-    record(subject, path, context=item.get("context") or context, owner=owner.pw_name, **done)
+    record(subject, path, context=change.context or context, owner=owner.pw_name, **done)
     return True
 
 
-def _write(item: Mapping[str, Any]) -> dict[str, bool] | None:
-    path = item["path"]
+def _write(change: Change) -> dict[str, bool] | None:
+    path = change.path
     with _diagnosed(path):
         directory_made = _make_directory(path)
         with _locked(path):
             before = read(path)
-            if before["sum"] != item["sum"]:
+            if before["sum"] != change.sum:
                 return None
-            _keep(item, before["text"])
-            _replace(path, item["text"].encode())
+            _put(change, before["text"])
     return {"made": before["text"] is None, "directory": directory_made}
 
 
-def _keep(item: Mapping[str, Any], before: str | None) -> None:
-    """Keep what is about to be replaced next to the file."""
-    path = item["path"]
-    if before is None or before == item["text"]:
+def _put(change: Change, before: str | None) -> None:
+    """Write the file, and keep what it replaces next to it."""
+    _keep(change, before)
+    _replace(change.path, (change.text or "").encode())
+
+
+def _keep(change: Change, before: str | None) -> None:
+    path = change.path
+    if before is None or before == change.text:
         return
     content = before.encode()
-    if item.get("lossy"):
+    if change.lossy:
         for number in itertools.count(1):
             original = path + (ORIGINAL if number == 1 else f"{ORIGINAL}{number}")
             if not os.path.lexists(original):
@@ -476,41 +497,39 @@ def _keep(item: Mapping[str, Any], before: str | None) -> None:
     _replace(path + BACKUP, content)
 
 
-def clear(item: Mapping[str, Any], subject: Subject, owner: pwd.struct_passwd | None = None) -> bool:
+def clear(change: Change, subject: Subject, owner: pwd.struct_passwd | None = None) -> bool:
     """Write one file without the cluster's entries, or remove it when it is empty now and was made for the cluster.
 
-    ``item`` as for :func:`write`, and ``empty``. False when it changed meanwhile. The lock of the machine comes first:
-    nobody waits for it while holding kubectl's.
+    False when it changed meanwhile. The lock of the machine comes first: nobody waits for it while holding kubectl's.
     """
-    path, user = item["path"], owner or owner_entry(None)
+    path, user = change.path, owner or owner_entry(None)
     _refuse_others(path, user)
     with host_lock():
         known = known_files(subject).get(path, {})
         done: bool = as_owner(
-            user, path, lambda: _clear(item, made=known.get("made"), directory=known.get("directory"))
+            user, path, lambda: _clear(change, made=known.get("made"), directory=known.get("directory"))
         )
         if done:
             _forget(subject, path)
     return done
 
 
-def _clear(item: Mapping[str, Any], *, made: bool | None, directory: bool | None) -> bool:
-    path = item["path"]
+def _clear(change: Change, *, made: bool | None, directory: bool | None) -> bool:
+    path = change.path
     folder = os.path.dirname(path)
     with _diagnosed(path):
-        if not os.path.isdir(folder) or (item["text"] is None and read(path)["text"] is None):
+        if not os.path.isdir(folder) or (change.text is None and read(path)["text"] is None):
             return True
         with _locked(path):
             before = read(path)
-            if before["sum"] != item["sum"]:
+            if before["sum"] != change.sum:
                 return False
-            if before["text"] is not None and item["empty"] and made and not before["mounted"]:
+            if before["text"] is not None and change.empty and made and not before["mounted"]:
                 os.unlink(path)
                 if os.path.exists(path + BACKUP):
                     os.unlink(path + BACKUP)
-            elif before["text"] is not None and before["text"] != item["text"]:
-                _keep(item, before["text"])
-                _replace(path, item["text"].encode())
+            elif before["text"] is not None and before["text"] != change.text:
+                _put(change, before["text"])
     if directory:
         with suppress(OSError):  # there is more in it
             os.rmdir(folder)

@@ -54,9 +54,9 @@ def there(path: Path) -> Path:
     return path
 
 
-def item(path: Path, text: str, **more: Any) -> dict[str, Any]:
+def item(path: Path, text: str, **more: Any) -> files.Change:
     """What is to be written, made from the file as it is now."""
-    return {"path": str(path), "sum": files.read(str(path))["sum"], "text": text, **more}
+    return files.Change(str(path), files.read(str(path))["sum"], text, **more)
 
 
 def mode(path: Path) -> int:
@@ -220,7 +220,7 @@ def test_write_of_the_same_text(there: Path) -> None:
 def test_write_over_a_change(there: Path, change: str) -> None:
     """A file that another program wrote, made or removed since it was read is left as it is now."""
     if change == "made":
-        planned = {"path": str(there), "sum": "", "text": "a: 1\n"}
+        planned = files.Change(str(there), "", "a: 1\n")
     else:
         planned = item(there, "a: 1\n")
         there.unlink()
@@ -244,7 +244,7 @@ def test_write_remembers_who_made_the_file(path: Path) -> None:
 def test_write_where_no_directory_can_be_made(tmp_path: Path) -> None:
     """Only the last directory is made; a path further from what is there is taken for a mistake."""
     with pytest.raises(KicError, match="does not exist"):
-        files.write({"path": str(tmp_path / "a" / "b" / "config"), "sum": "", "text": "x"}, ME, LAB, "kic-lab")
+        files.write(files.Change(str(tmp_path / "a" / "b" / "config"), "", "x"), ME, LAB, "kic-lab")
     assert not (tmp_path / "a").exists()
 
 
@@ -380,7 +380,7 @@ def test_clear_of_a_file_that_is_gone(path: Path) -> None:
     files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
     path.unlink()
     path.parent.rmdir()
-    assert files.clear({"path": str(path), "sum": "", "text": "", "empty": True}, LAB) is True
+    assert files.clear(files.Change(str(path), "", "", empty=True), LAB) is True
     assert files.known_files(LAB) == {} and not path.parent.exists()
 
 
@@ -400,7 +400,7 @@ def test_clear_of_no_text(path: Path) -> None:
     files.write(item(path, "a: 1\n"), ME, LAB, "kic-lab")
     path.unlink()
     (path.parent / "cache").mkdir()
-    assert files.clear({"path": str(path), "sum": "", "text": None, "empty": False}, LAB) is True
+    assert files.clear(files.Change(str(path), "", None, empty=False), LAB) is True
     assert left_in(path.parent) == ["cache"] and files.known_files(LAB) == {}
 
 

@@ -60,7 +60,7 @@ def put(path: str | None, owner: pwd.struct_passwd, text: str = "ours: 1\n", **m
     """Find, read and write as the module does; the file's path."""
     found = files.target(path, owner)
     before = files.read(found, owner)
-    assert files.write({"path": found, "sum": before["sum"], "text": text, **more}, owner, LAB, "kic-lab")
+    assert files.write(files.Change(found, before["sum"], text, **more), owner, LAB, "kic-lab")
     return found
 
 
@@ -75,7 +75,7 @@ def test_all_of_it_is_the_users(home: Path) -> None:
     (known,) = files.known_files(LAB).values()
     assert known["made"] and known["directory"]
     before = files.read(found, user(home))
-    item = {"path": found, "sum": before["sum"], "text": "", "empty": True}
+    item = files.Change(found, before["sum"], "", empty=True)
     assert files.clear(item, LAB, user(home)) and not (home / ".kube").exists()
 
 
@@ -204,7 +204,7 @@ def test_whatever_the_system_says(
     with monkeypatch.context() as patched:
         patched.setattr(tempfile if call == "mkstemp" else os, call, refused)
         with pytest.raises(KicError) as caught:
-            files.write({"path": str(path), "sum": "", "text": "a: 1\n"}, ME, LAB, "kic-lab")
+            files.write(files.Change(str(path), "", "a: 1\n"), ME, LAB, "kic-lab")
     found = caught.value.diagnosis
     assert found.id == "kubeconfig_unusable" and reason in found.cause and fix in found.fix and str(path) in found.cause
     assert names(tmp_path) == []
@@ -305,7 +305,7 @@ def test_nobody_waits_for_us_under_kubectls_lock(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(files, "host_lock", watched)
     before = files.read(str(path))
-    files.clear({"path": str(path), "sum": before["sum"], "text": "", "empty": True}, LAB, ME)
+    files.clear(files.Change(str(path), before["sum"], "", empty=True), LAB, ME)
     assert seen == [False]
 
 

@@ -28,7 +28,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import k
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record as state
 from ansible_collections.nodeforge.kic.plugins.modules import kic_kubeconfig as module
-from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_yaml
+from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_plan, kubeconfig_yaml
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 ADMIN = """
@@ -68,8 +68,11 @@ def found(*files: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def plan(given: dict[str, Any], **arguments: Any) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
-    """The plan for the cluster lab."""
-    return action._plan(given, {"cluster": "lab", **arguments})
+    """The plan for the cluster lab: what is written, the actions and the diff."""
+    spec = kubeconfig_plan.KubeconfigSpec.from_params({"cluster": "lab", **arguments})
+    made = kubeconfig_plan.plan_kubeconfig(spec, kubeconfig_plan.ObservedKubeconfig.from_result(given))
+    diff = {"before": dict(made.before), "after": dict(made.after)} if made.changed else {}
+    return [vars(change) for change in kubeconfig_plan.changes(made)], [*map(str, made.actions)], diff
 
 
 def ours() -> str:
@@ -134,9 +137,11 @@ def test_numbers_stay_as_they_are_written(text: str, expected: Any) -> None:
 def test_plan_of_what_is_there(mode: int, uid: int, changed: bool) -> None:
     """The same entries once more are no change, unless the file is not private or not its owner's."""
     text = "# by hand\n" + ours()
-    (written,), actions, diff = plan(found(file(text, mode=mode, uid=uid)))
-    assert bool(actions) is changed and bool(diff) is changed
-    assert written["text"] == text, "a file with nothing to change keeps its very text"
+    there = file(text, mode=mode, uid=uid)
+    written, actions, diff = plan(found(there))
+    assert bool(written) is changed and bool(actions) is changed and bool(diff) is changed
+    (again,), _actions, _diff = plan(found(there, unrecorded=True))
+    assert again["text"] == text, "a file with nothing to change keeps its very text"
 
 
 @pytest.mark.parametrize(("merge", "names"), [(True, ["ada", "kic-lab"]), ("no", ["kic-lab"])], ids=["merged", "alone"])
@@ -186,9 +191,9 @@ def test_plan_absent_forgets() -> None:
     """A recorded file that has no entries any more is to be forgotten, with its very text, and is no change."""
     files = [{**file(USERS, "/a"), "known": True}, {**file(None, "/b"), "known": True}, {**file(USERS), "known": False}]
     written, actions, diff = plan(found(*files), state="absent")
-    assert written == [
-        {"path": "/a", "sum": files[0]["sum"], "text": USERS, "empty": False},
-        {"path": "/b", "sum": "", "text": None, "empty": False},
+    assert [(item["path"], item["sum"], item["text"], item["empty"]) for item in written] == [
+        ("/a", files[0]["sum"], USERS, False),
+        ("/b", "", None, False),
     ]
     assert (actions, diff) == ([], {})
 
@@ -214,7 +219,7 @@ def test_plan_absent_of_nothing() -> None:
 def test_decode_shows_no_content(text: str, reason: str) -> None:
     """A file that cannot be read is told by place and reason, and nothing that is in it is shown."""
     with pytest.raises(KicError) as caught:
-        action._decode(file(text))
+        kubeconfig_plan.ObservedFile(**file(text)).decoded()
     assert caught.value.diagnosis.id == "kubeconfig_unusable"
     assert reason in caught.value.diagnosis.cause and "/k/config" in caught.value.diagnosis.cause
     assert "TOPSECRET" not in str(caught.value)
@@ -226,7 +231,7 @@ def test_decode_shows_no_content(text: str, reason: str) -> None:
 )
 def test_decode_of_nothing(text: str | None) -> None:
     """A file that is not there or holds nothing is an empty kubeconfig."""
-    assert action._decode(file(text)) == {}
+    assert kubeconfig_plan.ObservedFile(**file(text)).decoded() == {}
 
 
 def test_text_is_kept_readable() -> None:
@@ -442,7 +447,7 @@ def test_no_traceback(path: Path, monkeypatch: pytest.MonkeyPatch, error: Except
     def broken(*_arguments: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(action, "_plan", broken)
+    monkeypatch.setattr(action, "plan_kubeconfig", broken)
     result = plugin(path).run(task_vars={})
     assert result["failed"] is True and result["actions"] == [] and result["changed"] is False
     assert result["diagnosis"]["id"] == ("internal_error" if isinstance(error, KeyError) else "file_system_full")
