@@ -334,41 +334,44 @@ def test_image_here_for_another_machine() -> None:
         planned(spec(), image(tags=(NAME,), architecture="arm64"))
 
 
+WHERE_FROM: list[tuple[dict[str, Any], Any, Offers, str, dict[str, str]]] = [
+    (
+        {"digest": OTHER},
+        HERE,
+        Offers(same_digest=image(id="s")),
+        f"tag image {NAME}: {OTHER} is here under another name",
+        {"id": "s"},
+    ),
+    ({"archive": "/a.tar"}, None, Offers(archive=(ONE,)), f"load image {NAME}: /a.tar", {"id": "1"}),
+    (
+        {"source": "archive", "archive": "/a.tar"},
+        None,
+        Offers(archive=(ONE,)),
+        f"load image {NAME}: /a.tar",
+        {"id": "1"},
+    ),
+    (
+        {"source": "archive", "archive": "/a.tar"},
+        HERE,
+        Offers(archive=(ONE,)),
+        f"load image {NAME}: /a.tar",
+        {"id": "1"},
+    ),
+    ({}, None, Offers(registry_asked=True), f"pull image {NAME}: {NAME}", {}),
+    ({"source": "registry"}, None, Offers(registry_asked=True), f"pull image {NAME}: {NAME}", {}),
+    (
+        {"digest": OTHER},
+        HERE,
+        Offers(registry_asked=True),
+        f"pull image {NAME}: registry.example/team/node@{OTHER}",
+        {},
+    ),
+]
+
+
 @pytest.mark.parametrize(
     ("asked", "found", "offers", "action", "chosen"),
-    [
-        (
-            {"digest": OTHER},
-            HERE,
-            Offers(same_digest=image(id="s")),
-            f"tag image {NAME}: {OTHER} is here under another name",
-            {"id": "s"},
-        ),
-        ({"archive": "/a.tar"}, None, Offers(archive=(ONE,)), f"load image {NAME}: /a.tar", {"id": "1"}),
-        (
-            {"source": "archive", "archive": "/a.tar"},
-            None,
-            Offers(archive=(ONE,)),
-            f"load image {NAME}: /a.tar",
-            {"id": "1"},
-        ),
-        (
-            {"source": "archive", "archive": "/a.tar"},
-            HERE,
-            Offers(archive=(ONE,)),
-            f"load image {NAME}: /a.tar",
-            {"id": "1"},
-        ),
-        ({}, None, Offers(registry_asked=True), f"pull image {NAME}: {NAME}", {}),
-        ({"source": "registry"}, None, Offers(registry_asked=True), f"pull image {NAME}: {NAME}", {}),
-        (
-            {"digest": OTHER},
-            HERE,
-            Offers(registry_asked=True),
-            f"pull image {NAME}: registry.example/team/node@{OTHER}",
-            {},
-        ),
-    ],
+    WHERE_FROM,
     ids=["tag", "archive before registry", "archive", "archive has another", "registry", "registry only", "by digest"],
 )
 def test_where_from(asked: dict[str, Any], found: Any, offers: Offers, action: str, chosen: dict[str, str]) -> None:

@@ -82,6 +82,7 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     publish_params,
 )
 
+NETWORKS = (network("kic", "10.5.0.0/24", "fd00:5::/64"), network("other", "10.6.0.0/24"))
 ALL_LIMITS = frozenset(("memory", "cpus", "pids"))
 MEMORY_AND_CPUS = frozenset(("memory", "cpus"))
 
@@ -130,8 +131,7 @@ def make(
 
 def existing(made: NodeSpec, limits: dict[str, Any] | None = None, **given: Any) -> ObservedNode:
     """The node that ``made`` gave, as it is now; ``limits`` are the kernel's, ``given`` are fields of the container."""
-    nets = (network("kic", "10.5.0.0/24", "fd00:5::/64"), network("other", "10.6.0.0/24"))
-    new = make(made, networks=nets)
+    new = make(made, networks=NETWORKS)
     found = container(labels=new.labels, environment=new.env, limits=new.limits)
     found = replace(found, **given)
     if found.running and limits is None:
@@ -141,8 +141,7 @@ def existing(made: NodeSpec, limits: dict[str, Any] | None = None, **given: Any)
 
 def planned(asked: NodeSpec, observed: ObservedNode | None, **given: Any) -> Plan:
     """The plan with everything of the engine and machine at hand."""
-    nets = (network("kic", "10.5.0.0/24", "fd00:5::/64"), network("other", "10.6.0.0/24"))
-    surroundings = given.pop("around", around(networks=nets))
+    surroundings = given.pop("around", around(networks=NETWORKS))
     machine = given.pop("host", host())
     old = observed.old if observed is not None else None
     surroundings = with_ports(asked, surroundings, old, MemoryPorts())

@@ -1,0 +1,82 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Planning starts no process, reads no file and asks no engine: every resource is planned on a machine that refuses all of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
+
+from . import test_image, test_network, test_node, test_volume
+from .lives import LIVES, Life, NameOnly, machine, planned_only, refusing_machine, run, state
+from .support import host
+
+
+@pytest.fixture(autouse=True)
+def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with plain limits and no networks but those of the engine."""
+    monkeypatch.setattr(node, "host_limits", host)
+    monkeypatch.setattr(routes, "routed", list)
+
+
+@pytest.mark.parametrize("life", LIVES, ids=lambda life: life.name)
+def test_lives(life: Life) -> None:
+    """What check mode predicts is planned so, and what a run does too."""
+    engine = machine()
+    life.before(engine)
+    before = state(engine)
+    expected = run(planned_only(life.resource(engine)), check_mode=True)
+    assert state(engine) == before
+    assert run(planned_only(life.resource(engine))).plan.actions == expected.plan.actions
+
+
+@pytest.mark.parametrize("recreate", ["never", "on_drift"])
+@pytest.mark.parametrize(("made", "asked"), [item[1:3] for item in test_node.CHANGES])
+def test_drift_of_nodes(made: dict[str, Any], asked: dict[str, Any], recreate: str) -> None:
+    """Each option of a node that differs."""
+    spec, observed = test_node.spec(**asked, recreate=recreate), test_node.existing(test_node.spec(**made))
+    surroundings = test_node.around(networks=test_node.NETWORKS)
+    with refusing_machine():
+        test_node.planned(spec, observed, around=surroundings)
+
+
+@pytest.mark.parametrize(("asked", "there"), [item[1:3] for item in test_network.DRIFT])
+def test_drift_of_networks(asked: dict[str, Any], there: dict[str, Any]) -> None:
+    """Each option of a network that differs."""
+    spec, observed = test_network.spec(**asked, recreate="on_drift"), test_network.seen(**there)
+    with refusing_machine():
+        assert test_network.planned(spec, observed).changed
+
+
+@pytest.mark.parametrize(("asked", "there"), [item[:2] for item in test_volume.DRIFT])
+def test_drift_of_volumes(asked: dict[str, Any], there: dict[str, Any]) -> None:
+    """Each option of a volume that differs."""
+    spec, found = test_volume.spec(**asked, recreate="on_drift"), test_volume.seen(**there)
+    with refusing_machine():
+        assert test_volume.planned(spec, found).changed
+
+
+@pytest.mark.parametrize(("asked", "found", "offers"), [item[:3] for item in test_image.WHERE_FROM])
+def test_images(asked: dict[str, Any], found: Any, offers: Any) -> None:
+    """Each place that an image comes from."""
+    spec = test_image.spec(**asked)
+    with refusing_machine():
+        assert test_image.planned(spec, found, offers).changed
+
+
+def test_what_refuses() -> None:
+    """The machine and the engine do refuse."""
+    with refusing_machine():
+        for touch in (Path("/dev/null").read_text, Path("/").exists, lambda: os.open("/dev/null", os.O_RDONLY)):
+            with pytest.raises(AssertionError, match="touched the machine"):
+                touch()
+    with pytest.raises(AssertionError, match="asked its engine for info"):
+        NameOnly("podman").info  # noqa: B018
