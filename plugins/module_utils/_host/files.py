@@ -5,8 +5,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import tempfile
+import time
+from typing import Callable
+
+from .._core.diagnosis import failure
 
 DROP_INS = ("/usr/lib", "/usr/local/lib", "/run", "/etc")
 """Where systemd looks for drop-ins of a kind; of two with one name the later directory's counts (sysctl.d(5))."""
@@ -29,6 +35,21 @@ def drop_ins(kind: str) -> list[tuple[str, str]]:
         names = os.listdir(directory) if os.path.isdir(directory) else []
         found.update({name: f"{directory}/{name}" for name in names if name.endswith(".conf")})
     return [(found[name], read(found[name]) or "") for name in sorted(found)]
+
+
+def wait_for_lock(handle: int, path: str, seconds: float, take: Callable[[int, int], None] = fcntl.flock) -> None:
+    """Take the lock of an open file, by flock(2) or lockf(3). Raises ``lock_timeout`` after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return take(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+        if time.monotonic() >= deadline:
+            raise failure("lock_timeout", path=path, seconds=seconds)
+        # A lock has no limit of its own, and an alarm signal would be the module's, not ours: look again soon.
+        time.sleep(0.05)
 
 
 def make_directory(path: str) -> None:

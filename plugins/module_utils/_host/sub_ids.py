@@ -5,18 +5,13 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Callable
 
-from .._core.diagnosis import failure
-from .files import read
+from .files import read, wait_for_lock
 
 FILES = {"uid": "/etc/subuid", "gid": "/etc/subgid"}
 PASSWORD_LOCK = "/etc/.pwd.lock"
@@ -27,7 +22,7 @@ _HOLDERS = ("conmon", "catatonit", "podman pause", "podman")
 """Programs of podman that hold a namespace. The one that only waits calls itself by what it does (podman, pkg/rootless:
 catatonit -P, before that "podman pause")."""
 _WAIT_SECONDS = 15.0
-"""How long shadow's own programs wait for the lock (lib/commonio.c)."""
+"""How long lckpwdf(3) waits for the lock."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +40,18 @@ class Range:
 
 
 def parse(text: str) -> list[Range]:
-    """The ranges of a file; lines that are none are left out."""
-    found = []
-    for line in text.splitlines():
-        parts = line.strip().split(":")
-        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
-            found.append(Range(parts[0], int(parts[1]), int(parts[2])))
-    return found
+    """The ranges of a file; other lines are skipped."""
+    lines = (line.strip().split(":") for line in text.splitlines())
+    return [
+        Range(parts[0], int(parts[1]), int(parts[2]))
+        for parts in lines
+        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit()
+    ]
+
+
+def count_of(text: str, user: str, uid: int) -> int:
+    """How many ids a file gives to the user, by name or by number."""
+    return sum(item.count for item in parse(text) if item.owner in (user, str(uid)))
 
 
 def position(text: str, added: str) -> int | None:
@@ -133,51 +133,10 @@ def mapped(uid_map: str) -> int:
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Keep shadow's programs, and whoever follows their ways, from writing both files.
-
-    Theirs are lckpwdf(3), a lock on /etc/.pwd.lock, and next to each file one that is made by a hard link, which only one
-    can make, and holds a process id (lib/commonio.c).
-    """
-    deadline = time.monotonic() + _WAIT_SECONDS
+    """Keep shadow's programs, and whoever follows their ways, from writing both files: they begin with lckpwdf(3)."""
     handle = os.open(PASSWORD_LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    held: list[str] = []
     try:
-        _wait_for(deadline, PASSWORD_LOCK, partial(fcntl.lockf, handle, fcntl.LOCK_EX | fcntl.LOCK_NB))
-        for path in FILES.values():
-            _wait_for(deadline, f"{path}.lock", partial(_link, path))
-            held.append(f"{path}.lock")
+        wait_for_lock(handle, PASSWORD_LOCK, _WAIT_SECONDS, fcntl.lockf)
         yield
     finally:
-        for lock in held:
-            os.unlink(lock)
         os.close(handle)
-
-
-def _wait_for(deadline: float, path: str, attempt: Callable[[], None]) -> None:
-    while True:
-        try:
-            attempt()
-            return
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EEXIST):
-                raise
-        if time.monotonic() >= deadline:
-            raise failure("lock_timeout", path=path, seconds=_WAIT_SECONDS)
-        # Neither lock tells when it is given up: look again soon.
-        time.sleep(0.05)
-
-
-def _link(path: str) -> None:
-    mine = f"{path}.{os.getpid()}"
-    with open(mine, "w", encoding="ascii") as stream:
-        stream.write(f"{os.getpid()}\0")
-    try:
-        os.link(mine, f"{path}.lock")
-    except FileExistsError:
-        # One whose maker has died is nobody's.
-        holder = (read(f"{path}.lock") or "").strip("\0\n")
-        if holder.isdigit() and not os.path.exists(f"/proc/{holder}"):
-            os.unlink(f"{path}.lock")
-        raise
-    finally:
-        os.unlink(mine)

@@ -16,7 +16,7 @@ from .environment import client_environment
 from .files import read
 from .kernel import kernel_release
 from .machine import has_program
-from .sub_ids import MAPPERS, held, unfit_mode
+from .sub_ids import FILES, MAPPERS, count_of, held, unfit_mode
 
 
 def user_name() -> str:
@@ -26,17 +26,6 @@ def user_name() -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def parse_sub_ids(text: str, user: str, uid: int) -> int:
-    """How many ids /etc/subuid or /etc/subgid gives to the user (subuid(5): ``name or number:first:count``)."""
-    found = 0
-    for line in text.splitlines():
-        owner, _separator, numbers = line.strip().partition(":")
-        count = numbers.rpartition(":")[2]
-        if owner in (user, str(uid)) and count.isdigit():
-            found += int(count)
-    return found
 
 
 def ids_from_service() -> bool:
@@ -53,7 +42,7 @@ def sub_ids() -> int | None:
     if ids_from_service():
         return None
     user, uid = user_name(), os.geteuid()
-    given = min(parse_sub_ids(read(f"/etc/{name}") or "", user, uid) for name in ("subuid", "subgid"))
+    given = min(count_of(read(path) or "", user, uid) for path in FILES.values())
     # What podman has not taken up yet is of no use to a node.
     taken_up = held(uid)
     return given if taken_up is None else min(given, taken_up)

@@ -9,15 +9,13 @@ directory it lies in: whoever could write there could exchange the file, so the 
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import pwd
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .._core.diagnosis import failure
+from .._host.files import wait_for_lock
 
 ALLOCATION = "lock"
 """The lock of all that is allocated: subnets, addresses, ports. Under it only creates happen, a second or two each."""
@@ -62,18 +60,7 @@ def host_lock(directory: str | None = None, wait: float | None = None, name: str
     path = os.path.join(private_directory(directory or state_directory()), name)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-            if time.monotonic() >= deadline:
-                raise failure("lock_timeout", path=path, seconds=wait)
-            # flock has no limit of its own, and an alarm signal would be the module's, not ours: look again soon.
-            time.sleep(0.05)
+        wait_for_lock(handle, path, wait)
         yield
     finally:
         os.close(handle)

@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Taken
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import delegation, files, kernel, sub_ids, user
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import look as delegation_look
@@ -466,19 +470,100 @@ def test_record(tmp_path: Path) -> None:
 
 
 def test_locks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """shadow's locks are taken and given back; a dead program's is nobody's, a living one's is waited for."""
-    paths = {kind: str(tmp_path / f"sub{kind}") for kind in ("uid", "gid")}
-    monkeypatch.setattr(sub_ids, "FILES", paths)
+    """lckpwdf's lock is taken and given back, and waited for where another process holds it."""
     monkeypatch.setattr(sub_ids, "PASSWORD_LOCK", str(tmp_path / "pwd.lock"))
-    (tmp_path / "subuid.lock").write_text("999999999")
-    with sub_ids.locked():
-        assert {path.name for path in tmp_path.iterdir()} == {"subuid.lock", "subgid.lock", "pwd.lock"}
-    assert [path.name for path in tmp_path.iterdir()] == ["pwd.lock"]
-    (tmp_path / "subgid.lock").write_text("1")
     monkeypatch.setattr(sub_ids, "_WAIT_SECONDS", 0.1)
-    with fails("lock_timeout", "subgid.lock"), sub_ids.locked():
+    take = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    command = [sys.executable, "-c", f"{take}; print('held', flush=True); sys.stdin.read()", sub_ids.PASSWORD_LOCK]
+    with sub_ids.locked():
+        assert subprocess.run(command, input="", capture_output=True, text=True, check=False).returncode != 0
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with fails("lock_timeout", "pwd.lock"), sub_ids.locked():
+            pass
+        other.communicate()
+    with sub_ids.locked():
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pwd.lock", "subgid.lock"]
+
+
+class Usermod:
+    """usermod of shadow, which adds to files of a dictionary; ``meanwhile`` is what another program adds before it."""
+
+    def __init__(self, files: dict[str, str | None], meanwhile: str = "", rc: int = 0) -> None:
+        self.files, self.meanwhile, self.rc = files, meanwhile, rc
+        self.asked: list[list[str]] = []
+
+    def run(self, argv: Sequence[str], **_options: Any) -> CommandResult:
+        """Add a range."""
+        self.asked.append(list(argv))
+        _program, option, numbers, user = argv
+        path = f"/etc/{option.rpartition('-')[2][:-1]}"
+        first, _separator, last = numbers.partition("-")
+        line = f"{user}:{first}:{int(last) - int(first) + 1}\n"
+        text = (self.files[path] or "") + self.meanwhile
+        self.meanwhile = ""
+        if not self.rc:
+            self.files[path] = text + line
+        return CommandResult(tuple(argv), self.rc, b"", b"cannot lock" if self.rc else b"")
+
+
+def with_usermod(monkeypatch: pytest.MonkeyPatch, runner: Usermod, plan: HostPlan) -> None:
+    """Run the operations on ids."""
+    monkeypatch.setattr(ids_module, "_exact", runner.files.get)
+    monkeypatch.setattr(ids_module, "put", runner.files.__setitem__)
+    monkeypatch.setattr(sub_ids, "locked", nullcontext)
+    for item in plan.operations:
+        if item.kind == "range":
+            item.run(runner)
+
+
+LOCAL = frozenset({"root", "dev"})
+
+
+@pytest.mark.parametrize(
+    ("text", "usermod", "by_usermod"),
+    [
+        pytest.param(OTHERS, LOCAL, True, id="local"),
+        pytest.param("", LOCAL, True, id="empty"),
+        pytest.param(OTHERS, frozenset({"root"}), False, id="of-a-name-service"),
+        pytest.param(OTHERS, frozenset(), False, id="no-usermod"),
+        pytest.param(None, LOCAL, False, id="no-file"),
+        pytest.param(OTHERS.rstrip("\n"), LOCAL, False, id="no-newline"),
+    ],
+)
+def test_usermod_writes(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, usermod: frozenset[str], by_usermod: bool
+) -> None:
+    """shadow's own program writes the ids where it knows user and file; both ways come to the same, and back."""
+    files: dict[str, str | None] = {UID: text, GID: text}
+    machine = observed(files=files, usermod=usermod)
+    plan = plan_host(spec(user="dev", sub_ids=65536), machine)
+    runner = Usermod(dict(files))
+    with_usermod(monkeypatch, runner, plan)
+    assert runner.files == written(plan_host(spec(user="dev", sub_ids=65536), observed(files=files)), machine)
+    assert [argv[1] for argv in runner.asked] == (["--add-subuids", "--add-subgids"] if by_usermod else [])
+    if text is not None:
+        there = replace(machine, record=plan.record, ids=replace(machine.ids, texts=dict(runner.files)))
+        with_usermod(monkeypatch, runner, plan_host(spec(user="dev", state="absent"), there))
+        assert runner.files == files
+
+
+def test_usermod_and_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """usermod gives a range that another user got a moment ago: it is taken back, and another one is to be chosen."""
+    files: dict[str, str | None] = {UID: "", GID: ""}
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed(files=files, usermod=LOCAL))
+    runner = Usermod(files, meanwhile="new:100000:65536\n")
+    with pytest.raises(Taken):
+        with_usermod(monkeypatch, runner, plan)
+    assert files[UID] == "new:100000:65536\n"
+
+
+def test_usermod_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What usermod says is told."""
+    files: dict[str, str | None] = {UID: "", GID: ""}
+    plan = plan_host(spec(user="dev", sub_ids=65536), observed(files=files, usermod=LOCAL))
+    with fails("engine_failed", "usermod", UID):
+        with_usermod(monkeypatch, Usermod(files, rc=10), plan)
 
 
 def test_replace(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._host import preflig
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import START, needed_by
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.preflight import ENGINE, USER, Facts, warnings
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.storage import Space
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import parse_sub_ids, sub_ids, user_name
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.sub_ids import count_of
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.user import sub_ids, user_name
 from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import ClusterState, Subject, recorded_cluster
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     DOCKER,
@@ -595,7 +596,7 @@ SUBUID = "root:1:5\nkic:100000:65536\n1000:300000:10\nkic:400000:x\n\n"
 @pytest.mark.parametrize(("user", "uid", "count"), [("kic", 1000, 65546), ("kic", 1, 65536), ("other", 7, 0)])
 def test_sub_ids(user: str, uid: int, count: int) -> None:
     """Ranges of a user are found by their name and by their number."""
-    assert parse_sub_ids(SUBUID, user, uid) == count
+    assert count_of(SUBUID, user, uid) == count
 
 
 def test_facts_travel() -> None:

@@ -17,6 +17,7 @@ from ..._core.operations import Operation, Taken
 from ..._host import sub_ids
 from ..._host.delegation import as_user
 from ..._host.files import read
+from ..._host.machine import has_program
 from ..._host.user import ids_from_service
 from .own_files import put
 from .part import Part, Step, run
@@ -43,6 +44,8 @@ class ObservedIds:
     """How the user's podman holds the ids that it has: ``idle``, ``running`` with containers, or not at all."""
     held: int | None = None
     """How many ids the user's podman holds; None where none of its processes runs."""
+    usermod: frozenset[str] = frozenset()
+    """The users whose ids usermod(8) can write; without that program, as on busybox, there are none."""
 
     def taken(self, path: str) -> list[sub_ids.Range]:
         """The ranges of a file, and the ids of users and groups."""
@@ -51,8 +54,12 @@ class ObservedIds:
 
     def count(self, path: str, user: str) -> int:
         """How many ids the user has in a file, by name or by number."""
-        ranges = sub_ids.parse(self.texts[path] or "")
-        return sum(item.count for item in ranges if item.owner in (user, str(self.uid)))
+        return sub_ids.count_of(self.texts[path] or "", user, self.uid if self.uid is not None else -1)
+
+    def by_usermod(self, path: str, user: str) -> bool:
+        """Whether usermod writes the file for the user: it needs the file, and ends a last line that has no end."""
+        text = self.texts[path]
+        return user in self.usermod and text is not None and (not text or text.endswith("\n"))
 
 
 def observe_ids(user: str) -> ObservedIds:
@@ -60,7 +67,9 @@ def observe_ids(user: str) -> ObservedIds:
 
     :param user: who is to have ids; "" for nobody.
     """
-    found = ObservedIds({path: _exact(path) for path in sub_ids.FILES.values()})
+    passwd = read("/etc/passwd") or ""
+    local = frozenset(line.partition(":")[0] for line in passwd.splitlines()) if has_program("usermod") else frozenset()
+    found = ObservedIds({path: _exact(path) for path in sub_ids.FILES.values()}, usermod=local)
     try:
         uid = pwd.getpwnam(user).pw_uid
     except KeyError:
@@ -70,7 +79,7 @@ def observe_ids(user: str) -> ObservedIds:
         uid=uid,
         login_defs=read("/etc/login.defs") or "",
         from_service=ids_from_service(),
-        owned=(*_numbers(read("/etc/passwd") or ""), *_numbers(read("/etc/group") or "")),
+        owned=(*_numbers(passwd), *_numbers(read("/etc/group") or "")),
         mappers={path: mode for path in sub_ids.MAPPERS if (mode := sub_ids.unfit_mode(path)) is not None},
         podman=sub_ids.podman(uid),
         held=sub_ids.held(uid),
@@ -126,12 +135,28 @@ def _with_lines(user: str, lines: Mapping[str, str], observed: ObservedIds, reco
 
 
 def _add(path: str, line: str, observed: ObservedIds) -> Step:
-    run_ = partial(_append, path, observed.texts[path], line)
+    by_usermod = observed.by_usermod(path, line.partition(":")[0])
+    run_ = partial(_give, path, line) if by_usermod else partial(_append, path, observed.texts[path], line)
     return Step(Operation("add", "range", path, line, exclusive=True, run=run_), "", line)
 
 
+def _give(path: str, line: str, runner: Runner) -> None:
+    """Have usermod add the line. It does not mind another user's range in the same place: then another is chosen."""
+    (mine,) = sub_ids.parse(line)
+    option = f"--add-{os.path.basename(path)}s"
+    answer = run(runner, ["usermod", option, f"{mine.first}-{mine.end - 1}", mine.owner])
+    if answer.rc != 0:
+        action = f"changing {path} (usermod {option})"
+        raise failure("engine_failed", engine="usermod", action=action, rc=answer.rc, output=answer.words)
+    others = [item for item in sub_ids.parse(_exact(path) or "") if item != mine]
+    if any(item.first < mine.end and mine.first < item.end for item in others):
+        _cut(path, f"{line}\n", False, runner)
+        raise Taken(failure("made_meanwhile", kind="ids in", name=path), [line])
+
+
 def _append(path: str, expected: str | None, line: str, _runner: Runner) -> None:
-    """Add the line, under the lock of those who write the file too; where one of them was faster, another is chosen."""
+    """Add the line where usermod cannot, under the lock of those who write the file too; where one of them was faster,
+    another is chosen."""
     with sub_ids.locked():
         if _exact(path) != expected:
             raise Taken(failure("made_meanwhile", kind="ids in", name=path), [line])
@@ -211,7 +236,10 @@ def _without(text: str, added: str) -> str:
 
 
 def _cut(path: str, added: str, ours: bool, _runner: Runner) -> None:
-    """Take out what was added, and a file of ours with the last of it."""
+    """Take out what was added, and a file of ours with the last of it.
+
+    usermod takes nothing from a user who has processes (shadow 4.13), as one whose systemd lingers always has.
+    """
     with sub_ids.locked():
         text = _exact(path)
         if text is None or sub_ids.position(text, added) is None:
