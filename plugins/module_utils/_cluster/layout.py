@@ -11,7 +11,6 @@ from typing import Any
 
 from .._core import checks
 from .._core.diagnosis import KicError
-from .._core.former import known
 from .._core.subnet import overlapping
 from .._kubernetes.access.paths import ADMIN, API_PORT
 from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec, node_labels
@@ -90,7 +89,7 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     problems.take(_check_api, given)
     node = problems.take(_check_node, given) or {}
     problems.finish()
-    shape = known(spec).shape
+    shape = checks.taken(spec).shape
     avoid = [part.strip() for value in (shape.pod_subnet, shape.service_subnet) for part in value.split(",")]
     api = {"port": API_PORT, "protocol": "tcp", "address": given["api_address"]}
     if given.get("api_port") is not None:
@@ -114,7 +113,7 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
         "avoid": avoid,
         "labels": {item["name"]: labels[item["role"]] for item in (control_plane, *others)},
         "pod_network": given.get("pod_network", "kic") != "none",
-        "no_proxy": _direct(known(spec), avoid, [control_plane, *others]),
+        "no_proxy": _direct(checks.taken(spec), avoid, [control_plane, *others]),
     }
 
 

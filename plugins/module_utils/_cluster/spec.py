@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from .._core import checks
-from .._core.former import known
 from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from .._resources.network import NetworkSpec
 from .._resources.network_arguments import NETWORK
@@ -80,7 +79,7 @@ class ClusterSpec:
             state=params["state"],
             control_plane=found["control_plane"],
             workers=tuple(found["workers"]),
-            network=known(network),
+            network=checks.taken(network),
             network_given=any(value is not None for value in given.values()),
             volumes=volumes,
             nodes=nodes,

@@ -97,6 +97,13 @@ class Problems:
             raise InvalidOptions(tuple(found))
 
 
+def taken(value: T | None) -> T:
+    """``value``, which :meth:`Problems.take` returned: after :meth:`Problems.finish` it is None only where that is allowed."""
+    if value is None:
+        raise AssertionError("an option was used that has problems")
+    return value
+
+
 def name(option: str, value: str, longest: int = NAME_MAX) -> str:
     """``value`` if it can name a resource of an engine."""
     if not value:

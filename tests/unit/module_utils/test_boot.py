@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import known
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import (
     Boot,
@@ -197,12 +196,9 @@ def test_process_lost(engine: MemoryEngine) -> None:
 def test_died_a_moment_ago(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that has not yet seen the end of the process is given the time to see it."""
     seen: Iterator[str] = iter(("running", "running"))
-    ended = engine.container
-    monkeypatch.setattr(
-        engine,
-        "container",
-        lambda name: replace(known(ended(name)), status=next(seen, "exited"), exit_code=3),
-    )
+    ended = engine.container("node-1")
+    assert ended is not None
+    monkeypatch.setattr(engine, "container", lambda _name: replace(ended, status=next(seen, "exited"), exit_code=3))
     error = died(engine, "node-1")
     assert error.diagnosis.id == "node_died" and "exit code 3" in error.diagnosis.cause
 

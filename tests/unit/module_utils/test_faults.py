@@ -10,7 +10,7 @@ import errno
 import os
 import pwd
 from collections.abc import Callable
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils import _faults
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.former import Action, Plan, Resource
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, Resource, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import files
 
@@ -130,38 +130,37 @@ def test_refused_beside_the_mode(tmp_path: Path) -> None:
     assert found.diagnosis.id == "access_refused" and "lsattr" in str(found)
 
 
-class Steps(Resource[int]):
-    """Three steps of which one fails."""
+class Steps(Resource[int, None]):
+    """Three operations of which one fails, or what is inspected after them."""
 
-    kind, name = "thing", "t"
+    kind, name, lock_name = "thing", "t", ""
 
     def __init__(self, fails_at: str, error: Exception, undoes: bool = False) -> None:
         self.fails_at, self.error, self.undoes = fails_at, error, undoes
-        self.looks = 0
 
     def observe(self) -> int | None:
-        self.looks += 1
-        if self.fails_at == "observe" and self.looks == 3:
-            raise self.error
         return 1
 
-    def plan(self, observed: int | None) -> Plan:
-        actions = (Action("create", "thing", "t"), Action("set", "limit", "a"), Action("set", "limit", "b"))
-        return Plan(actions, {}, {"t": 1})
+    def survey(self, observed: int | None, refused: frozenset[Any] = frozenset()) -> None:
+        """Nothing."""
 
-    def reserve(self, plan: Plan) -> None:
-        self._do("create", "")
+    def plan(self, observed: int | None, survey: None) -> Plan:
+        create = Operation(
+            "create", "thing", "t", run=partial(self._do, "create"), undo=self._undo if self.undoes else None
+        )
+        limits = (Operation("set", "limit", name, run=partial(self._do, name)) for name in "ab")
+        return Plan((create, *limits), {}, {"t": 1})
 
-    def apply(self, plan: Plan) -> None:
-        self._do("set", "a")
-        self._do("set", "b")
-
-    def _do(self, verb: str, name: str) -> None:
-        if self.fails_at == (name or verb):
-            if self.undoes:
-                self.undid()
+    def _do(self, name: str, _seam: None) -> None:
+        if self.fails_at == name:
             raise self.error
-        self.did(verb, name)
+
+    def _undo(self, _seam: None, _result: None, error: Exception) -> Exception:
+        return error
+
+    def inspect(self, results: Any) -> int | None:
+        self._do("observe", None)
+        return len(results)
 
     def describe(self, observed: int | None, plan: Plan) -> dict[str, Any]:
         return {}
@@ -184,5 +183,5 @@ def test_done_is_kept(error: Exception, fails_at: str, undoes: bool, done: tuple
     """A failure carries the actions that were done before it, but none that was taken back."""
     vars(error).pop("done", None)
     with pytest.raises((KicError, OSError)) as caught:
-        converge(Steps(fails_at, error, undoes), check_mode=False, lock=nullcontext)
+        converge(Steps(fails_at, error, undoes), check_mode=False)
     assert as_failure(caught.value).done == done
