@@ -21,7 +21,7 @@ from .._core.capabilities import Capabilities
 from .._core.checks import IPNetwork, image_registry
 from .._core.diagnosis import KicError, failure
 from .._host.files import read
-from .._host.machine import GO_ARCHITECTURES, has_program, runtimes
+from .._host.machine import architecture_of, has_program, runtimes
 from .._host.podman_networks import podman_networks
 from .._host.process import belongs, mounts
 from .._host.storage import filesystem_below
@@ -495,11 +495,6 @@ def check_info(info: EngineInfo) -> None:
         # --userns=host is no way out: the files of such a store belong to the other user, also those of mount(8), which
         # then is not root (20.10, seen on a daemon of Debian 12).
         raise failure("userns_remapped")
-
-
-def architecture_of(machine: str) -> str:
-    """The name in image manifests of what uname(2) calls a machine."""
-    return GO_ARCHITECTURES.get(machine, machine)
 
 
 def decode_network(found: Mapping[str, Any]) -> Network:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
 from .files import read
+from .process import parse_mountinfo
 
 _ALL_MEMORY = 1 << 62
 """More than this is what version 1 shows for no limit (PAGE_COUNTER_MAX, the largest multiple of a page in an s64)."""
@@ -30,22 +30,14 @@ class Hierarchy:
 def parse_hierarchies(mountinfo: str) -> list[Hierarchy]:
     """The trees of /proc/self/mountinfo (proc_pid_mountinfo(5)), each once."""
     found: dict[tuple[str, ...] | None, Hierarchy] = {}
-    for line in mountinfo.splitlines():
-        fields, _separator, rest = line.partition(" - ")
-        kind, _separator, options = rest.partition(" ")
-        if kind not in ("cgroup", "cgroup2"):
+    for item in parse_mountinfo(mountinfo):
+        if item.kind not in ("cgroup", "cgroup2"):
             continue
-        root, mountpoint = (_unescape(item) for item in fields.split()[3:5])
-        controllers = None
-        if kind == "cgroup":
-            # "cgroup rw,cpu,cpuacct": its controllers stand among the options of the superblock.
-            controllers = tuple(sorted(item for item in options.split()[-1].split(",") if item not in ("rw", "ro")))
-        found.setdefault(controllers, Hierarchy(mountpoint, root, controllers))
+        # "cgroup rw,cpu,cpuacct": its controllers are among the options of the superblock.
+        names = tuple(sorted(option for option in item.options if option not in ("rw", "ro")))
+        controllers = names if item.kind == "cgroup" else None
+        found.setdefault(controllers, Hierarchy(item.target, item.root, controllers))
     return list(found.values())
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
 
 
 def parse_groups(proc_cgroup: str) -> dict[tuple[str, ...] | None, str]:

@@ -1,14 +1,13 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small files of the kernel and of /etc: their text, or that they are not there; written whole or not at all."""
+"""Small files of the kernel and of /etc: their text, or that they are not there; and locks of open files."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
-import tempfile
 import time
 from typing import Callable
 
@@ -62,32 +61,3 @@ def make_directory(path: str) -> None:
     except FileExistsError:
         return
     os.chmod(path, 0o755)
-
-
-def replace(path: str, text: str) -> None:
-    """Write the file whole or not at all. It keeps its owner, mode and label; a new one is readable for everyone."""
-    # What reads a directory of drop-ins takes those that end in .conf; this does not.
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".nodeforge.kic-")
-    try:
-        # Bytes that are no UTF-8, as read by whoever reads to write again, stay what they are.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(text)
-            stream.flush()
-            _dress(stream.fileno(), path)
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _dress(handle: int, path: str) -> None:
-    try:
-        like = os.stat(path)
-    except FileNotFoundError:
-        os.fchmod(handle, 0o644)
-        return
-    os.fchown(handle, like.st_uid, like.st_gid)
-    os.fchmod(handle, like.st_mode & 0o7777)
-    if "security.selinux" in os.listxattr(path):
-        os.setxattr(handle, "security.selinux", os.getxattr(path, "security.selinux"))

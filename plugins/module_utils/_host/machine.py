@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
+from .delegation import cgroup_mode
 from .files import read
 from .kernel import MODULES, SYSCTLS, kept, sysctl
 
@@ -22,13 +23,22 @@ GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i68
 
 def architecture() -> str:
     """The architecture by its name in image manifests."""
-    machine = platform.machine()
+    return architecture_of(platform.machine())
+
+
+def architecture_of(machine: str) -> str:
+    """The name in image manifests of what uname(2) calls a machine."""
     return GO_ARCHITECTURES.get(machine, machine)
 
 
 def cgroup_version() -> int:
     """2 on a unified hierarchy; 1 otherwise, also on hybrid hosts (cgroups(7): controllers are version 1's there)."""
-    return 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1
+    return 2 if cgroup_mode(read) == "v2" else 1
+
+
+def has_systemd() -> bool:
+    """Whether systemd manages the machine (sd_booted(3))."""
+    return os.path.isdir("/run/systemd/system")
 
 
 def cpus() -> int:
@@ -186,7 +196,7 @@ def host_facts() -> dict[str, Any]:
         "nproc": limits.nproc,
         "kernel_modules": limits.modules,
         "distribution": distribution(),
-        "systemd": os.path.isdir("/run/systemd/system"),
+        "systemd": has_systemd(),
         "disabled_units": disabled_units(),
         "sysctls": {name: value for name in SYSCTLS if (value := sysctl(name)) is not None},
         "modules": kept(MODULES),

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._core.checks import IPAddress
 from .files import read
+from .routes import parse_trie
 
 _LINKS = 40
 """As many links as the kernel follows (path_resolution(7))."""
@@ -29,31 +31,39 @@ class Mounted:
     read_only: bool
     source: str = ""
     """What is mounted, by the name that was given: a device, or a word such as tmpfs."""
+    root: str = field(default="/", compare=False)
+    """What of its file system the mount shows."""
+    options: tuple[str, ...] = field(default=(), compare=False)
+    """Of the file system itself."""
+
+
+def parse_mountinfo(text: str) -> list[Mounted]:
+    """The lines of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
+    found = []
+    for line in text.splitlines():
+        fields, _separator, rest = line.partition(" - ")
+        parts, (kind, source, *options) = fields.split(), rest.split()
+        root, target = (_unescape(part) for part in parts[3:5])
+        settings = tuple(options[-1].split(",")) if options else ()
+        found.append(Mounted(target, kind, "ro" in parts[5].split(","), source, root, settings))
+    return found
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
 
 
 def parse_mounts(mountinfo: str) -> dict[str, Mounted]:
-    """/proc/PID/mountinfo by mount point; of several at one place the last, which hides the others."""
-    found: dict[str, Mounted] = {}
-    for line in mountinfo.splitlines():
-        fields, _separator, rest = line.partition(" - ")
-        parts = fields.split()
-        target = parts[4].replace("\\040", " ")
-        kind, source = rest.split()[:2]
-        found[target] = Mounted(target, kind, "ro" in parts[5].split(","), source)
-    return found
+    """The mounts by their place; of several at one place the last, which hides the others."""
+    return {found.target: found for found in parse_mountinfo(mountinfo)}
 
 
 def parse_local_addresses(fib_trie: str) -> set[IPAddress]:
     """Own IPv4 addresses of a network namespace, from its fib_trie ("|-- 10.0.0.2", then "/32 host LOCAL")."""
-    found: set[IPAddress] = set()
-    address = ""
-    for line in fib_trie.splitlines():
-        words = line.split()
-        if words[:1] == ["|--"]:
-            address = words[1]
-        elif words[:3] == ["/32", "host", "LOCAL"] and address:
-            found.add(ipaddress.ip_address(address))
-    return found
+    entries = parse_trie(fib_trie)
+    return {
+        item.network.network_address for item in entries if (item.scope, item.kind) == ("host", "LOCAL") and item.single
+    }
 
 
 def parse_if_inet6(text: str) -> set[IPAddress]:
@@ -115,8 +125,8 @@ def belongs(pid: int, identity: str) -> bool:
     return identity in (read(f"/proc/{pid}/cgroup") or "")
 
 
-def mounts(pid: int) -> dict[str, Mounted]:
-    """The mounts that the process sees; {} when it has ended."""
+def mounts(pid: int | str) -> dict[str, Mounted]:
+    """The mounts that the process (or "self") sees; {} when it has ended."""
     return parse_mounts(read(f"/proc/{pid}/mountinfo") or "")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 
 from .._core.checks import IPNetwork
 from .files import read
@@ -15,8 +16,9 @@ from .files import read
 # that table ("/24 link UNICAST"). Unlike /proc/net/route it shows every table, also those that policy rules of a VPN
 # lead to (kernel: net/ipv4/fib_trie.c, fib_trie_seq_show).
 _PREFIX = re.compile(r"\|--\s+(\S+)")
-_LENGTH = re.compile(r"^\s*/(\d+)\s+\S+\s+(UNICAST|LOCAL|BLACKHOLE|UNREACHABLE|PROHIBIT)")
+_LENGTH = re.compile(r"^\s*/(\d+)\s+(\S+)\s+(\S+)")
 _GUARDS = ("BLACKHOLE", "UNREACHABLE", "PROHIBIT")
+_KINDS = ("UNICAST", "LOCAL", *_GUARDS)
 
 # A default route, whole or in parts as VPN clients write it (halves, quarters, or all that is left next to a hole), claims
 # no address. No private range of IPv4 is shorter than 10.0.0.0/8; of IPv6 2000::/3 is all that is routed in public.
@@ -30,12 +32,23 @@ _REJECT = 0x0200
 """RTF_REJECT of linux/route.h."""
 
 
-def parse_fib_trie(text: str, *, guards: bool = False) -> list[IPNetwork]:
-    """The IPv4 destinations of all routing tables but default routes; each once, in the order of the kernel.
+@dataclass(frozen=True)
+class Entry:
+    """A line of a routing table: its destination, its scope (``host``, ``link``, …) and kind (``UNICAST``, …)."""
 
-    With ``guards`` only those broad ones that lead nowhere, else all but them.
-    """
-    found: dict[IPNetwork, None] = {}
+    network: ipaddress.IPv4Network
+    scope: str
+    kind: str
+
+    @property
+    def single(self) -> bool:
+        """Whether it is about one address."""
+        return self.network.prefixlen == self.network.max_prefixlen
+
+
+def parse_trie(text: str) -> list[Entry]:
+    """All lines of all routing tables, in the order of the kernel."""
+    found = []
     prefix = ""
     for line in text.splitlines():
         match = _PREFIX.search(line)
@@ -43,10 +56,24 @@ def parse_fib_trie(text: str, *, guards: bool = False) -> list[IPNetwork]:
             prefix = match.group(1)
             continue
         match = _LENGTH.match(line)
-        if match and prefix and int(match.group(1)) > _DEFAULT_LENGTH:
-            length = int(match.group(1))
-            if guards is (match.group(2) in _GUARDS and length <= _GUARD_LENGTH):
-                found[ipaddress.IPv4Network((prefix, length), strict=False)] = None
+        if match and prefix:
+            network = ipaddress.IPv4Network((prefix, int(match.group(1))), strict=False)
+            found.append(Entry(network, match.group(2), match.group(3)))
+    return found
+
+
+def parse_fib_trie(text: str, *, guards: bool = False) -> list[IPNetwork]:
+    """The IPv4 destinations of all routing tables but default routes; each once, in the order of the kernel.
+
+    With ``guards`` only those broad ones that lead nowhere, else all but them.
+    """
+    found: dict[IPNetwork, None] = {}
+    for item in parse_trie(text):
+        length = item.network.prefixlen
+        if item.kind not in _KINDS or length <= _DEFAULT_LENGTH:
+            continue
+        if guards is (item.kind in _GUARDS and length <= _GUARD_LENGTH):
+            found[item.network] = None
     return list(found)
 
 

@@ -15,7 +15,7 @@ from . import delegation
 from .environment import client_environment
 from .files import read
 from .kernel import kernel_release
-from .machine import has_program
+from .machine import has_program, has_systemd
 from .sub_ids import FILES, MAPPERS, count_of, held, unfit_mode
 
 
@@ -50,7 +50,7 @@ def sub_ids() -> int | None:
 
 def lingers() -> bool | None:
     """Whether the user's systemd goes on without a login (loginctl(1), enable-linger); None without systemd."""
-    if not os.path.isdir("/run/systemd/system"):
+    if not has_systemd():
         return None
     return os.path.exists(f"/var/lib/systemd/linger/{user_name()}")
 

@@ -13,7 +13,6 @@ import itertools
 import os
 import pwd
 import stat
-import tempfile
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -26,8 +25,10 @@ from .._core.replaced import is_aside
 from .._engine.base import Engine, EngineReader
 from .._engine.model import Container
 from .._engine.selection import cluster_nodes
+from .._host.process import mounts
 from .._state.lock import host_lock
 from .._state.record import ClusterState, Subject, recorded_clusters
+from .._state.writer import write as write_whole
 from .access.paths import ADMIN, API_PORT
 from .as_owner import as_owner
 from .bootstrap.look import STATE
@@ -221,13 +222,7 @@ def _regular(path: str, mode: int) -> None:
 
 def _mounted(path: str) -> bool:
     """Whether the file itself is a mount point, as in a container that got this one file: it cannot be replaced."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as handle:
-            points = [line.split()[4] for line in handle]
-    except (OSError, IndexError):
-        return False
-    escaped = "".join(f"\\{ord(one):03o}" if one in " \t\n\\" else one for one in path)
-    return escaped in points
+    return path in mounts("self")
 
 
 @contextmanager
@@ -391,23 +386,12 @@ def _left_behind(lock: str) -> bool:
 
 def _replace(path: str, content: bytes) -> None:
     """Write a file whole or not at all; one that is mounted by itself cannot be replaced and is written in place."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".kic-")
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            os.replace(temporary, path)
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            os.unlink(temporary)
-            _in_place(path, content)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+        write_whole(path, content, private=True)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        _in_place(path, content)
 
 
 def _in_place(path: str, content: bytes) -> None:

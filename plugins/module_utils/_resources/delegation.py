@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 from collections.abc import Mapping, Sequence
@@ -21,9 +20,9 @@ from .._core.plan import Plan, Resource
 from .._host import delegation as host
 from .._host.delegation import Lost, Tried, Way
 from .._host.files import make_directory, read
-from .._host.files import replace as write_file
 from .._state.lock import MACHINE, state_directory
-from .._state.record import write_private
+from .._state.record import load_record, save_record
+from .._state.writer import write_text
 
 DROP_IN = "/etc/systemd/system/user@.service.d/99-nodeforge.kic.conf"
 """Ours, for the manager of every user: the number lets it stand after what distributions and most people write, so
@@ -32,7 +31,6 @@ that a ``Delegate=`` of theirs that empties the list is followed by what ours ad
 HEADER = "# Written by nodeforge.kic.cgroup_delegation, which also removes it (state: absent).\n"
 LINGER = "/var/lib/systemd/linger"
 
-_VERSION = 1
 _SECONDS = 120.0
 
 
@@ -77,18 +75,12 @@ class DelegationRecord:
     @classmethod
     def load(cls, directory: str | None = None) -> DelegationRecord:
         """The record; an empty one when there is none or it cannot be read as ours."""
-        try:
-            found = json.loads(read(_record_path(directory)) or "null")
-        except ValueError:
-            return cls()
-        if not isinstance(found, dict) or found.get("version") != _VERSION:
-            return cls()
-        return cls(dict(found["users"]), list(found["linger"]), bool(found["directory"]))
+        found = load_record(_record_path(directory))
+        return cls(dict(found["users"]), list(found["linger"]), bool(found["directory"])) if found else cls()
 
     def save(self, directory: str | None = None) -> None:
         """Write it whole or not at all; an empty one removes its file. Call it under the lock."""
-        kept = vars(self) if any(vars(self).values()) else None
-        write_private(_record_path(directory), dict(kept, version=_VERSION) if kept else None)
+        save_record(_record_path(directory), vars(self) if any(vars(self).values()) else None)
 
     @property
     def drop_in(self) -> str | None:
@@ -282,7 +274,7 @@ def _save(record: DelegationRecord, _runner: Runner) -> None:
 
 def _write_drop_in(text: str, _runner: Runner) -> None:
     make_directory(os.path.dirname(DROP_IN))
-    write_file(DROP_IN, text)
+    write_text(DROP_IN, text)
 
 
 def _remove_drop_in(directory_too: bool, _runner: Runner) -> None:

@@ -16,7 +16,8 @@ from typing import Any, Callable
 
 from .._core.diagnosis import KicError
 from .._core.operations import Operation
-from .._state.lock import private_directory, state_directory
+from .lock import private_directory, state_directory
+from .writer import write
 
 Report = Callable[[Collection[Operation], int], None]
 
@@ -35,12 +36,8 @@ def reported(base: str | None = None) -> Iterator[Report]:
         with suppress(OSError, KicError):
             private_directory(base or state_directory())
             private_directory(os.path.dirname(path))
-            new = f"{path}.new"
-            # Whole or not at all, for one who reads at any time; nothing is lost with it, so it is not synchronized.
-            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump({"pid": os.getpid(), "running": [str(item) for item in running], "left": left}, stream)
-            os.replace(new, path)
+            found = {"pid": os.getpid(), "running": [str(item) for item in running], "left": left}
+            write(path, json.dumps(found).encode(), private=True, durable=False)
 
     try:
         yield report

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .._core import checks
 from .lock import private_directory, state_directory
+from .writer import write
 
 VERSION = 1
 """Of both layouts: a reader ignores keys that it does not know."""
@@ -75,11 +76,11 @@ class ClusterState:
         A record of the first layout says nothing of its engine. It counts as that of each engine until one of them saves
         its own: the first that does so takes it over.
         """
-        found = _read(subject.path(directory))
+        found = load_record(subject.path(directory))
         if found.get("uid", os.geteuid()) != os.geteuid() or found.get("engine", subject.engine) != subject.engine:
             found = {}
         if not found:
-            found = _read(subject.old_path(directory))
+            found = load_record(subject.old_path(directory))
         files, limits = _parts(found, subject)
         return cls(subject, files, limits)
 
@@ -87,7 +88,6 @@ class ClusterState:
         """Write the record whole or not at all; an empty one removes its file. Call it under the lock."""
         subject = self.subject
         content = {
-            "version": VERSION,
             "engine": subject.engine,
             "uid": os.geteuid(),
             "cluster": subject.cluster,
@@ -98,19 +98,19 @@ class ClusterState:
         path = subject.path(directory)
         private_directory(directory or state_directory())
         private_directory(os.path.dirname(os.path.dirname(path)))
-        write_private(path, content if self.files or self.limits else None)
+        save_record(path, content if self.files or self.limits else None)
         self._take_over(directory)
 
     def _take_over(self, directory: str | None) -> None:
         """Take what is written now out of the record of the first layout."""
         path = self.subject.old_path(directory)
-        found = _read(path) if self.subject.engine else {}
+        found = load_record(path) if self.subject.engine else {}
         if not found:
             return
         files, limits = _parts(found, self.subject)
         found["files"] = [item for item in found.get("files", []) if item not in files]
         found["limits"] = {key: value for key, value in found.get("limits", {}).items() if key not in limits}
-        write_private(path, found if found["files"] or found["limits"] else None)
+        save_record(path, found if found["files"] or found["limits"] else None)
 
     def record_file(self, kind: str, path: str, **details: Any) -> None:
         """Remember that ``path`` was written; the same kind and path replace what was known of it."""
@@ -150,16 +150,6 @@ def _listed(folder: str) -> list[str]:
         return []
 
 
-def _read(path: str) -> dict[str, Any]:
-    """A record's content; empty where there is none that can be read as ours."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            found = json.load(handle)
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) and found.get("version") == VERSION else {}
-
-
 def _parts(found: dict[str, Any], subject: Subject) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """The files and limits of a record that are about ``subject``."""
     limits = dict(found.get("limits", {}))
@@ -168,20 +158,22 @@ def _parts(found: dict[str, Any], subject: Subject) -> tuple[list[dict[str, Any]
     return [], {key: value for key, value in limits.items() if key == subject.node}
 
 
-def write_private(path: str, content: dict[str, Any] | None) -> None:
-    """Write a record of ours as JSON, whole or not at all, readable for its user alone; None removes it."""
+def load_record(path: str, version: int = VERSION) -> dict[str, Any]:
+    """A record's content; empty where there is none that can be read as ours, of this version."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            found = json.load(handle)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and found.get("version") == version else {}
+
+
+def save_record(path: str, content: Mapping[str, Any] | None, version: int = VERSION) -> None:
+    """Write a record, readable for its user alone; None removes it. Call it under the lock."""
     private_directory(os.path.dirname(path))
     if content is None:
         if os.path.exists(path):
             os.unlink(path)
         return
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(content, stream, indent=1, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    text = json.dumps({**content, "version": version}, indent=1, sort_keys=True)
+    write(path, text.encode(), private=True)

@@ -23,7 +23,6 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import 
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import (
     Docker,
-    architecture_of,
     check_info,
     create_arguments,
     decode_container,
@@ -48,6 +47,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.proxy import without_proxy
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import architecture_of
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.process import Mounted
 from ansible_collections.nodeforge.kic.tests.unit.module_utils import support
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (

@@ -23,6 +23,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations imp
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, Resource, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import files
+from ansible_collections.nodeforge.kic.plugins.module_utils._state import writer
 
 
 def system_error(number: int, *names: str) -> OSError:
@@ -82,7 +83,7 @@ def test_write_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "fsync", full)
     path = tmp_path / "x.conf"
     with pytest.raises(OSError, match="No space") as caught:
-        files.replace(str(path), "text")
+        writer.write_text(str(path), "text")
     found = as_failure(caught.value)
     assert found.diagnosis.id == "file_system_full" and f"{path} cannot be written" in str(found)
     assert not list(tmp_path.iterdir())

@@ -40,6 +40,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.reco
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.sub_ids import ObservedIds
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.sysctls import ObservedSysctls
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.units import ObservedUnits, Unit
+from ansible_collections.nodeforge.kic.plugins.module_utils._state import writer
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import fails
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.test_delegation import FakeHost
 
@@ -569,13 +570,13 @@ def test_usermod_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_replace(tmp_path: Path) -> None:
     """A file keeps its mode, a new one can be read by all, and one that cannot be written leaves nothing."""
     path = tmp_path / "file"
-    files.replace(str(path), "one\n")
+    writer.write_text(str(path), "one\n")
     assert path.stat().st_mode & 0o777 == 0o644
     path.chmod(0o600)
-    files.replace(str(path), "two\udcff\n")
+    writer.write_text(str(path), "two\udcff\n")
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"two\xff\n", 0o600)
     with pytest.raises(UnicodeEncodeError):
-        files.replace(str(path), "\ud800")
+        writer.write_text(str(path), "\ud800")
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
 

@@ -11,7 +11,6 @@ import os
 import pwd
 import stat
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -317,7 +316,7 @@ def test_lock_is_held_while_writing(there: Path, monkeypatch: pytest.MonkeyPatch
         replace(source, target)
 
     planned = item(there, "a: 1\n")
-    monkeypatch.setattr(files, "os", SimpleNamespace(**{**vars(os), "replace": watched}))
+    monkeypatch.setattr(os, "replace", watched)
     files.write(planned, ME, LAB, "kic-lab")
     assert seen[:2] == [True, True] and not Path(f"{there}.lock").exists()
 

@@ -34,7 +34,7 @@ def test_architecture(monkeypatch: pytest.MonkeyPatch, name: str, found: str) ->
 @pytest.mark.parametrize(("unified", "version"), [(True, 2), (False, 1)])
 def test_cgroup_version(monkeypatch: pytest.MonkeyPatch, unified: bool, version: int) -> None:
     """Version 2 is where the root of the tree tells its controllers."""
-    monkeypatch.setattr(os.path, "exists", {"/sys/fs/cgroup/cgroup.controllers": unified}.__getitem__)
+    monkeypatch.setattr(machine, "read", {"/sys/fs/cgroup/cgroup.controllers": "" if unified else None}.get)
     assert machine.cgroup_version() == version
 
 

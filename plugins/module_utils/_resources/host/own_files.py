@@ -14,7 +14,7 @@ from typing import Any
 from ..._core.diagnosis import failure
 from ..._core.operations import Operation
 from ..._host.files import make_directory, read
-from ..._host.files import replace as write_file
+from ..._state.writer import write_text
 from .part import Part, Step
 from .record import HEADER, MODULE_FILE, SYSCTL_FILE, HostRecord
 
@@ -66,4 +66,4 @@ def put(path: str, text: str | None, _seam: Any = None) -> None:
             os.unlink(path)
         return
     make_directory(os.path.dirname(path))
-    write_file(path, text)
+    write_text(path, text)

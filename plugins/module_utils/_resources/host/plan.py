@@ -18,6 +18,7 @@ from ..._core.diagnosis import failure
 from ..._core.operations import Operation
 from ..._core.plan import Plan, Resource
 from ..._host import kernel
+from ..._host.machine import has_systemd
 from ..._state.lock import MACHINE
 from .kernel_modules import ObservedModules, load_modules, observe_modules
 from .own_files import ObservedFiles, observe_files, own_files
@@ -207,7 +208,7 @@ class HostResource(Resource[ObservedHost, None]):
             ids=observe_ids(spec.user if spec.sub_ids else ""),
             sysctls=observe_sysctls({*spec.sysctls, *record.sysctls}),
             modules=observe_modules(spec.modules, os.path.isdir(kernel.module_directory()), self.seam),
-            units=observe_units((*spec.units, *record.units), os.path.isdir("/run/systemd/system"), self.seam),
+            units=observe_units((*spec.units, *record.units), has_systemd(), self.seam),
         )
 
     def survey(self, observed: ObservedHost | None, refused: frozenset[Any] = frozenset()) -> None:

@@ -5,21 +5,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..._host.files import read
 from ..._state.lock import state_directory
-from ..._state.record import write_private
+from ..._state.record import load_record, save_record
 
 SYSCTL_FILE = "/etc/sysctl.d/60-nodeforge.kic.conf"
 MODULE_FILE = "/etc/modules-load.d/nodeforge.kic.conf"
 HEADER = "# Written by nodeforge.kic.kic_host, which also removes it (state: absent).\n"
-
-_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -42,19 +38,14 @@ class HostRecord:
     @classmethod
     def load(cls, directory: str | None = None) -> HostRecord:
         """The record; an empty one when there is none or it cannot be read as ours."""
-        try:
-            found = json.loads(read(_path(directory)) or "null")
-        except ValueError:
-            return cls()
-        if not isinstance(found, dict) or found.pop("version", None) != _VERSION:
-            return cls()
+        found = load_record(_path(directory))
+        found.pop("version", None)
         fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in found.items()}
         return cls(**fields)
 
     def save(self, directory: str | None = None) -> None:
         """Write it whole or not at all; an empty one removes its file. Call it under the lock."""
-        kept = vars(self) if any(vars(self).values()) else None
-        write_private(_path(directory), dict(kept, version=_VERSION) if kept else None)
+        save_record(_path(directory), vars(self) if any(vars(self).values()) else None)
 
     def files(self) -> dict[str, str | None]:
         """Our own files and their text; None for one that is not to be."""
