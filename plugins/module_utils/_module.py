@@ -13,7 +13,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
 from ._core.checks import Problems
-from ._core.drift import drift_warning
 from ._core.plan import Outcome, Resource, converge
 
 
@@ -67,15 +66,13 @@ class HostTask:
     def converge(self, key: str, resource: Resource[Any, Any]) -> dict[str, Any]:
         """Bring ``resource`` into its state; the result has its description under ``key``."""
         outcome = converge(resource, check_mode=self.check_mode)
-        return self.report(key, f"The {resource.kind} {resource.name}", outcome)
+        return self.report(key, outcome)
 
-    def report(self, key: str, subject: str, outcome: Outcome) -> dict[str, Any]:
-        """The result of a module that planned something; ``subject`` names it in warnings."""
+    def report(self, key: str, outcome: Outcome) -> dict[str, Any]:
+        """The result of a module that planned something."""
         plan = outcome.plan
-        for warning in plan.warnings:
+        for warning in outcome.warnings:
             self.warn(warning)
-        if plan.drift:
-            self.warn(drift_warning(subject, plan.drift))
         result: dict[str, Any] = {
             "changed": plan.changed,
             "actions": [str(action) for action in plan.actions],

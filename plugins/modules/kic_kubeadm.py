@@ -236,11 +236,11 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstra
 def body(task: Task) -> dict[str, Any]:
     """Bring Kubernetes on the node into its state."""
     spec = KubeadmSpec.from_params(task.params)
-    converged = converge_kubeadm(spec, task.engine, check_mode=task.check_mode)
-    warnings = [*converged.warnings, *connect_others(spec, task.engine, converged, check_mode=task.check_mode)]
-    for warning in warnings:
+    outcome = converge_kubeadm(spec, task.engine, check_mode=task.check_mode)
+    result = task.report("node_status", outcome)
+    for warning in connect_others(spec, task.engine, outcome, check_mode=task.check_mode):
         task.warn(warning)
-    return converged.result(diff=bool(task.module._diff))
+    return {**result, "steps": [action.name for action in outcome.plan.actions]}
 
 
 def main() -> None:

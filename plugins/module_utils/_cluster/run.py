@@ -13,13 +13,12 @@ from typing import Any, Callable
 from .._command import Runner
 from .._core import labels, replaced
 from .._core.diagnosis import KicError, keep_done
-from .._core.drift import drift_warning
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
-from .._core.plan import Plan, Resource, converge
+from .._core.plan import Outcome, Plan, Resource, converge
 from .._engine.base import Engine
 from .._engine.model import Container
 from .._host.preflight import refuse_unfit
-from .._kubernetes.bootstrap.kubeadm import Converged, converge_kubeadm
+from .._kubernetes.bootstrap.kubeadm import converge_kubeadm, listed_nodes, network_state
 from .._kubernetes.network.connect import PodNetwork
 from .._resources.network import NetworkResource
 from .._resources.node import NodeResource
@@ -56,10 +55,8 @@ class ClusterOutcome:
     def warnings(self) -> tuple[str, ...]:
         """What a person has to know of each part, what was left as it is included."""
         texts: list[str] = []
-        for operation, item in self.done:
+        for _operation, item in self.done:
             texts += item.warnings
-            if item.plan.drift and operation.kind != KUBERNETES:
-                texts.append(drift_warning(f"The {operation.subject}", item.plan.drift))
         return tuple(dict.fromkeys(texts))
 
     @property
@@ -134,7 +131,7 @@ class ClusterRun:
             # Nodes that all run have what they need.
             refuse_unfit(self.engine.info, self.runner)
 
-        kubernetes: dict[str, Converged] = {}
+        kubernetes: dict[str, Outcome] = {}
         started: list[str] = []
 
         def run(operation: Operation) -> Done:
@@ -150,14 +147,14 @@ class ClusterRun:
                 return self._connect(spec, kubernetes, bool(started))
             found = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
             kubernetes[operation.name] = found
-            return Done(found.plan, found.node, found.warnings)
+            return Done(found.plan, found.value, found.warnings)
 
         performed = self._perform(plan, run)
         if performed.failed is not None and performed.failed.kind != KUBERNETES and not self.check_mode:
             performed = self._taken_back(spec, performed)
         return self._outcome(plan, performed)
 
-    def _connect(self, spec: ClusterSpec, kubernetes: Mapping[str, Converged], started: bool) -> Done:
+    def _connect(self, spec: ClusterSpec, kubernetes: Mapping[str, Outcome], started: bool) -> Done:
         """Tell all nodes of each other. What a join or a start brings with it is part of that, not one more change."""
         changed = started or any(item.plan.changed for item in kubernetes.values())
         if changed and self.check_mode:
@@ -167,8 +164,8 @@ class ClusterRun:
             self.engine, spec.name, spec.control_plane, spec.kubernetes[spec.control_plane].shape.pod_subnet
         )
         found = network.connect(
-            {name: item.network for name, item in kubernetes.items()},
-            None if changed or plane is None else plane.nodes,
+            {name: network_state(item) for name, item in kubernetes.items()},
+            None if changed or plane is None else listed_nodes(plane),
             check_mode=self.check_mode,
         )
         actions = () if changed else tuple(Operation("connect", POD_NETWORK, name) for name in found.nodes)
@@ -208,7 +205,7 @@ class ClusterRun:
 
     def _converge(self, resource: Resource[Any, Any]) -> Done:
         outcome = converge(resource, check_mode=self.check_mode)
-        return Done(outcome.plan, outcome.value, outcome.plan.warnings)
+        return Done(outcome.plan, outcome.value, outcome.warnings)
 
     def _node(self, spec: NodeSpec) -> Done:
         return self._converge(NodeResource(spec, self.engine, runner=self.runner))

@@ -68,12 +68,3 @@ def refuse_foreign(kind: str, name: str, engine: str, found: Mapping[str, str], 
 def in_use(kind: str, name: str, engine: str, containers: list[str]) -> KicError:
     """The error for what cannot be removed because ``containers`` use it."""
     return failure("in_use", kind=kind, name=name, engine=engine, containers=" ".join(containers))
-
-
-def drift_warning(subject: str, drift: Iterable[Drift]) -> str:
-    """What a person is told of a thing that differs and stays."""
-    differences = "; ".join(str(item) for item in drift)
-    return (
-        f"{subject} differs from what was requested and was left as it is: {differences}. With recreate: on_drift it is"
-        " replaced."
-    )

@@ -16,8 +16,9 @@ Result = TypeVar("Result")
 PARALLEL = 8
 """How many operations run at the same time at most. Most of them wait for an engine or for a node."""
 
-Run = Callable[[Any], Any]
-"""Does it. Its argument is what the resource works on: an engine, a machine. What it returns, a later look may use."""
+Run = Callable[..., Any]
+"""Does it. Its arguments are what the resource works on, an engine or a machine, and the results that it ``takes``. What it
+returns, a later look may use."""
 
 Undo = Callable[[Any, Any, Exception], Optional[Exception]]
 """Takes back what was done. Its arguments are what the resource works on, what ``run`` returned (None where it failed) and
@@ -46,6 +47,8 @@ class Operation:
     """Whether it runs under the lock: it makes good what was allocated."""
     changes: bool = True
     """Whether it is reported. A wait, a probe, or reading back what was set changes nothing for the user."""
+    takes: tuple[str, ...] = ()
+    """Keys of operations that are done before, whose results ``run`` is given; None of one that is not part of the plan."""
     commits: bool = False
     """Whether what was done before it is not taken back any more, when it or a later one fails."""
     run: Run = field(default=_nothing, compare=False, repr=False)
@@ -73,6 +76,17 @@ class Taken(Exception):
         super().__init__(str(error))
         self.error = error
         self.values = frozenset(values)
+
+
+class Again(Exception):
+    """What an operation waited for may have changed what there is to do: it is planned again, and what was done is kept.
+
+    :param observed: what is there now, where the operation has just seen it; None where it has to be inspected.
+    """
+
+    def __init__(self, observed: Any = None) -> None:
+        super().__init__("to be planned again")
+        self.observed = observed
 
 
 @dataclass(frozen=True)

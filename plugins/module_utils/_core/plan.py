@@ -18,7 +18,7 @@ from typing import Any, Callable, Generic, TypeVar
 
 from .._state.lock import ALLOCATION, host_lock
 from .diagnosis import KicError, failure, keep_done
-from .operations import Operation, Taken, in_order
+from .operations import Again, Operation, Taken, in_order
 
 Observed = TypeVar("Observed")
 Survey = TypeVar("Survey")
@@ -40,6 +40,15 @@ class Drift:
 
     def __str__(self) -> str:
         return f"{self.field} is {self.found!r}, expected {self.asked!r}"
+
+
+def drift_warning(subject: str, drift: Iterable[Drift]) -> str:
+    """What a person is told of a thing that differs and stays."""
+    differences = "; ".join(str(item) for item in drift)
+    return (
+        f"{subject} differs from what was requested and was left as it is: {differences}. With recreate: on_drift it is"
+        " replaced."
+    )
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,10 @@ class Resource(ABC, Generic[Observed, Survey]):
     def describe(self, observed: Observed | None, plan: Plan) -> dict[str, Any]:
         """What the task returns under the resource's key; {} when it is absent."""
 
+    def drift_warning(self, plan: Plan) -> str:
+        """What a person is told of drift that is not repaired."""
+        return drift_warning(f"The {self.kind} {self.name}", plan.drift)
+
     def predict(self, observed: Observed | None, survey: Survey, plan: Plan) -> dict[str, Any]:
         """The same before anything of the plan is done."""
         return self.describe(observed, plan)
@@ -136,11 +149,22 @@ class Outcome:
 
     plan: Plan
     value: dict[str, Any]
+    observed: Any = None
+    """What is there now, as the resource knows it."""
+    warnings: tuple[str, ...] = ()
+    """What a person has to know, of the plan and of drift."""
 
     @property
     def diff(self) -> dict[str, Any]:
         """Ansible's diff of the plan."""
         return {"before": dict(self.plan.before), "after": dict(self.plan.after)}
+
+
+def _outcome(
+    resource: Resource[Observed, Any], plan: Plan, value: dict[str, Any], observed: Observed | None
+) -> Outcome:
+    drift = (resource.drift_warning(plan),) if plan.drift else ()
+    return Outcome(plan, value, observed, (*plan.warnings, *drift))
 
 
 def lock_of(resource: Resource[Any, Any]) -> AbstractContextManager[Any]:
@@ -162,20 +186,16 @@ def converge(
 
     :param lock: in place of the resource's own.
     """
-    from . import former
-
-    if isinstance(resource, former.Resource):
-        return former.converge(resource, check_mode=check_mode, lock=lock)
     observed, plan = resource.observe(), None
     if check_mode or resource.exists(observed) or not resource.lock_name:
         survey = resource.survey(observed)
         plan = resource.plan(observed, survey)
         if check_mode:
             predicted = plan.warned(*(item.warning for item in plan.missing if item.warning))
-            return Outcome(predicted, resource.predict(observed, survey, predicted))
+            return _outcome(resource, predicted, resource.predict(observed, survey, predicted), observed)
         _refuse_missing(plan)
         if not plan.operations:
-            return Outcome(plan, resource.describe(observed, plan))
+            return _outcome(resource, plan, resource.describe(observed, plan), observed)
     return _Run(resource, lock or (lambda: lock_of(resource))).converge(observed, plan)
 
 
@@ -191,34 +211,56 @@ class _Run(Generic[Observed, Survey]):
         self._resource = resource
         self._lock = lock
         self._refused: frozenset[Any] = frozenset()
+        self._lost = 0
+        """How often what was chosen turned out to be taken."""
         self._done: list[tuple[Operation, Any]] = []
         self._kept = 0
         """How many of them are not taken back any more."""
+        self._plan: Plan | None = None
+        """The latest."""
 
     def converge(self, observed: Observed | None, plan: Plan | None) -> Outcome:
         resource = self._resource
         try:
-            for attempt in range(RETRIES + 1):
-                try:
-                    if plan is None or plan.exclusive:
-                        observed, plan = self._exclusively()
-                    self._perform(plan, exclusive=False)
-                    break
-                except Taken as taken:
-                    if attempt == RETRIES:
-                        raise taken.error from taken.__cause__
-                    self._refused |= taken.values
-                    plan = None
-            assert plan is not None
+            observed, plan = self._performed(observed, plan)
             if plan.operations:
                 observed = resource.inspect({item.key: result for item, result in self._done})
                 if plan.changed and plan.after and not resource.exists(observed):
                     raise failure("vanished", kind=resource.kind, name=resource.name)
-            return Outcome(plan, resource.describe(observed, plan))
+            return _outcome(resource, plan, resource.describe(observed, plan), observed)
         except Exception as error:
             # What was changed is changed: whoever reads the failure has to know it.
-            keep_done(error, tuple(str(item) for item in self._reported(plan)))
+            keep_done(error, tuple(str(item) for item in self._reported()))
             raise
+
+    def _performed(self, observed: Observed | None, plan: Plan | None) -> tuple[Observed | None, Plan]:
+        """Run the plan, or the one that has to be made in its place; what it was made for, and all that was done."""
+        over = False
+        while plan is None or not over:
+            observed, plan, over = self._attempt(observed, plan)
+        earlier = tuple(item for item in self._reported() if item not in plan.operations)
+        return observed, replace(plan, operations=(*earlier, *plan.operations))
+
+    def _attempt(self, observed: Observed | None, plan: Plan | None) -> tuple[Observed | None, Plan | None, bool]:
+        """Run the plan; where it has to be made again, what it is to be made for, or the plan, and that it is not over."""
+        resource = self._resource
+        try:
+            if plan is None or plan.exclusive:
+                observed, plan = self._exclusively()
+            self._plan = plan
+            self._perform(plan, exclusive=False)
+        except Again as again:
+            observed = again.observed if again.observed is not None else resource.observe()
+            plan = resource.plan(observed, resource.survey(observed, self._refused))
+            _refuse_missing(plan)
+            return observed, plan, False
+        except Taken as taken:
+            self._lost += 1
+            if self._lost > RETRIES:
+                raise taken.error from taken.__cause__
+            self._refused |= taken.values
+            return None, None, False
+        return observed, plan, True
 
     def _exclusively(self) -> tuple[Observed | None, Plan]:
         """Plan and run the exclusive operations under the lock; once more where another run was faster.
@@ -233,6 +275,7 @@ class _Run(Generic[Observed, Survey]):
                 observed = resource.observe()
                 plan = resource.plan(observed, resource.survey(observed, self._refused))
                 _refuse_missing(plan)
+                self._plan = plan
                 try:
                     self._perform(plan, exclusive=True)
                 except KicError as error:
@@ -256,8 +299,11 @@ class _Run(Generic[Observed, Survey]):
                 continue
             if operation.commits:
                 self._kept = len(self._done)
+            results = {item.key: result for item, result in self._done} if operation.takes else {}
             try:
-                result = operation.run(self._resource.seam)
+                result = operation.run(self._resource.seam, *(results.get(key) for key in operation.takes))
+            except Again:
+                raise
             except Taken as taken:
                 error = self._taken_back(operation, taken.error)
                 raise Taken(error, taken.values) from taken.error
@@ -280,8 +326,8 @@ class _Run(Generic[Observed, Survey]):
                 del self._done[number:]
         return error
 
-    def _reported(self, plan: Plan | None) -> list[Operation]:
+    def _reported(self) -> list[Operation]:
         """The operations that were done and are reported, in the order of the plan."""
         done = [item for item, _result in self._done if item.changes]
-        planned = plan.actions if plan is not None else ()
+        planned = self._plan.actions if self._plan is not None else ()
         return [item for item in done if item not in planned] + [item for item in planned if item in done]

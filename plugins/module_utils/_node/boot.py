@@ -77,13 +77,18 @@ def decode_boot(out: str) -> Boot:
 
 def peek(engine: Engine, container: Container) -> Boot:
     """The state as it is now; nothing is waited for, and a node that does not answer is ``unknown``."""
-    _refuse_stranger(engine, container)
-    if not settled(read(f"/proc/{container.pid}/cgroup") or ""):
+    if not entered(engine, container):
         return Boot("initializing")
     try:
         return _ask(engine, container, 0, _PEEK_SECONDS)
     except KicError:
         return Boot("unknown")
+
+
+def entered(engine: Engine, container: Container) -> bool:
+    """Whether something may be run inside: systemd has taken its control group."""
+    _refuse_stranger(engine, container)
+    return settled(read(f"/proc/{container.pid}/cgroup") or "")
 
 
 def enter(engine: Engine, container: Container, seconds: float) -> None:
@@ -93,8 +98,7 @@ def enter(engine: Engine, container: Container, seconds: float) -> None:
     controllers. Raises ``node_died`` and ``node_not_ready``.
     """
     end = time.monotonic() + seconds
-    _refuse_stranger(engine, container)
-    while not settled(read(f"/proc/{container.pid}/cgroup") or ""):
+    while not entered(engine, container):
         if read(f"/proc/{container.pid}/cgroup") is None:
             raise died(engine, container.name)
         if time.monotonic() >= end:

@@ -18,11 +18,10 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, Resource, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, Resource, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm import Converged
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
@@ -60,16 +59,16 @@ class Ending:
         """Its operations one at a time, each planned on a machine that refuses everything."""
         return converge(self.killing.armed(planned_only(resource)), check_mode=check_mode, lock=nullcontext)
 
-    def kubeadm(self, asked: KubeadmSpec, engine: Engine, *, check_mode: bool) -> Converged:
+    def kubeadm(self, asked: KubeadmSpec, engine: Engine, *, check_mode: bool) -> Outcome:
         """What kubeadm does is one operation here."""
         assert isinstance(engine, Machine) and not check_mode
         assert engine.container_table[asked.node].running
         assert asked.state == "initialized" or engine.kubernetes.get(PLANE) == "initialized"
         if engine.kubernetes.get(asked.node) == asked.state:
-            return Converged(Plan(), {}, ())
+            return Outcome(Plan(), {})
         operation = Operation(asked.state, "Kubernetes", asked.node)
         self.killing.end(str(operation), lambda: engine.kubernetes.update({asked.node: asked.state}))
-        return Converged(Plan((operation,)), {}, ())
+        return Outcome(Plan((operation,)), {})
 
 
 def present(engine: Machine, workers: int = 2) -> None:

@@ -25,7 +25,11 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Drift, Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import kubeadm, kubeadm_plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import (
+    kubeadm,
+    kubeadm_plan,
+    kubeadm_run,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.alone import (
     BUSY,
     LOCK,
@@ -218,7 +222,7 @@ def container(name: str = CONTROL_PLANE, address: str = "192.168.128.2", **chang
     return replace(found, **changes)
 
 
-def observed(found: Seen | None, **changes: Any) -> kubeadm_plan.Observed:
+def observed(found: Seen, **changes: Any) -> kubeadm_plan.Observed:
     """A look at the control plane."""
     whole = kubeadm_plan.Observed(container(), found, ("192.168.128.2",), ("192.168.128.2",))
     return replace(whole, **changes)
@@ -641,10 +645,8 @@ def test_reset(found: kubeadm_plan.Observed, before: dict[str, str]) -> None:
     assert (plan.before, plan.after) == (before, {"state": "reset"})
 
 
-@pytest.mark.parametrize(
-    "found", [None, observed(None), observed(fresh())], ids=["no-node", "node-stopped", "nothing-there"]
-)
-def test_nothing_to_reset(found: kubeadm_plan.Observed | None) -> None:
+@pytest.mark.parametrize("found", [observed(fresh())], ids=["nothing-there"])
+def test_nothing_to_reset(found: kubeadm_plan.Observed) -> None:
     """Nothing is undone where nothing is."""
     assert not kubeadm_plan.plan_reset(found).operations
 
@@ -719,8 +721,8 @@ def test_certificate_names(bindings: list[dict[str, str]] | None, more: list[str
     """The certificate has every name and address by which the API is reached, each once."""
     raw = {"HostConfig": {"PortBindings": {"6443/tcp": bindings, "80/tcp": [{"HostIp": "198.51.100.1"}]}}}
     asked = spec(api_sans=["api.example.org", "localhost"])
-    found = kubeadm.certificate_names(
-        asked, observed(None, container=container(raw=raw), addresses=("192.168.128.2", "fd00::2"))
+    found = kubeadm_run.certificate_names(
+        asked, observed(seen(), container=container(raw=raw), addresses=("192.168.128.2", "fd00::2"))
     )
     ours = ["lab.kic.internal", CONTROL_PLANE, "192.168.128.2", "fd00::2", "127.0.0.1", "localhost", "api.example.org"]
     assert found == ours + more
@@ -740,7 +742,7 @@ def test_certificate_names(bindings: list[dict[str, str]] | None, more: list[str
 )
 def test_step_of(said: str, expected: str) -> None:
     """The step that failed is the one that kubeadm named last."""
-    assert kubeadm.step_of(said) == expected
+    assert kubeadm_run.step_of(said) == expected
 
 
 # The resource, on an engine in memory whose nodes answer what a test prepared.
@@ -765,7 +767,7 @@ DONE_BEFORE = "[certs] a\n[kubeconfig] b\n[etcd] c\n"
 )
 def test_finished_steps(said: str, expected: list[str]) -> None:
     """A phase is over when the next one says something."""
-    assert kubeadm.finished_steps(said) == expected
+    assert kubeadm_run.finished_steps(said) == expected
 
 
 def said(out: str = "", rc: int = 0, err: str = "") -> CommandResult:
@@ -816,13 +818,13 @@ class Fake(Unplugged):
                 ("--raw", "nodes"),
                 ("--filename=-", "create"),
                 (RECORD, "record"),
-                (kubeadm.HOSTS, "hosts"),
+                (kubeadm_run.HOSTS, "hosts"),
             ),
-            *((kubeadm.PATCHES, "patches"), ("journalctl", "logs"), ("systemctl", "restart"), ("kubectl", "taint")),
+            *((kubeadm_run.PATCHES, "patches"), ("journalctl", "logs"), ("systemctl", "restart"), ("kubectl", "taint")),
         ):
             if word in command:
                 return name
-        if kubeadm.FINALIZE in command:
+        if kubeadm_run.FINALIZE in command:
             return "finalize"
         return "reset" if any("kubeadm reset" in word for word in command) else "apply"
 
@@ -934,10 +936,10 @@ def kubeadm_documents(text: str) -> dict[str, Any]:
 def test_nothing_to_do_costs_one_look() -> None:
     """A control plane that is done is looked at once and nothing else is asked of it."""
     engine = Fake(container(), looks=[seen()])
-    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False).result(diff=True)
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
     assert engine.done() == ["look"]
-    assert found["changed"] is False and found["steps"] == [] and found["drift"] == []
-    assert found["node_status"] == {
+    assert not found.plan.operations and not found.plan.drift
+    assert found.value == {
         "name": CONTROL_PLANE,
         "ready": True,
         "version": "v1.35.4",
@@ -945,7 +947,7 @@ def test_nothing_to_do_costs_one_look() -> None:
         "roles": ["control-plane"],
         "pod_cidrs": ["10.244.0.0/24"],
     }
-    assert found["diff"]["before"] == found["diff"]["after"]
+    assert found.diff["before"] == found.diff["after"]
 
 
 def test_init_of_a_fresh_node() -> None:
@@ -965,7 +967,7 @@ def test_init_of_a_fresh_node() -> None:
     assert json.loads(engine.stdin_of("apply")) == [MANIFEST]
     record = json.loads(engine.stdin_of("record"))
     assert record == {"version": 1, "state": "initialized", "asked": asked.asked}
-    assert found.plan.changed and found.node["ready"] is True and found.node["roles"] == ["control-plane"]
+    assert found.plan.changed and found.value["ready"] is True and found.value["roles"] == ["control-plane"]
 
 
 @pytest.mark.parametrize(
@@ -1072,7 +1074,7 @@ def test_system_that_does_not_come_up() -> None:
         kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
     assert caught.value.diagnosis.id == "node_not_ready"
     assert "it waits for slow.service" in caught.value.diagnosis.cause
-    assert engine.done() == ["look"]
+    assert engine.done() == ["look", "look"], "the second one waits"
 
 
 def test_system_with_failed_units() -> None:
@@ -1375,8 +1377,8 @@ def test_drift_is_warned_of() -> None:
     assert not found.plan.changed
     assert len(found.warnings) == 1
     assert "pod_subnet is '10.244.0.0/16', expected '10.1.0.0/16'" in found.warnings[0]
-    (drift,) = found.result(diff=False)["drift"]
-    assert drift == {"field": "pod_subnet", "asked": "10.1.0.0/16", "found": "10.244.0.0/16"}
+    (drift,) = found.plan.drift
+    assert vars(drift) == {"field": "pod_subnet", "asked": "10.1.0.0/16", "found": "10.244.0.0/16"}
 
 
 def test_a_kubeadm_that_an_ended_run_left_is_waited_for() -> None:
@@ -1428,7 +1430,7 @@ def test_reset_runs_once() -> None:
     """A reset is one command in the node, and none where nothing is left or the node is gone."""
     engine = Fake(container(), looks=[seen()])
     found = kubeadm.converge_kubeadm(spec(state="reset"), engine, check_mode=False)
-    assert engine.done() == ["look", "reset"] and found.node == {}
+    assert engine.done() == ["look", "reset"] and found.value == {}
     for other in (Fake(container(), looks=[fresh()]), Fake(container(status="exited")), Fake()):
         again = kubeadm.converge_kubeadm(spec(state="reset"), other, check_mode=False)
         assert not again.plan.changed and "reset" not in other.done() and again.warnings == ()
@@ -1454,8 +1456,8 @@ def test_a_node_that_is_not_ready_yet_is_waited_for() -> None:
     """A node at which everything stands and that is not Ready yet is waited for, without a step."""
     engine = Fake(container(), looks=[seen(node=replace(API_NODE, ready=False, why="starting")), seen()])
     found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
-    assert engine.done() == ["look", "ready", "look"] and not found.plan.changed
-    assert found.node["ready"] is True
+    assert engine.done() == ["look", "ready"] and not found.plan.changed
+    assert found.value["ready"] is True
 
 
 LABELS = {"ingress-ready": "true", "example.com/zone": "a"}
@@ -1473,7 +1475,7 @@ def test_labels_of_a_node(make: Callable[..., kubeadm_plan.KubeadmSpec]) -> None
         node = replace(API_NODE, name=name, labels={ROLE: "", **have})
         engine = Fake(*held, looks=[seen(asked, node=node, record=record, names=names)])
         found = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
-        assert ("labels" in found.result(diff=False)["steps"]) is done
+        assert ("labels" in steps(found.plan)) is done
         assert ("labels" in engine.done()) is done
         if done:
             _purpose, where, command, _stdin = next(call for call in engine.calls if call[0] == "labels")
@@ -1504,7 +1506,7 @@ def test_without_a_pod_network_nothing_waits_for_ready() -> None:
     found = kubeadm.converge_kubeadm(spec(wait=False, pod_network="none"), engine, check_mode=False)
     assert "init" in engine.done() and not {"network", "nodes"} & set(engine.done())
     (waited,) = [command[-1] for purpose, _node, command, _stdin in engine.calls if purpose == "ready"]
-    assert waited == "create" and found.node["ready"] is False
+    assert waited == "create" and found.value["ready"] is False
     again = Fake(container(), looks=[seen(node=replace(API_NODE, ready=False))])
     assert not kubeadm.converge_kubeadm(spec(wait=False), again, check_mode=False).plan.changed
     assert again.done() == ["look"]

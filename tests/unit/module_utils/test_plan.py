@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation, Taken
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Again, Operation, Taken
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import (
     Drift,
     Missing,
@@ -269,6 +269,38 @@ def test_chosen_again() -> None:
     assert (outcome.plan.after, outcome.value) == ({"n": 3}, {"observed": 2})
     with fails("volume_missing", "3"):
         run(Choosing(9))
+
+
+class Waited(Number):
+    """A number that another run still sets while it is waited for, and that is known then."""
+
+    def __init__(self, sees: bool) -> None:
+        super().__init__(3, 1)
+        self.sees = sees
+
+    def plan(self, observed: int | None, survey: frozenset[Any]) -> Plan:
+        set_, _wait = super().plan(observed, survey).operations or (None, None)
+        assert set_ is not None
+        first = Operation("prepare", "number", "n", run=lambda number: number.note("prepare"))
+        wait = Operation("wait for", "number", "n", changes=False, run=Waited.wait)
+        last = replace(set_, exclusive=False, takes=("prepare number n",), run=lambda number, _prepared: number.set())
+        return Plan((first, wait, last) if observed == 1 else (last,), {"n": observed}, {"n": 3})
+
+    def wait(self) -> None:
+        """What is waited for changes what there is to do."""
+        self.note("wait")
+        self.found = 2
+        raise Again(2 if self.sees else None)
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_planned_again_after_a_wait(sees: bool) -> None:
+    """What was done before stays done and reported; what the wait has seen is not inspected again."""
+    number = Waited(sees)
+    outcome = run(number)
+    looks = [] if sees else ["observe"]
+    assert number.done == ["observe", "plan", "prepare", "wait", *looks, "plan", "set", "observe"]
+    assert [str(item) for item in outcome.plan.actions] == ["prepare number n", "set number n: from 2"]
 
 
 def test_vanished() -> None:

@@ -76,8 +76,7 @@ def test_imports_go_down(path: Path) -> None:
 
 def test_no_circle() -> None:
     """No file imports, by whichever way, what imports it."""
-    # The former shape of a resource goes when the last one has left it.
-    graph = {module_of(path): {*imports(path)} - {module_of(path), ("_core", "former")} for path in PATHS}
+    graph = {module_of(path): {*imports(path)} - {module_of(path)} for path in PATHS}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -48,10 +48,6 @@ exit 75
 _LOOK_SECONDS = 0.2
 
 
-class Busy(Exception):
-    """Another kubeadm has begun in the node since it was looked at."""
-
-
 def alone(command: Sequence[str]) -> list[str]:
     """The command, to be run only where no other one holds the lock of the node."""
     since = time.strftime("%H:%M:%S")

@@ -12,10 +12,10 @@ from typing import Any
 
 from ..._core import checks
 from ..._core.diagnosis import failure
-from ..._core.former import Action, Plan, known
-from ..._core.plan import Drift
+from ..._core.operations import Operation
+from ..._core.plan import Drift, Plan
 from ..._engine.model import Container
-from ..network import ranges
+from ..network import kic, ranges
 from . import configuration as conf
 from .configuration import ClusterShape
 from .look import OBJECTS, ApiNode, Seen
@@ -216,20 +216,48 @@ def _manifest(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True)
-class Observed:
-    """A node and what one look at it found."""
+class Booting:
+    """A node in which nothing may be run yet."""
 
     container: Container
-    seen: Seen | None
-    """None where there is nothing to look into: the node does not run."""
     api_addresses: tuple[str, ...]
     """Of the control plane that the endpoint's name means."""
     addresses: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Written:
+    """What was written of the pod network in this run."""
+
+    state: kic.State
+    refused: tuple[str, ...] = ()
+    """For a person: what the node could not apply."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A node and what one look at it found."""
+
+    container: Container
+    seen: Seen
+    api_addresses: tuple[str, ...]
+    """Of the control plane that the endpoint's name means."""
+    addresses: tuple[str, ...]
+    written: Written | None = None
+
+
+def plan_new(spec: KubeadmSpec) -> Plan:
+    """The steps of a node that nothing is known of yet."""
+    names = ["hosts", *(step.name for step in STEPS)] if spec.state == "initialized" else ["hosts", "join"]
+    names += [f"manifest-{item['name']}" for item in spec.manifests]
+    names += ["labels"] if spec.labels else []
+    operations = tuple(Operation("run", "step", name) for name in names)
+    return Plan(operations, {"state": "absent", "missing": names}, {"state": spec.state, "missing": []})
+
+
 def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
     """The steps that do not stand, in their order."""
-    seen = known(observed.seen)
+    seen = observed.seen
     refuse_version(spec, seen)
     drift = find_drift(spec, seen)
     done = seen.record.get("state") == "initialized"
@@ -261,7 +289,7 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
 
 def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
     """What makes a worker of the node."""
-    seen = known(observed.seen)
+    seen = observed.seen
     refuse_version(spec, seen)
     steps = [] if hosts_fit(spec, seen, observed.api_addresses) else ["hosts"]
     joined = {"/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml"} <= seen.stands
@@ -295,22 +323,20 @@ def creates_node_object(spec: KubeadmSpec) -> bool:
     )
 
 
-def plan_reset(observed: Observed | None) -> Plan:
+def plan_reset(observed: Observed) -> Plan:
     """Whether there is something of Kubernetes to be undone."""
-    if observed is None or observed.seen is None:
-        return Plan()
     seen = observed.seen
     if not seen.stands and not seen.record and not seen.network.digest:
         return Plan()
     before = {"state": seen.record.get("state", "partial")}
-    return Plan((Action("run", "step", "reset"),), before, {"state": "reset"})
+    return Plan((Operation("run", "step", "reset"),), before, {"state": "reset"})
 
 
 def _plan(spec: KubeadmSpec, seen: Seen, steps: Sequence[str], drift: tuple[Drift, ...]) -> Plan:
     before = {"state": seen.record.get("state") or ("partial" if seen.stands else "absent"), "missing": list(steps)}
     failed = ", ".join(seen.boot.failed_units)
     warnings = (f"the systemd of {spec.node} is up, but these units failed: {failed}.",) if failed else ()
-    actions = tuple(Action("run", "step", name) for name in steps)
+    actions = tuple(Operation("run", "step", name) for name in steps)
     return Plan(actions, before, {"state": spec.state, "missing": []}, drift, warnings)
 
 

@@ -1,0 +1,596 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations on Kubernetes of a node: what each does in it. What they need of the plan is bound in them.
+
+All of kubeadm's phases that are missing are one run of kubeadm, and all manifests one of kubectl, which costs less than one
+run each. So the operation that does them is followed by those that report each: a failure says how far it came.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Callable
+
+from ..._command import KILLED, TIMED_OUT
+from ..._core.diagnosis import KicError, failure, keep_done
+from ..._core.operations import Again, Operation
+from ..._engine.base import Engine
+from ..._node import boot
+from ..access.paths import ADMIN, API_PORT
+from ..network import kic, ranges
+from ..network.connect import PodNetwork
+from . import configuration as conf
+from . import reasons
+from .alone import BUSY, alone, wait_for_other
+from .kubeadm_plan import (
+    LOOKED_FOR,
+    STEPS,
+    TAINT,
+    Booting,
+    KubeadmSpec,
+    Observed,
+    Written,
+    creates_node_object,
+    hosts_lines,
+    unanswered,
+)
+from .look import RECORD, STATE, ApiNode, Seen, look
+from .steps import Deadline, last_lines
+
+PATCHES = f"{STATE}/patches"
+CONFIGURATION = f"{STATE}/kubeadm.conf"
+HOSTS = f"{STATE}/hosts"
+RECORD_VERSION = 1
+
+NEVER = ("preflight", "upload-certs", "kubelet-finalize", "show-join-command")
+"""Phases that are not for us: preflight judges the host and pulls images; certificates and tokens stay in the node;
+kubelet-finalize restart kubelet just when it is about to become Ready."""
+
+FINALIZE = r"""
+pem=/var/lib/kubelet/pki/kubelet-client-current.pem
+if [ -s $pem ]; then
+  sed -i "s|^\( *\)client-certificate-data:.*|\1client-certificate: $pem|; s|^\( *\)client-key-data:.*|\1client-key: $pem|" \
+    /etc/kubernetes/kubelet.conf
+fi
+"""
+"""What kubeadm's phase kubelet-finalize writes: at its next start kubelet takes the certificate that it renews itself.
+The one that runs renews it in any case (kubeadm's phases/kubelet/kubelet.go; no file where rotation is off)."""
+
+LIMITS = {
+    "boot": 300.0,
+    "hosts": 30.0,
+    "kubeadm": 240.0,
+    "manifests": 60.0,
+    "pod-network": 60.0,
+    "schedulable": 30.0,
+    "labels": 60.0,
+    "ready": 180.0,
+}
+"""Seconds that each step may take by itself; what is left of the total limits it too."""
+
+CLIENT_SECONDS = 60.0
+"""How much longer the engine's client may take than what it runs inside, whose own limit is the one that tells why. On a
+slow machine it takes seconds to begin."""
+
+
+_TOO_SLOW = "Client.Timeout|TLS handshake timeout|in the time allotted|request timed out"
+"""By which words of a failed apply it may be repeated (a pattern of grep -E): those of client-go and net/http, of the API that
+ends a request after a minute (NewGenericServerResponse of apimachinery), and of etcd."""
+
+_RANGE_SECONDS = 15.0
+"""How long a join waits for the node's range. It goes on without one: kubelet registers, and the network comes after it."""
+_POLL_SECONDS = 0.2
+
+_LOOKS = 4
+"""How often an API is asked again that was too slow for its manifests; each time it has as long as for all of a look."""
+
+
+@dataclass(frozen=True)
+class KubeadmSeam:
+    """What the operations work on: a node and the time that is left."""
+
+    spec: KubeadmSpec
+    engine: Engine
+    deadline: Deadline
+
+    @property
+    def api_node(self) -> str:
+        """The node in which the API is asked."""
+        return self.spec.control_plane or self.spec.node
+
+    @property
+    def pod_network(self) -> PodNetwork:
+        """That of the cluster."""
+        # A worker's own specification need not have the ranges of its cluster.
+        pods = self.spec.shape.pod_subnet if self.spec.state == "initialized" else ""
+        return PodNetwork(self.engine, self.spec.shape.cluster, self.api_node, pods, self.deadline.patience)
+
+    def limit(self, step: str, own: float | None = None) -> float:
+        """Seconds that a step may take."""
+        return self.deadline.limit(step, own or LIMITS.get(step, 30.0))
+
+    def run(self, step: str, command: Sequence[str], stdin: bytes | None = None) -> None:
+        """Run a command in the node."""
+        action = f"step {step} in {self.spec.node}"
+        result = self.engine.exec(
+            self.spec.node, command, action=action, stdin=stdin, timeout=self.limit(step), check=False
+        )
+        if result.rc != 0:
+            raise self.failed(step, f"{command[0]} ended with exit code {result.rc}", result.words)
+
+    def failed(self, step: str, reason: str, output: str, *, logs: bool = False) -> KicError:
+        """The error of a step, by its known reason where it has one."""
+        node, engine = self.spec.node, self.engine.name
+        if logs:
+            output = f"{output}\n{last_lines(self.engine, node)}"
+        known = reasons.reason(output, step=step, node=node, engine=engine)
+        if known is not None:
+            return known
+        return failure("step_failed", step=step, node=node, reason=reason, engine=engine, output=output)
+
+    def look(self, *, seconds: float = 0) -> Seen:
+        """Look at the node."""
+        spec, patience = self.spec, self.deadline.patience
+        api_node = self.api_node if spec.state == "joined" else spec.node
+        return look(self.engine, spec.node, api_node, LOOKED_FOR, spec.manifests, seconds=seconds, patience=patience)
+
+    def answered(self, seen: Seen) -> Seen:
+        """Ask a slow API again, until it has said of all manifests of a complete cluster what an apply would do."""
+        looks = 0
+        while seen.record and (said := unanswered(seen)):
+            if looks == _LOOKS:
+                reason = f"the API did not say what {looks + 1} times was asked of its manifests"
+                raise self.failed("api", reason, said)
+            looks += 1
+            seen = self.look()
+        return seen
+
+
+# Waiting.
+def wait_for_boot(booting: Booting) -> Operation:
+    """Wait until the system of a node is up that may have been started a moment ago; what there is to do shows then."""
+    return _wait("boot", booting.container.name, partial(_boot, booting))
+
+
+def _wait(what: str, name: str, run: Callable[..., Any], **more: Any) -> Operation:
+    return Operation("wait for", what, name, changes=False, run=run, **more)
+
+
+def _boot(booting: Booting, seam: KubeadmSeam) -> None:
+    engine, container, limit = seam.engine, booting.container, seam.limit("boot")
+    boot.enter(engine, container, limit)
+    with boot.noticing_death(engine, container, limit):
+        seen = seam.look(seconds=limit)
+    boot.refuse_unready(engine, container, seen.boot, limit)
+    raise Again(Observed(container, seam.answered(seen), booting.api_addresses, booting.addresses))
+
+
+def wait_for_other_run(node: str) -> Operation:
+    """Wait until no kubeadm runs in the node, as one that an ended run has left."""
+    return _wait("kubeadm in", node, _other_run)
+
+
+def _other_run(seam: KubeadmSeam) -> None:
+    if wait_for_other(seam.engine, seam.spec.node, seam.limit("other-run", LIMITS["kubeadm"]), CLIENT_SECONDS):
+        raise Again
+
+
+def _overtaken(seam: KubeadmSeam) -> Again:
+    """Another user's run, which this one does not share a name with, began since the look."""
+    wait_for_other(seam.engine, seam.spec.node, seam.limit("other-run", LIMITS["kubeadm"]), CLIENT_SECONDS)
+    return Again()
+
+
+def wait_for_api(node: str) -> Operation:
+    """Wait until the API of a complete cluster answers, which may have been started a moment ago."""
+    return _wait("API of", node, _api)
+
+
+def _api(seam: KubeadmSeam) -> None:
+    limit = seam.limit("ready")
+    command = ["bash", "-c", _WAIT_API, "wait", str(int(limit))]
+    result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
+    if result.rc != 0:
+        raise seam.failed("api", f"nothing within {limit:g} seconds", result.words, logs=True)
+    raise Again
+
+
+def ready_key(node: str) -> str:
+    """The key of :func:`wait_for_ready`."""
+    return f"wait for node {node}"
+
+
+def wait_for_ready(observed: Observed) -> Operation:
+    """Wait until the node is Ready, or only until it has registered; the result is what is there then."""
+    return _wait("node", observed.container.name, partial(_ready, observed))
+
+
+def _ready(observed: Observed, seam: KubeadmSeam) -> Observed:
+    spec, limit = seam.spec, seam.limit("ready")
+    condition = "condition=Ready" if spec.wait else "create"
+    command = ["bash", "-c", _READY, "ready", spec.node, str(int(limit)), condition]
+    result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
+    if result.rc != 0:
+        missed = "was not Ready" if spec.wait else "did not register"
+        raise seam.failed("ready", f"the node {missed} within {limit:g} seconds", result.words, logs=True)
+    found = json.loads(result.out)
+    node = ApiNode(
+        name=spec.node,
+        ready=spec.wait or kic.decode([found])[0].ready,
+        why="",
+        version=found["status"]["nodeInfo"]["kubeletVersion"],
+        address=next((a["address"] for a in found["status"]["addresses"] if a["type"] == "InternalIP"), ""),
+        labels=found["metadata"].get("labels", {}),
+        taints=(),
+        pod_cidrs=tuple(found["spec"].get("podCIDRs", ())),
+    )
+    return replace(observed, seen=replace(observed.seen, node=node))
+
+
+# Steps.
+def initialize(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> tuple[Operation, ...]:
+    """Make a control plane, or what of it is missing, in the order in which it is done."""
+    phases = [step for step in STEPS if step.phases and step.name in steps]
+    manifests = [item for item in spec.manifests if f"manifest-{item['name']}" in steps]
+    files = _first_files(spec, observed) if {"etcd", "upload-config"} <= {*steps} else None
+    operations = [_hosts(spec, observed)] if "hosts" in steps else []
+    if phases:
+        names = [step.name for step in phases]
+        operations += _group("kubeadm init", names, partial(_init, observed, names, files))
+    if manifests:
+        names = [f"manifest-{item['name']}" for item in manifests]
+        operations += _group("manifests", names, partial(_apply_manifests, manifests))
+    if "schedulable" in steps:
+        taint = f"{TAINT}-" if spec.shape.schedulable else TAINT
+        operations.append(_step("schedulable", ["kubectl", f"--kubeconfig={ADMIN}", "taint", "node", spec.node, taint]))
+    if "kubelet-finalize" in steps:
+        operations.append(_step("kubelet-finalize", ["bash", "-c", FINALIZE]))
+    return (*operations, *_member(spec, observed, steps, files is None and "kubelet" in steps))
+
+
+def join(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> tuple[Operation, ...]:
+    """Make a worker, or what of it is missing, in the order in which it is done."""
+    operations = [_hosts(spec, observed)] if "hosts" in steps else []
+    if "join" in steps:
+        operations.append(Operation("run", "step", "join", run=partial(_join, observed)))
+    return (*operations, *_member(spec, observed, steps, "join" in steps))
+
+
+def _member(spec: KubeadmSpec, observed: Observed, steps: Sequence[str], new: bool) -> tuple[Operation, ...]:
+    """What ends the making of each node."""
+    operations = [replace(_recorded(spec), changes="record" in steps)]
+    connect = Operation("run", "step", "pod-network", run=_connect)
+    if "pod-network" in steps:
+        operations.append(connect)
+    elif new and connects(spec, observed):
+        operations.append(replace(connect, changes=False, takes=("run step join",), run=_connect_late))
+    if "labels" in steps:
+        operations.append(Operation("run", "step", "labels", run=_label))
+    return (*operations, wait_for_ready(observed))
+
+
+def reset() -> Operation:
+    """Undo all of Kubernetes in the node."""
+    return Operation("run", "step", "reset", run=_reset)
+
+
+def _step(name: str, command: Sequence[str], stdin: bytes | None = None) -> Operation:
+    return Operation("run", "step", name, run=lambda seam: seam.run(name, command, stdin))
+
+
+def _group(what: str, steps: Sequence[str], run: Callable[[KubeadmSeam], Any]) -> tuple[Operation, ...]:
+    """An operation that does several steps, and those that report each."""
+    return (
+        Operation("run", "steps", what, changes=False, run=run),
+        *(Operation("run", "step", name) for name in steps),
+    )
+
+
+def _keep_steps(error: KicError, names: Sequence[str]) -> None:
+    """Have the error say which of several steps were done before it."""
+    keep_done(error, tuple(str(Operation("run", "step", name)) for name in names))
+
+
+def _hosts(spec: KubeadmSpec, observed: Observed) -> Operation:
+    script = 'umask 022; mkdir -p "${0%/*}"; cat >"$0"; new=$(grep -vE "[[:space:]]$1$" /etc/hosts; cat "$0"); echo "$new" >/etc/hosts'
+    command = ["bash", "-c", script, HOSTS, spec.shape.endpoint.replace(".", r"\.")]
+    return _step("hosts", command, hosts_lines(spec, observed.api_addresses).encode())
+
+
+def _recorded(spec: KubeadmSpec) -> Operation:
+    content = {"version": RECORD_VERSION, "state": spec.state, "asked": spec.asked}
+    script = 'umask 077; cat >"$0.new" && mv "$0.new" "$0"'
+    return _step("record", ["bash", "-c", script, RECORD], json.dumps(content, sort_keys=True).encode())
+
+
+def _init(observed: Observed, names: Sequence[str], files: kic.Files | None, seam: KubeadmSeam) -> Written | None:
+    spec, missing = seam.spec, [step for step in STEPS if step.name in names]
+    limit = seam.limit("kubeadm")
+    skipped = [phase for step in STEPS if step not in missing for phase in step.phases]
+    if not any(step.files or step.name == "mark-control-plane" for step in missing):
+        # Nothing of the control plane itself is touched.
+        skipped.append("wait-control-plane")
+    documents = conf.init_documents(
+        spec.shape,
+        observed.seen.facts,
+        node=spec.node,
+        addresses=ranges.of_node(observed.addresses, spec.shape.pod_subnet),
+        sans=certificate_names(spec, observed),
+        skip_phases=(*NEVER, *skipped),
+        patches=PATCHES if spec.patches else None,
+        seconds=limit,
+        user=spec.user,
+    )
+    _write_patches(seam)
+    written = _write_network(files, seam) if files is not None else None
+    # The configuration stays for those who look into the node; what it holds is no secret, who reads it is root.
+    script = 'umask 077; cat >"$0"; exec kubeadm init --config "$0" --skip-token-print 2>&1'
+    try:
+        _kubeadm(["bash", "-c", script, CONFIGURATION], conf.render(documents), limit, "init", seam)
+    except KicError as error:
+        _keep_steps(error, [name for name in names if name in finished_steps(error.diagnosis.output)])
+        raise
+    return written
+
+
+def _apply_manifests(manifests: Sequence[Mapping[str, Any]], seam: KubeadmSeam) -> None:
+    limit = seam.limit("manifests")
+    result = seam.engine.exec(
+        seam.spec.node,
+        # No other try begins when half of the limit is over.
+        ["bash", "-c", _MANIFESTS, "manifests", str(int(limit / 2)), _TOO_SLOW],
+        action=f"applying manifests in {seam.spec.node}",
+        stdin=json.dumps(list(manifests)).encode(),
+        timeout=limit,
+        check=False,
+    )
+    if result.rc == 0:
+        return
+    failed = set(re.findall(r"^(manifest-[^:\s]+): ", result.out, re.MULTILINE))
+    step = result.out.partition(":")[0] if result.out.startswith("manifest-") else "manifests"
+    error = seam.failed(step, f"kubectl apply ended with exit code {result.rc}", result.words)
+    if failed:
+        # The script goes on after one that the API refuses.
+        names = [f"manifest-{item['name']}" for item in manifests]
+        _keep_steps(error, [name for name in names if name not in failed])
+    raise error
+
+
+def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
+    """Make the node a worker; what was written of the pod network before."""
+    spec, limit = seam.spec, seam.limit("kubeadm")
+    early = connects(spec, observed) and creates_node_object(spec)
+    if early:
+        _create_node_object(seam)
+    token, ca_hash = _token(limit, seam)
+    documents = conf.join_documents(
+        node=spec.node,
+        addresses=ranges.of_node(observed.addresses, spec.shape.pod_subnet),
+        endpoint=spec.shape.endpoint,
+        token=token,
+        ca_hash=ca_hash,
+        patches=PATCHES if spec.patches else None,
+        seconds=limit,
+        user=spec.user,
+    )
+    _write_patches(seam)
+    written = _connect_within(min(limit, _RANGE_SECONDS), seam) if early else None
+    try:
+        # What an interrupted join left behind; kubeadm refuses to join over it only in the preflight that we skip.
+        script = "rm -f /etc/kubernetes/bootstrap-kubelet.conf; exec kubeadm join --config /dev/stdin 2>&1"
+        _kubeadm(["bash", "-c", script], conf.render(documents), limit, "join", seam, secret=token)
+    finally:
+        # It ends by itself in ten minutes; a failure to end it now must not hide the first cause.
+        delete = ["kubeadm", f"--kubeconfig={ADMIN}", "token", "delete", token.partition(".")[0]]
+        seam.engine.exec(spec.control_plane, delete, check=False, timeout=30)
+    return written
+
+
+def _token(limit: float, seam: KubeadmSeam) -> tuple[str, str]:
+    plane = seam.spec.control_plane
+    command = ["kubeadm", f"--kubeconfig={ADMIN}", "token", "create", "--ttl=10m", "--print-join-command"]
+    made = seam.engine.exec(plane, command, action=f"making a token in {plane}", timeout=limit)
+    # "kubeadm join lab.kic.internal:6443 --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash sha256:…"
+    match = re.search(r"--token (\S+) --discovery-token-ca-cert-hash (\S+)", made.out)
+    if match is None:
+        raise seam.failed("join", "kubeadm made no token", made.err)
+    return match.group(1), match.group(2)
+
+
+def _create_node_object(seam: KubeadmSeam) -> None:
+    """Create the joining node in the API, so that it has its range before kubelet starts."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": seam.spec.node}}
+    seam.engine.exec(
+        seam.spec.control_plane,
+        ["kubectl", f"--kubeconfig={ADMIN}", "create", "--filename=-"],
+        action=f"creating the node {seam.spec.node} in the API",
+        stdin=json.dumps(node).encode(),
+        timeout=seam.limit("join"),
+        # It may be there, of an interrupted run. Without it kubelet creates it.
+        check=False,
+    )
+
+
+def connects(spec: KubeadmSpec, observed: Observed) -> bool:
+    """Whether the pod network is ours, and the node has the program for it."""
+    return spec.pod_network and bool(observed.seen.network.word)
+
+
+def _first_files(spec: KubeadmSpec, observed: Observed) -> kic.Files | None:
+    """Of a new cluster: the pod network that is written before kubelet starts, so that the node is Ready when it registers."""
+    found = ranges.of_first_node(spec.shape.pod_subnet, spec.user)
+    addresses = ranges.of_node(observed.addresses, spec.shape.pod_subnet)
+    if not connects(spec, observed) or observed.seen.network.word != "none" or not found or not addresses:
+        return None
+    own = kic.Member(spec.node, tuple(addresses), tuple(found))
+    return kic.files_of(own, [own])
+
+
+def _connect(seam: KubeadmSeam) -> Written | None:
+    return _connect_within(seam.limit("pod-network"), seam)
+
+
+def _connect_late(seam: KubeadmSeam, early: Written | None) -> Written | None:
+    """Of a node that is new and had no range before its kubelet started."""
+    return early or _connect(seam)
+
+
+def _connect_within(limit: float, seam: KubeadmSeam) -> Written | None:
+    """Write the pod network of the node as soon as the API has its range."""
+    end, network = time.monotonic() + limit, seam.pod_network
+    while True:
+        files = network.wanted(network.registered()).files(seam.spec.node)
+        if files is not None:
+            return _write_network(files, seam)
+        if time.monotonic() >= end:
+            return None
+        time.sleep(_POLL_SECONDS)
+
+
+def _write_network(files: kic.Files, seam: KubeadmSeam) -> Written:
+    refused = seam.pod_network.write(seam.spec.node, files)
+    return Written(kic.State("differs" if refused else "fits", kic.digest(files)), refused)
+
+
+def _write_patches(seam: KubeadmSeam) -> None:
+    if not seam.spec.patches:
+        return
+    script = (
+        'umask 077; rm -rf "$0"; mkdir -p "$0"; input=$(cat); jq -r "keys[]" <<<"$input" | while read -r name; do'
+        ' jq -r --arg name "$name" ".[\\$name]" <<<"$input" >"$0/$name"; done'
+    )
+    seam.run("patches", ["bash", "-c", script, PATCHES], stdin=json.dumps(seam.spec.patches).encode())
+
+
+def _label(seam: KubeadmSeam) -> None:
+    limit = seam.limit("labels")
+    pairs = [f"{key}={value}" for key, value in sorted(seam.spec.labels.items())]
+    command = ["bash", "-c", _LABEL, "labels", str(int(limit)), seam.spec.node, *pairs]
+    result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
+    if result.rc != 0:
+        raise seam.failed("labels", f"kubectl label ended with exit code {result.rc}", result.words)
+
+
+def _kubeadm(command: Sequence[str], stdin: str, limit: float, verb: str, seam: KubeadmSeam, secret: str = "") -> None:
+    # Ended from outside, the engine's client would be gone and kubeadm would go on inside: the limit is kept there.
+    result = seam.engine.exec(
+        seam.spec.node,
+        alone(["timeout", "--kill-after=5", f"{limit:.1f}", *command]),
+        action=f"kubeadm {verb} in {seam.spec.node}",
+        stdin=stdin.encode(),
+        timeout=limit + CLIENT_SECONDS,
+        check=False,
+    )
+    if result.rc == 0:
+        return
+    if result.rc == BUSY:
+        raise _overtaken(seam)
+    said, reason = result.words, f"kubeadm {verb} ended with exit code {result.rc}"
+    if result.rc in (TIMED_OUT, *KILLED):
+        reason = f"it did not end within {limit:.0f} seconds"
+    if secret:
+        said = said.replace(secret, "(token)")
+    raise seam.failed(step_of(said) or verb, reason, said, logs=True)
+
+
+def _reset(seam: KubeadmSeam) -> None:
+    script = (
+        f"kubeadm reset --force 2>&1 || exit 1; [ ! -x {kic.PROGRAM} ] || {kic.PROGRAM} remove; "
+        f"rm -rf {RECORD} {CONFIGURATION} {PATCHES} {HOSTS}; exit 0"
+    )
+    limit = seam.limit("reset", LIMITS["kubeadm"])
+    result = seam.engine.exec(seam.spec.node, alone(["bash", "-c", script]), check=False, timeout=limit)
+    if result.rc == BUSY:
+        raise _overtaken(seam)
+    if result.rc != 0:
+        raise seam.failed("reset", f"kubeadm reset ended with exit code {result.rc}", result.words)
+
+
+def certificate_names(spec: KubeadmSpec, observed: Observed) -> list[str]:
+    """Every name and address by which the API may be reached."""
+    names = [spec.shape.endpoint, spec.node, *observed.addresses, "127.0.0.1", "localhost", *spec.shape.api_sans]
+    bindings = ((observed.container.raw.get("HostConfig") or {}).get("PortBindings") or {}).get(f"{API_PORT}/tcp")
+    for binding in bindings or ():
+        address = binding.get("HostIp") or ""
+        # 0.0.0.0 is no name of anything.
+        if address and not ipaddress.ip_address(address).is_unspecified:
+            names.append(address)
+    return list(dict.fromkeys(names))
+
+
+def step_of(said: str) -> str:
+    """The step that kubeadm was in when it ended, from the phase it last named: ``[wait-control-plane] …``."""
+    found = re.findall(r"^\[([a-z][a-z-]*)(?:/[a-z-]+)?\] ", said, re.MULTILINE)
+    # What it checks there is part of a wait.
+    return "wait-control-plane" if found and found[-1].endswith("-check") else found[-1] if found else ""
+
+
+def finished_steps(said: str) -> list[str]:
+    """The steps that kubeadm had done when it ended: a phase is over when the next one says something.
+
+    The addons are one phase of two; each says when it is there ("[addons] Applied essential addon: CoreDNS").
+    """
+    named = list(dict.fromkeys(re.findall(r"^\[([a-z][a-z-]*)(?:/[a-z-]+)?\] ", said, re.MULTILINE)))
+    over = set(named[:-1])
+    over |= {f"addon/{name.lower()}" for name in re.findall(r"Applied essential addon: (\S+)", said)}
+    return [step.name for step in STEPS if step.phases and set(step.phases) <= over]
+
+
+_LABEL = r"""
+end=$((SECONDS + $1))
+node=$2
+shift 2
+# kubelet registers its node some time after the join.
+until said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf label node "$node" --overwrite "$@" 2>&1); do
+  if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
+  sleep 0.3
+done
+"""
+
+_WAIT_API = r"""
+end=$((SECONDS + $1))
+until said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf get --raw /readyz 2>&1); do
+  if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
+  sleep 0.3
+done
+"""
+
+
+_MANIFESTS = r"""
+set -uo pipefail
+input=$(cat)
+status=0
+for name in $(jq -r '.[].name' <<<"$input"); do
+  path=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .path // empty' <<<"$input")
+  if [ -n "$path" ] && [ ! -s "$path" ]; then continue; fi
+  validate=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .validate != false' <<<"$input")
+  # A slow API takes longer to describe its types for the first time than kubectl or the API waits; asked again, it has them.
+  until said=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .content // empty' <<<"$input" |
+    kubectl --kubeconfig=/etc/kubernetes/admin.conf apply --validate="$validate" --openapi-patch=false \
+      -f "${path:--}" 2>&1); do
+    if [ "$SECONDS" -lt "$1" ] && grep -qE "$2" <<<"$said"; then continue; fi
+    echo "manifest-$name: $said"
+    status=1
+    break
+  done
+done
+exit $status
+"""
+
+_READY = r"""
+end=$((SECONDS + $2))
+while :; do
+  said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for="$3" "node/$1" --timeout=$((end - SECONDS))s 2>&1) && break
+  # A node that has not registered yet and an API that starts again pass; the limit ends what does not.
+  if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
+  sleep 0.2
+done
+kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
+"""
