@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._command import ModuleRunner, Runner
 from ._core.checks import Problems
 from ._core.plan import Outcome, Resource, converge
+from ._state.lock import lock_of
 
 
 def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], option: str) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class HostTask:
 
     def converge(self, key: str, resource: Resource[Any, Any]) -> dict[str, Any]:
         """Bring ``resource`` into its state; the result has its description under ``key``."""
-        outcome = converge(resource, check_mode=self.check_mode)
+        outcome = converge(resource, check_mode=self.check_mode, lock=lock_of(resource.lock_name))
         return self.report(key, outcome)
 
     def report(self, key: str, outcome: Outcome) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .._resources.node import NodeResource
 from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec
 from .._resources.volume import VolumeResource
+from .._state.lock import lock_of
 from .plan import KUBERNETES, NETWORK, NODE, POD_NETWORK, VOLUME, ClusterPlan, plan_absent, plan_present, plan_stopped
 from .spec import ClusterSpec, absent_network, absent_volume, bare_node
 
@@ -204,7 +205,7 @@ class ClusterRun:
         return perform(plan.operations, run, parallel=1 if self.check_mode else PARALLEL, report=self.report)
 
     def _converge(self, resource: Resource[Any, Any]) -> Done:
-        outcome = converge(resource, check_mode=self.check_mode)
+        outcome = converge(resource, check_mode=self.check_mode, lock=lock_of(resource.lock_name))
         return Done(outcome.plan, outcome.value, outcome.warnings)
 
     def _node(self, spec: NodeSpec) -> Done:

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Generic, TypeVar
 
-from .._state.lock import ALLOCATION, host_lock
 from .diagnosis import KicError, failure, keep_done
 from .operations import Again, Operation, Taken, in_order
 
 Observed = TypeVar("Observed")
 Survey = TypeVar("Survey")
+
+ALLOCATION = "lock"
+"""The lock of all that is allocated: subnets, addresses, ports. Under it only creates happen, a second or two each."""
 
 RETRIES = 3
 """How often other values are chosen for some that turned out to be taken."""
@@ -167,16 +169,11 @@ def _outcome(
     return Outcome(plan, value, observed, (*plan.warnings, *drift))
 
 
-def lock_of(resource: Resource[Any, Any]) -> AbstractContextManager[Any]:
-    """The lock of a resource, to be held."""
-    return host_lock(name=resource.lock_name) if resource.lock_name else nullcontext()
-
-
 def converge(
     resource: Resource[Observed, Survey],
     *,
     check_mode: bool,
-    lock: Callable[[], AbstractContextManager[Any]] | None = None,
+    lock: Callable[[], AbstractContextManager[Any]],
 ) -> Outcome:
     """Bring ``resource`` into its state, or in check mode say what that would take.
 
@@ -184,7 +181,7 @@ def converge(
     be taken by now. What is not there yet is planned under the lock at once. With nothing to do to what is there, the lock
     is not even opened.
 
-    :param lock: in place of the resource's own.
+    :param lock: takes the lock that ``lock_name`` of the resource names (:func:`lock.lock_of`).
     """
     observed, plan = resource.observe(), None
     if check_mode or resource.exists(observed) or not resource.lock_name:
@@ -196,7 +193,7 @@ def converge(
         _refuse_missing(plan)
         if not plan.operations:
             return _outcome(resource, plan, resource.describe(observed, plan), observed)
-    return _Run(resource, lock or (lambda: lock_of(resource))).converge(observed, plan)
+    return _Run(resource, lock).converge(observed, plan)
 
 
 def _refuse_missing(plan: Plan) -> None:

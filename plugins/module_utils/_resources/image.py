@@ -20,7 +20,7 @@ from .._core.diagnosis import KicError, failure
 from .._core.drift import in_use, without_removed
 from .._core.operations import Operation
 from .._core.plan import Missing, Plan, Resource
-from .._engine.base import Engine
+from .._engine.base import Engine, EngineReader
 from .._engine.model import Attached, Image
 
 REACH_SECONDS = 5.0
@@ -453,7 +453,7 @@ class ImageResource(Resource[ObservedImage, Offers]):
         self.name = spec.name
         self.seam = engine
         self._spec = spec
-        self._engine = engine
+        self._engine: EngineReader = engine
         self._removed = removed
 
     def observe(self) -> ObservedImage | None:

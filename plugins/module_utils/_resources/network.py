@@ -366,7 +366,7 @@ class NetworkResource(Resource[ObservedNetwork, Surroundings]):
         self.name = spec.name
         self.seam = engine
         self._spec = spec
-        self._engine = engine
+        self._engine: EngineReader = engine
         self._removed = removed
 
     def observe(self) -> ObservedNetwork:

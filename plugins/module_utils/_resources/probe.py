@@ -31,7 +31,7 @@ from .._engine.model import Limits, NewContainer, Publication
 from .._host.machine import architecture, host_limits
 from .._host.podman_networks import DIRECTORY
 from .._host.ports import HostPorts
-from .._state.lock import host_lock
+from .._state.lock import host_lock, lock_of
 from .network import NetworkResource, NetworkSpec, network_named
 from .node_choice import Around, allocate, survey_ports
 from .node_spec import NodeSpec
@@ -118,7 +118,8 @@ def _run(engine: Engine, name: str, program: bytes) -> None:
             item.size, item.mode = len(program), 0o755
             archive.addfile(item, io.BytesIO(program))
         engine.import_image(path, _reference(name), f"{LABEL}=1")
-    converge(NetworkResource(_network(name), engine), check_mode=False)
+    network = NetworkResource(_network(name), engine)
+    converge(network, check_mode=False, lock=lock_of(network.lock_name))
     with host_lock():
         # A port is chosen, so no other run may choose until the container has it.
         identity = engine.create_container(_container(engine, name))

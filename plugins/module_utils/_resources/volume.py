@@ -16,7 +16,7 @@ from .._core.drift import in_use, label_drift, refuse_foreign, without_removed
 from .._core.operations import Operation
 from .._core.plan import Drift, Plan, Resource
 from .._core.replaced import checked_name, probe_name
-from .._engine.base import Engine
+from .._engine.base import Engine, EngineReader
 from .._engine.model import Attached, Volume
 from .._engine.secrecy import masked_options
 
@@ -170,7 +170,7 @@ class VolumeResource(Resource[Volume, VolumeSurvey]):
         self.name = spec.name
         self.seam = engine
         self._spec = spec
-        self._engine = engine
+        self._engine: EngineReader = engine
         self._removed = removed
 
     def observe(self) -> Volume | None:

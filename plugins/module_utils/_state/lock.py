@@ -12,13 +12,12 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Callable
 
 from .._core.diagnosis import failure
+from .._core.plan import ALLOCATION
 from .._host.files import wait_for_lock
-
-ALLOCATION = "lock"
-"""The lock of all that is allocated: subnets, addresses, ports. Under it only creates happen, a second or two each."""
 
 MACHINE = "machine-lock"
 """The lock of what changes the machine itself, which takes as long as its systemd and its engines take."""
@@ -64,3 +63,8 @@ def host_lock(directory: str | None = None, wait: float | None = None, name: str
         yield
     finally:
         os.close(handle)
+
+
+def lock_of(name: str) -> Callable[[], AbstractContextManager[Any]]:
+    """What takes the lock of this name; "" is none."""
+    return (lambda: host_lock(name=name)) if name else nullcontext

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,9 +54,9 @@ class Ending:
 
     killing: Killing
 
-    def converge(self, resource: Resource[Any, Any], *, check_mode: bool) -> Any:
+    def converge(self, resource: Resource[Any, Any], *, check_mode: bool, lock: Any) -> Any:
         """Its operations one at a time, each planned on a machine that refuses everything."""
-        return converge(self.killing.armed(planned_only(resource)), check_mode=check_mode, lock=nullcontext)
+        return converge(self.killing.armed(planned_only(resource)), check_mode=check_mode, lock=lock)
 
     def kubeadm(self, asked: KubeadmSpec, engine: Engine, *, check_mode: bool) -> Outcome:
         """What kubeadm does is one operation here."""

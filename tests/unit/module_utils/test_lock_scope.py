@@ -24,7 +24,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image imp
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
-from ansible_collections.nodeforge.kic.plugins.module_utils._state.lock import host_lock
+from ansible_collections.nodeforge.kic.plugins.module_utils._state.lock import host_lock, lock_of
 
 from .support import MemoryEngine, MemoryPorts, fails, host, image, image_params, network_params, node_params
 from .test_image import docker_files, write_archive
@@ -68,7 +68,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
 def started(slow: Slow, **given: Any) -> None:
     """What the module kic_node does."""
     spec = NodeSpec.from_params(node_params(wait=True, **given))
-    converge(NodeResource(spec, slow.engine, MemoryPorts()), check_mode=False)
+    converge(NodeResource(spec, slow.engine, MemoryPorts()), check_mode=False, lock=lock_of("lock"))
 
 
 @pytest.mark.parametrize("call", ["start_container", "put_files"])
@@ -100,7 +100,7 @@ def test_question_to_a_registry(slow: Slow) -> None:
     slow.holds(slow.engine, "ask_registry")
     spec = ImageSpec.from_params(image_params(name="registry.example/node:1", source="registry"))
     with fails("image_unknown"):
-        converge(ImageResource(spec, slow.engine), check_mode=False)
+        converge(ImageResource(spec, slow.engine), check_mode=False, lock=lock_of("lock"))
     assert slow.created
 
 
@@ -110,7 +110,11 @@ def test_archive(slow: Slow, tmp_path: Path, held: str) -> None:
     path = write_archive(tmp_path / "a.tar", docker_files(("a" * 64, "amd64", None)))
     slow.engine.archives[path] = [image(id="a" * 64, tags=(), size=7)]
     slow.holds(image_module if held == "read_archive" else slow.engine, held)
-    converge(ImageResource(ImageSpec.from_params(image_params(archive=path)), slow.engine), check_mode=False)
+    converge(
+        ImageResource(ImageSpec.from_params(image_params(archive=path)), slow.engine),
+        check_mode=False,
+        lock=lock_of("lock"),
+    )
     assert slow.created
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -382,7 +382,7 @@ def test_failure(fails_at: str, undo: dict[str, str], commits: str, done: str, t
     """What was done is taken back where it can be, and a failure carries the rest, with the first cause."""
     steps = Steps(fails_at, failure("volume_missing", name="first"), undo, commits)
     with pytest.raises(KicError) as caught:
-        converge(steps, check_mode=False)
+        converge(steps, check_mode=False, lock=nullcontext)
     assert told in str(caught.value)
     assert caught.value.done == tuple(f"set thing {name}" for name in done)
 
@@ -391,7 +391,7 @@ def test_failure_of_the_system() -> None:
     """An error of Python stays what it is."""
     steps = Steps("d", OSError("full"), {"a": "back"})
     with pytest.raises(OSError, match="full") as caught:
-        converge(steps, check_mode=False)
+        converge(steps, check_mode=False, lock=nullcontext)
     assert vars(caught.value)["done"] == () and steps.seam[-1] == "undo a result of a"
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import plan_delegation
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.plan import plan_host
 
 from . import test_delegation, test_host, test_image, test_network, test_node, test_volume
 from .lives import LIVES, Life, NameOnly, machine, planned_only, refusing_machine, run, state
@@ -77,11 +79,11 @@ def test_parts_of_the_machine(state: str) -> None:
     """Ids, settings, modules and units, as they are given and taken back."""
     given: dict[str, Any] = {"user": "dev", "sub_ids": 65536, "sysctls": {test_host.INSTANCES: 8192}}
     machine = test_host.observed()
-    plan = test_host.plan_host(test_host.spec(**given), machine)
+    plan = plan_host(test_host.spec(**given), machine)
     spec = test_host.spec(**given) if state == "present" else test_host.spec(user="dev", state="absent")
     observed = machine if state == "present" else test_host.after(plan, machine)
     with refusing_machine():
-        assert test_host.plan_host(spec, observed).changed
+        assert plan_host(spec, observed).changed
 
 
 @pytest.mark.parametrize("apply", ["now", "next_login"])
@@ -89,7 +91,7 @@ def test_delegation_of_controllers(apply: str) -> None:
     """Controllers that a user lacks."""
     spec, observed = test_delegation.spec(apply=apply, linger=True), test_delegation.FakeHost().observed()
     with refusing_machine():
-        assert test_delegation.plan_delegation(spec, observed).changed
+        assert plan_delegation(spec, observed).changed
 
 
 def test_what_refuses() -> None:

@@ -69,8 +69,6 @@ def test_imports_go_down(path: Path) -> None:
     if not room:
         return
     used = {found[0] for found in imports(path)} - {room[0]}
-    if module_of(path) == ("_core", "plan"):
-        used -= {"_state"}  # the lock, until converge is given one
     assert used <= MAY_USE[room[0]]
 
 

@@ -308,7 +308,7 @@ PLAN = Plan(
 def test_report(run: Run, diff: bool) -> None:
     """A plan becomes changed, actions, drift and warnings, and a diff where one was requested."""
     found = run(
-        lambda task: task.report("network", "The network lab", Outcome(PLAN, {"name": "lab"})),
+        lambda task: task.report("network", Outcome(PLAN, {"name": "lab"}, warnings=("careful",))),
         diff=diff,
         engine_facts=FACTS,
     )
@@ -316,16 +316,13 @@ def test_report(run: Run, diff: bool) -> None:
     assert found["network"] == {"name": "lab"}
     assert found["drift"] == [{"field": "subnet", "asked": "10.0.0.0/24", "found": "10.1.0.0/24"}]
     assert "careful" in found["warnings"]
-    assert any(text.startswith("The network lab differs") and "10.1.0.0/24" in text for text in found["warnings"])
     expected = {"before": {"state": "absent"}, "after": {"state": "present"}} if diff else None
     assert found.get("diff") == expected
 
 
 def test_report_of_nothing(run: Run) -> None:
     """An empty plan is no change."""
-    found = run(
-        lambda task: task.report("network", "The network lab", Outcome(Plan(), {"name": "lab"})), engine_facts=FACTS
-    )
+    found = run(lambda task: task.report("network", Outcome(Plan(), {"name": "lab"})), engine_facts=FACTS)
     assert found["changed"] is False and found["actions"] == [] and found["drift"] == []
 
 

@@ -211,7 +211,7 @@ def converge_kubeadm(spec: KubeadmSpec, engine: Engine, *, check_mode: bool) -> 
     node wait for each other."""
     resource = KubeadmResource(spec, engine)
     with nullcontext() if check_mode else only_run(engine, spec.node, spec.timeout):
-        outcome = converge(resource, check_mode=check_mode)
+        outcome = converge(resource, check_mode=check_mode, lock=nullcontext)
     written = outcome.observed.written if isinstance(outcome.observed, Observed) else None
     return replace(outcome, warnings=(*outcome.warnings, *written.refused)) if written is not None else outcome
 
