@@ -98,13 +98,7 @@ def allocate(
 
     ``old`` is the one that it replaces. Its address and ports are taken again: others know them.
     """
-    image = str(spec.image)
-    missing = _missing(spec, around, engine)
-    if around.image is not None and around.image.architecture != around.info.architecture:
-        found = around.image.architecture
-        raise failure("image_platform", name=image, found=found, machine=around.info.architecture)
-    if around.image is not None and labels.claims(around.image.labels):
-        raise failure("image_claims", name=image, labels=", ".join(labels.claims(around.image.labels)), engine=engine)
+    _refuse_image(spec, around, engine)
     network = next((item for item in around.networks if item.name == spec.network), None)
     ip, ip6 = (_choose_address(spec, network, version, around, old) for version in (4, 6))
     adaptations: list[dict[str, str]] = []
@@ -113,78 +107,111 @@ def allocate(
     image_volumes = _choose_image_volumes(spec, around.image, around.info, adaptations)
     ulimits = _choose_ulimits(spec, host, adaptations)
     published = _choose_ports(spec, around, old)
-    entrypoint, command = None, spec.command
-    if capabilities and around.image is not None:
-        entrypoint = "/bin/sh"
-        command = ("-c", WRITABLE, "sh", *around.image.entrypoint, *(spec.command or around.image.command))
-    mounts, devices = spec.mounts, spec.devices
-    if around.storage_device:
-        reason = f"the engine's storage is on a file system whose device kubelet looks up by its name, {around.storage_device}"
-        if around.storage_device.startswith(f"{MAPPER}/"):
-            # Those names are links, and engines give a privileged container no links.
-            if MAPPER not in [mount.target for mount in mounts]:
-                mounts += (Mount(MAPPER, MAPPER),)
-                adaptations.append(_adaptation("mounts", MAPPER, reason))
-        elif capabilities:
-            devices += (around.storage_device,)
-            adaptations.append(_adaptation("devices", around.storage_device, reason))
-    if MODULES not in [mount.target for mount in mounts]:
-        # What a node asks its kernel for, it looks up here.
-        if host.modules:
-            mounts += (Mount(MODULES, MODULES, read_only=True),)
-        else:
-            adaptations.append(_adaptation("mounts", f"no {MODULES}", "this machine has none"))
-    security_opts = spec.security_opts
-    labelled = any(item.startswith("label") for item in security_opts)
-    if around.info.selinux and spec.privileged == "false" and mounts and not labelled:
-        # What is mounted belongs to the machine, so it is not given a container's label (":z").
-        security_opts += ("label=disable",)
-        reason = "SELinux keeps a container that is not privileged from the files that are mounted into it"
-        adaptations.append(_adaptation("security_opts", "label=disable", reason))
+    entrypoint, command = _choose_start(spec, around.image, by_name=bool(capabilities))
+    mounts, devices = _choose_mounts(spec, around, host, adaptations, by_name=bool(capabilities))
+    security_opts = _choose_security(spec, around.info, adaptations, mounts=bool(mounts))
     limits = spec.limits
     if limits.pids is None and around.info.rootless:
         limits = replace(limits, pids=ROOTLESS_PIDS)
+    new = NewContainer(
+        name=spec.name,
+        image=str(spec.image),
+        hostname=spec.hostname,
+        network=spec.network,
+        ip=ip,
+        ip6=ip6,
+        volume=spec.volume,
+        mounts=mounts,
+        tmpfs={**DEFAULT_TMPFS, **spec.tmpfs},
+        publish=published,
+        devices=devices,
+        limits=limits,
+        ulimits=ulimits,
+        sysctls=spec.sysctls,
+        security_opts=security_opts,
+        env={**spec.env, **exceptions(around.proxies, spec.env, _direct(spec, network))},
+        labels={},
+        privileged=spec.privileged != "false" and not capabilities,
+        capabilities=capabilities,
+        image_volumes=image_volumes,
+        runtime=runtime,
+        command=command,
+        restart_policy=spec.restart_policy,
+        entrypoint=entrypoint,
+        passed_on=engine_arguments(spec.passed_on),
+    )
+    return replace(new, labels=_labels(spec, new, around.image, adaptations)), _missing(spec, around, engine)
+
+
+def _refuse_image(spec: NodeSpec, around: Around, engine: str) -> None:
+    image = around.image
+    if image is not None and image.architecture != around.info.architecture:
+        machine = around.info.architecture
+        raise failure("image_platform", name=spec.image, found=image.architecture, machine=machine)
+    if image is not None and labels.claims(image.labels):
+        claims = ", ".join(labels.claims(image.labels))
+        raise failure("image_claims", name=spec.image, labels=claims, engine=engine)
+
+
+def _labels(
+    spec: NodeSpec, new: NewContainer, image: Image | None, adaptations: list[dict[str, str]]
+) -> dict[str, str]:
+    """Whose it is, what was requested and what was chosen, for later runs."""
     own = {
         **labels.ownership(spec.cluster),
         labels.SPEC: encode_asked(spec.asked),
-        labels.PUBLISH: encode_published(published),
+        labels.PUBLISH: encode_published(new.publish),
         labels.ADAPTATIONS: json.dumps(adaptations, sort_keys=True),
     }
-    given = ((labels.ROLE, spec.role), (labels.ADDRESS, ip), (labels.ADDRESS6, ip6))
-    own.update({key: value for key, value in given if value})
-    if around.image is not None:
-        own[labels.CREATED_FROM] = around.image.id
-    return (
-        NewContainer(
-            name=spec.name,
-            image=image,
-            hostname=spec.hostname,
-            network=spec.network,
-            ip=ip,
-            ip6=ip6,
-            volume=spec.volume,
-            mounts=mounts,
-            tmpfs={**DEFAULT_TMPFS, **spec.tmpfs},
-            publish=published,
-            # A privileged one has all of them.
-            devices=tuple(dict.fromkeys((*devices, *(host.devices if capabilities else ())))),
-            limits=limits,
-            ulimits=ulimits,
-            sysctls=spec.sysctls,
-            security_opts=security_opts,
-            env={**spec.env, **exceptions(around.proxies, spec.env, _direct(spec, network))},
-            labels={**spec.labels, **own},
-            privileged=spec.privileged != "false" and not capabilities,
-            capabilities=capabilities,
-            image_volumes=image_volumes,
-            runtime=runtime,
-            command=command,
-            restart_policy=spec.restart_policy,
-            entrypoint=entrypoint,
-            passed_on=engine_arguments(spec.passed_on),
-        ),
-        missing,
+    created_from = image.id if image is not None else None
+    known = (
+        *((labels.ROLE, spec.role), (labels.ADDRESS, new.ip), (labels.ADDRESS6, new.ip6)),
+        (labels.CREATED_FROM, created_from),
     )
+    return {**spec.labels, **own, **{key: value for key, value in known if value}}
+
+
+def _choose_start(spec: NodeSpec, image: Image | None, *, by_name: bool) -> tuple[str | None, tuple[str, ...]]:
+    """The entry point and the command. ``by_name`` is whether the node gets its capabilities one by one."""
+    if not by_name or image is None:
+        return None, spec.command
+    return "/bin/sh", ("-c", WRITABLE, "sh", *image.entrypoint, *(spec.command or image.command))
+
+
+def _choose_mounts(
+    spec: NodeSpec, around: Around, host: HostLimits, adaptations: list[dict[str, str]], *, by_name: bool
+) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
+    """What is mounted, and the devices."""
+    mounts, devices, device = spec.mounts, spec.devices, around.storage_device
+    targets = [mount.target for mount in mounts]
+    reason = f"the engine's storage is on a file system whose device kubelet looks up by its name, {device}"
+    # Those names are links, and engines give a privileged container no links.
+    mapped = device.startswith(f"{MAPPER}/")
+    if mapped and MAPPER not in targets:
+        mounts += (Mount(MAPPER, MAPPER),)
+        adaptations.append(_adaptation("mounts", MAPPER, reason))
+    elif device and by_name and not mapped:
+        devices += (device,)
+        adaptations.append(_adaptation("devices", device, reason))
+    # What a node asks its kernel for, it looks up here.
+    if MODULES not in targets and host.modules:
+        mounts += (Mount(MODULES, MODULES, read_only=True),)
+    elif MODULES not in targets:
+        adaptations.append(_adaptation("mounts", f"no {MODULES}", "this machine has none"))
+    # A privileged one has all of them.
+    return mounts, tuple(dict.fromkeys((*devices, *(host.devices if by_name else ()))))
+
+
+def _choose_security(
+    spec: NodeSpec, info: EngineInfo, adaptations: list[dict[str, str]], *, mounts: bool
+) -> tuple[str, ...]:
+    labelled = any(item.startswith("label") for item in spec.security_opts)
+    if not info.selinux or spec.privileged != "false" or not mounts or labelled:
+        return spec.security_opts
+    # What is mounted belongs to the machine, so it is not given a container's label (":z").
+    reason = "SELinux keeps a container that is not privileged from the files that are mounted into it"
+    adaptations.append(_adaptation("security_opts", "label=disable", reason))
+    return (*spec.security_opts, "label=disable")
 
 
 def _missing(spec: NodeSpec, around: Around, engine: str) -> tuple[Missing, ...]:
