@@ -149,7 +149,7 @@ def plan_delegation(spec: DelegationSpec, observed: ObservedDelegation) -> Plan:
         raise failure("root_needed", actions="; ".join(str(item) for item in operations))
     gains = takes_up or (spec.present and linger and not observed.way.runs)
     return Plan(
-        _recorded(spec, observed.record, record, operations) if operations else (),
+        _recorded(spec, observed, record, operations),
         {"drop_in": observed.drop_in or "", "controllers": sorted(works), "linger": observed.lingers},
         {"drop_in": text or "", "controllers": sorted(works | asked) if gains else sorted(works), "linger": linger},
     )
@@ -161,8 +161,9 @@ def _unit_operations(
     """The drop-in, and systemd that reads it."""
     text, manager, asked = record.drop_in, observed.way.manager, frozenset(spec.controllers)
     files = _file_operations(spec, observed, record)
-    outdated = spec.present and not asked <= manager.delegates
-    missing = asked - host.delegated_by(_with_drop_in(manager, text)) if outdated else ()
+    # A run that was interrupted has removed what systemd still knows.
+    outdated = not asked <= manager.delegates if spec.present else spec.user in observed.record.users
+    missing = asked - host.delegated_by(_with_drop_in(manager, text)) if spec.present and outdated else ()
     if missing:
         file = manager.deciding_file("Delegate")
         raise failure("delegation_overruled", file=file, controllers=", ".join(sorted(missing)))
@@ -208,15 +209,22 @@ def _linger_operations(spec: DelegationSpec, observed: ObservedDelegation, linge
 
 
 def _recorded(
-    spec: DelegationSpec, before: DelegationRecord, record: DelegationRecord, operations: Sequence[Operation]
+    spec: DelegationSpec, observed: ObservedDelegation, record: DelegationRecord, operations: Sequence[Operation]
 ) -> tuple[Operation, ...]:
-    """The operations between those of the record. What is about to be ours is recorded before it is there, and our
-    directory until it is gone: an interrupted run leaves nothing that none knows of."""
-    both = replace(record, directory=record.directory or before.directory)
+    """The operations between those of the record. What is about to be ours is recorded before it is there, and what was
+    ours until it is gone: an interrupted run leaves nothing that none knows of."""
+    before = observed.record
+    if not operations and (before == record or not observed.root):
+        return ()
+    users = {**before.users, **record.users}
+    linger = sorted({*before.linger, *record.linger})
+    both = DelegationRecord(users, linger, record.directory or before.directory)
     note = Operation("record", "delegation", spec.user, exclusive=True, changes=False, run=partial(_save, both))
-    forget = replace(note, verb="forget", run=partial(_save, record))
+    if both != record:
+        forget = replace(note, verb="forget", run=partial(_save, record))
+        operations = (*(replace(item, exclusive=True) for item in operations), forget)
     check = Operation("check", "delegation", spec.user, changes=False, run=partial(_read_back, spec))
-    return (note, *operations, *((forget,) if both != record else ()), *((check,) if spec.present else ()))
+    return (note, *operations, *((check,) if spec.present else ()))
 
 
 def _refuse_machine(spec: DelegationSpec, observed: ObservedDelegation) -> None:

@@ -1410,8 +1410,9 @@ def test_overtaken_after_the_look() -> None:
     """No second kubeadm is run over the files of the first: the node is looked at again, and what is left is done."""
     left = seen(objects=frozenset(OBJECTS) - {"Deployment/coredns"})
     engine = Overtaken(container(), looks=[fresh(), left, left, seen()], overtaken=said("", rc=BUSY))
-    kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
     first, second = [text for purpose, _node, _command, text in engine.calls if purpose == "init"]
+    assert steps(found.plan) == ["hosts", "coredns"], "what was done before is reported too"
     assert "certs" not in kubeadm_documents(first)["InitConfiguration"]["skipPhases"]
     assert "certs" in kubeadm_documents(second)["InitConfiguration"]["skipPhases"]
 
@@ -1450,6 +1451,18 @@ def test_a_node_that_just_started_is_waited_for() -> None:
     engine = Fake(container(), looks=[starting, seen()])
     found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
     assert engine.done() == ["look", "wait", "look"] and not found.plan.changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_node_in_which_nothing_may_be_run_yet(check_mode: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not entered before systemd has taken its control group; check mode predicts what a new node takes."""
+    groups = iter(["0::/machine.slice/libpod-x.scope\n"] * 4)
+    settled = "0::/machine.slice/libpod-x.scope/init.scope\n"
+    monkeypatch.setattr(boot, "read", lambda _path: next(groups, settled))
+    engine = Fake(container(), looks=[seen()])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=check_mode)
+    assert engine.done() == ([] if check_mode else ["look"])
+    assert steps(found.plan) == (["hosts", *LOCAL_STEPS, *API_STEPS] if check_mode else [])
 
 
 def test_a_node_that_is_not_ready_yet_is_waited_for() -> None:

@@ -7,17 +7,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import kubeadm, kubeadm_plan
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import Seen
+from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import plan_delegation
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.plan import plan_host
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.units import Unit
 
-from . import test_delegation, test_host, test_image, test_network, test_node, test_volume
+from . import test_delegation, test_host, test_image, test_kube_kubeadm, test_network, test_node, test_volume
 from .lives import LIVES, Life, NameOnly, machine, planned_only, refusing_machine, run, state
 from .support import host
 
@@ -78,7 +83,8 @@ def test_images(asked: dict[str, Any], found: Any, offers: Any) -> None:
 def test_parts_of_the_machine(state: str) -> None:
     """Ids, settings, modules and units, as they are given and taken back."""
     given: dict[str, Any] = {"user": "dev", "sub_ids": 65536, "sysctls": {test_host.INSTANCES: 8192}}
-    machine = test_host.observed()
+    given.update(modules=["tun"], units=["x.service"], packages=["uidmap"])
+    machine = test_host.observed(units={"x.service": Unit("loaded", "disabled", "inactive", "notify")})
     plan = plan_host(test_host.spec(**given), machine)
     spec = test_host.spec(**given) if state == "present" else test_host.spec(user="dev", state="absent")
     observed = machine if state == "present" else test_host.after(plan, machine)
@@ -92,6 +98,36 @@ def test_delegation_of_controllers(apply: str) -> None:
     spec, observed = test_delegation.spec(apply=apply, linger=True), test_delegation.FakeHost().observed()
     with refusing_machine():
         assert plan_delegation(spec, observed).changed
+
+
+NODE = test_kube_kubeadm.container()
+ASKED, WORKER = test_kube_kubeadm.spec(manifests=[test_kube_kubeadm.MANIFEST]), test_kube_kubeadm.worker()
+ADDRESSES = (("192.168.128.2",), ("192.168.128.2",))
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "waits"),
+    [
+        (ASKED, kubeadm.NotRunning(None), []),
+        (ASKED, kubeadm_plan.Booting(NODE, *ADDRESSES), ["boot"]),
+        (ASKED, test_kube_kubeadm.fresh(boot=Boot("starting")), ["boot", "node"]),
+        (ASKED, test_kube_kubeadm.fresh(), ["kubeadm in", "node"]),
+        (ASKED, test_kube_kubeadm.seen(ASKED, api=False), ["API of", "node"]),
+        (ASKED, test_kube_kubeadm.seen(ASKED, node=replace(test_kube_kubeadm.API_NODE, ready=False)), ["node"]),
+        (ASKED, test_kube_kubeadm.seen(ASKED), []),
+        (WORKER, test_kube_kubeadm.fresh(), ["kubeadm in", "node"]),
+        (WORKER, test_kube_kubeadm.seen_worker(network=test_kube_kubeadm.DIFFERS), ["node"]),
+        (test_kube_kubeadm.spec(state="reset"), test_kube_kubeadm.seen(), []),
+    ],
+)
+def test_kubernetes(asked: kubeadm_plan.KubeadmSpec, found: Any, waits: list[str]) -> None:
+    """Steps of kubeadm and what is waited for, from what was seen in the node."""
+    seen = kubeadm_plan.Observed(NODE, found, *ADDRESSES) if isinstance(found, Seen) else found
+    resource = kubeadm.KubeadmResource(asked, NameOnly("podman"))  # type: ignore[arg-type]
+    resource.seam = None
+    with refusing_machine():
+        operations = resource.plan(seen, ()).operations
+    assert [item.kind for item in operations if item.verb == "wait for"] == waits
 
 
 def test_what_refuses() -> None:
