@@ -187,15 +187,21 @@ class CallbackModule(CallbackBase):
         with self._changed:
             while not self._ended:
                 now = time.monotonic()
-                for wait in self._waits.values():
-                    # What is over soon says nothing, also of its operations.
-                    late = now - wait.began >= self._seconds("after")
-                    if (late and wait.changed()) or wait.due <= now:
-                        if not self._said(wait.line(now)):
-                            return
-                        wait.due = now + self._seconds("every")
+                if not all(self._shown(wait, now) for wait in self._waits.values()):
+                    return
                 due = min(
                     (min(wait.due, now + ASK) if wait.epoch else wait.due for wait in self._waits.values()),
                     default=None,
                 )
                 self._changed.wait(None if due is None else max(0.0, due - now))
+
+    def _shown(self, wait: Wait, now: float) -> bool:
+        """Print the line of a wait that is due; False where nothing can be printed any more."""
+        # What is over soon says nothing, also of its operations.
+        late = now - wait.began >= self._seconds("after")
+        if not ((late and wait.changed()) or wait.due <= now):
+            return True
+        if not self._said(wait.line(now)):
+            return False
+        wait.due = now + self._seconds("every")
+        return True

@@ -56,14 +56,22 @@ def waited_for(since: float, base: str | None = None) -> str:
 
 
 def _files(folder: str, since: float) -> Iterator[dict[str, Any]]:
+    entries: list[os.DirEntry[str]] = []
     with suppress(OSError):
-        for entry in os.scandir(folder):
-            with suppress(OSError, ValueError):
-                if entry.name.endswith(".json") and entry.stat().st_mtime >= since:
-                    with open(entry.path, encoding="utf-8") as stream:
-                        found = json.load(stream)
-                    if isinstance(found, dict):
-                        yield found
+        entries = list(os.scandir(folder))
+    for entry in entries:
+        found = _content(entry, since) if entry.name.endswith(".json") else None
+        if isinstance(found, dict):
+            yield found
+
+
+def _content(entry: os.DirEntry[str], since: float) -> Any:
+    """What a file holds that was written since then; None where it is older, or gone, or not complete."""
+    with suppress(OSError, ValueError):
+        if entry.stat().st_mtime >= since:
+            with open(entry.path, encoding="utf-8") as stream:
+                return json.load(stream)
+    return None
 
 
 def _lives(pid: Any) -> bool:
