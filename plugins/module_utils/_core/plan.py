@@ -220,9 +220,10 @@ class _Run(Generic[Observed, Survey]):
         resource = self._resource
         try:
             observed, plan = self._performed(observed, plan)
-            if plan.operations:
+            # Of what is gone there is nothing to say.
+            if plan.operations and plan.after:
                 observed = resource.inspect({item.key: result for item, result in self._done})
-                if plan.changed and plan.after and not resource.exists(observed):
+                if plan.changed and not resource.exists(observed):
                     raise failure("vanished", kind=resource.kind, name=resource.name)
             return _outcome(resource, plan, resource.describe(observed, plan), observed)
         except Exception as error:

@@ -286,7 +286,9 @@ def _plan_absent(spec: NetworkSpec, observed: ObservedNetwork, engine: str) -> P
         refuse_foreign("network", spec.name, engine, found.labels, spec.cluster)
     if observed.containers:
         raise in_use("network", spec.name, engine, [item.name for item in observed.containers])
-    return Plan((_operation("remove", spec.name, partial(_remove, found.id)),), describe(found), {})
+    # It is nobody's to allocate; who replaces it meanwhile creates it later.
+    remove = replace(_operation("remove", spec.name, partial(_remove, found.id)), exclusive=False)
+    return Plan((remove,), describe(found), {})
 
 
 def allocate(spec: NetworkSpec, around: Surroundings) -> Network:

@@ -85,7 +85,9 @@ def _plan_absent(spec: VolumeSpec, found: Volume | None, survey: VolumeSurvey, e
     if spec.cluster is not None:
         refuse_foreign("volume", spec.name, engine, found.labels, spec.cluster)
     _refuse_used(spec, survey, engine)
-    return Plan((_operation("remove", spec.name, _remove(spec.name)),), describe(found), {})
+    # It is nobody's to allocate; who replaces it meanwhile creates it later.
+    remove = replace(_operation("remove", spec.name, _remove(spec.name)), exclusive=False)
+    return Plan((remove,), describe(found), {})
 
 
 def _plan_present(spec: VolumeSpec, found: Volume | None, survey: VolumeSurvey, engine: str) -> Plan:

@@ -70,7 +70,7 @@ class Ending:
         return Outcome(Plan((operation,)), {})
 
 
-def present(engine: Machine, workers: int = 2) -> None:
+def present(engine: Machine, workers: int = 1) -> None:
     """The cluster as it is declared."""
     declared = spec(workers=workers, pod_network="none")
     ClusterRun(engine, None, check_mode=False).present(declared, cluster_nodes(engine, "lab"))  # type: ignore[arg-type]
@@ -118,7 +118,7 @@ Step = Callable[[Machine], None]
 
 CHANGES: dict[str, tuple[Step, Step]] = {
     "created": (nothing, present),
-    "one more worker": (partial(present, workers=1), present),
+    "one more worker": (partial(present, workers=0), present),
     "lost a container": (lost_container, present),
     "lost a worker": (lost_worker, present),
     "control plane ended": (one_stopped, present),

@@ -310,16 +310,20 @@ def test_vanished() -> None:
 
 
 def test_removed() -> None:
-    """What was to be removed and is gone is none."""
+    """What was to be removed is not looked for when it is gone."""
 
     class Gone(Number):
         def plan(self, observed: int | None, survey: frozenset[Any]) -> Plan:
             remove = Operation("remove", "number", "n", run=Number.set)
             return Plan((remove,), {"n": observed}, {}) if observed is not None else Plan()
 
-    outcome = run(Gone(2, 1, keeps=False))
+        def describe(self, observed: int | None, plan: Plan) -> dict[str, Any]:
+            return super().describe(observed, plan) if plan.after else {}
+
+    number = Gone(2, 1, keeps=False)
+    outcome = run(number)
     assert outcome.diff == {"before": {"n": 1}, "after": {}}
-    assert outcome.value == {"observed": None}
+    assert (outcome.value, number.found, number.done) == ({}, None, ["observe", "set"])
 
 
 class Steps(Resource[int, None]):
