@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -16,9 +15,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments i
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
-from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import files_below
-
-FILES = Path(__file__).resolve().parents[2] / "roles" / "kic_cluster" / "files"
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import FILES, files_below, node_scripts
 
 
 class ActionModule(ActionBase):
@@ -34,6 +31,7 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         try:
             arguments.setdefault("node_files", files_below(FILES / "node"))
+            arguments.setdefault("scripts", node_scripts())
             if boolean(arguments.get("validate_only", False)):
                 # Nothing of it is on the managed machine.
                 validate(completed(CLUSTER, _plain(arguments), "kic_cluster"), completed)

@@ -98,6 +98,9 @@ options:
     description: Seconds for all steps of Kubernetes on one node together.
     type: int
     default: 600
+  scripts:
+    description: What is run inside nodes. The action plugin gives the scripts of the collection.
+    type: dict
   node_files:
     description: Files that each node gets before its first start. The action plugin gives those of the collection.
     type: list

@@ -128,6 +128,10 @@ options:
             An API makes these for the first who asks, which takes it longer than all else about a manifest.
         type: bool
         default: true
+  scripts:
+    description: What is run inside nodes. The action plugin gives the scripts of the collection.
+    type: dict
+    version_added: 0.1.0
   timeout:
     description: Seconds for all steps together. Each has a limit of its own next to it, which grows with this one above the default.
     type: int
@@ -275,6 +279,7 @@ def main() -> None:
             "labels": {"type": "dict", "default": {}},
             "wait": {"type": "bool", "default": True},
             "pod_network": {"type": "str", "choices": ["kic", "none"], "default": "kic"},
+            "scripts": {"type": "dict", "no_log": True},
             "timeout": {"type": "int", "default": 600},
         },
         body,

@@ -1,12 +1,19 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of the collection that a node gets before its first start."""
+"""Files of the collection that a node gets before its first start, and scripts that are run in nodes."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+FILES = Path(__file__).resolve().parents[2] / "roles" / "kic_cluster" / "files"
+
+
+def node_scripts() -> dict[str, str]:
+    """What modules run inside nodes, by name: Ansible ships no other files with a module than Python's."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted((FILES / "scripts").glob("*.sh"))}
 
 
 def files_below(root: Path) -> list[dict[str, str]]:

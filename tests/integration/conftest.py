@@ -332,6 +332,9 @@ def run_module(
     environment: dict[str, str], podman: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., dict[str, Any]]]:
     """Run a module of the collection on this machine; its result, also that of a failure (``failed``)."""
+    # The collection can be imported when pytest has begun.
+    from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
+
     del podman
     address = str(tmp_path_factory.mktemp("modules") / "socket")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -347,6 +350,9 @@ def run_module(
     def run(
         module: str, /, *, check: bool = False, process_env: dict[str, str] | None = None, **params: Any
     ) -> dict[str, Any]:
+        if module in ("kic_cluster", "kic_kubeadm"):
+            # As their action plugins do.
+            params.setdefault("scripts", node_scripts())
         request = {
             "module": module,
             "arguments": dict(params, _ansible_check_mode=check, _ansible_diff=True),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import files_below
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import files_below, node_scripts
 
 from ..conftest import ROOT
 from .conftest import Client
@@ -52,7 +52,7 @@ def node(run_module: Module, unique: Callable[[str], str], node_image: str) -> s
 
 def asked(node: str) -> dict[str, Any]:
     """What the role kic_cluster asks for, as far as a node needs it to become Ready."""
-    return {"node": node, "cluster": node}
+    return {"node": node, "cluster": node, "scripts": node_scripts()}
 
 
 def kubeadms(podman: Client, node: str) -> int:

@@ -38,5 +38,6 @@ CLUSTER: dict[str, dict[str, Any]] = {
             "mode": {"type": "str", "default": "0644"},
         },
     },
+    "scripts": {"type": "dict", "no_log": True},
     "validate_only": {"type": "bool", "default": False},
 }

@@ -22,29 +22,13 @@ READY = ("running", "degraded")
 """States of systemd in which the system is up (systemctl(1), is-system-running)."""
 
 LOG_LINES = 15
+_SETTLED = (*READY, "maintenance", "stopping")
+"""States that systemd does not leave by itself."""
 _LOOK_SECONDS = 0.02
+_ASK_SECONDS = 0.1
 _PEEK_SECONDS = 10.0
 _NOTICE_SECONDS = 1.0
 """How long an engine may take to see that a process has ended; podman 4.3 and docker 20.10 take some milliseconds."""
-
-ASK = r"""
-end=$(($(date +%s) + $1)) wait=--wait
-if [ "$1" = 0 ]; then wait=; fi
-while :; do
-  state=$(systemctl is-system-running $wait 2>/dev/null)
-  case $state in running|degraded|maintenance|stopping) break ;; esac
-  if [ "$(date +%s)" -ge $end ]; then break; fi
-  sleep 0.1
-done
-echo "${state:-unknown}"
-systemctl list-units --failed --plain --no-legend --no-pager 2>/dev/null | while read -r unit rest; do echo "failed $unit"; done
-if [ "$state" != running ] && [ "$state" != degraded ]; then
-  systemctl list-jobs --plain --no-legend --no-pager 2>/dev/null | while read -r job unit rest; do echo "waits $unit"; done
-fi
-exit 0
-"""
-"""A script that is run inside the node, for :func:`decode_boot`. $1: seconds to wait, 0 to look only. systemd answers a
-little after it has taken its control group; from then on it is systemd itself that waits."""
 
 # How an entrypoint says why it gives up: ours by a line of its own, kind's (and with it minikube's) in words.
 _REFUSED = re.compile(r"nodeforge\.kic: refused: (?P<id>\w+): (?P<text>[^\r\n]*)")
@@ -66,7 +50,7 @@ class Boot:
 
 
 def decode_boot(out: str) -> Boot:
-    """What the script inside the node printed."""
+    """What a look at a node (look.sh) prints of it: the state, then lines of units that failed and that it waits for."""
     lines = out.split("\n")
     return Boot(
         state=lines[0].strip() or "unknown",
@@ -144,13 +128,32 @@ def _refuse_dead(engine: Engine, container: Container, cause: KicError | None) -
 
 
 def _ask(engine: Engine, container: Container, seconds: int, limit: float) -> Boot:
-    result = engine.exec(
-        container.id,
-        ["sh", "-c", ASK, "boot", str(seconds)],
-        action=f"asking the systemd of {container.name}",
-        timeout=limit,
-    )
-    return decode_boot(result.out)
+    """systemd answers a little after it has taken its control group; from then on it is systemd itself that waits."""
+    begin = time.monotonic()
+    while True:
+        wait_for = ("--wait",) if seconds else ()
+        out = _systemctl(engine, container, limit - time.monotonic() + begin, "is-system-running", *wait_for)
+        state = out.split("\n")[0].strip() or "unknown"
+        if state in _SETTLED or time.monotonic() - begin >= seconds:
+            break
+        _refuse_dead(engine, container, None)
+        time.sleep(_ASK_SECONDS)
+    listing = ("--plain", "--no-legend", "--no-pager")
+    left = max(1.0, limit - time.monotonic() + begin)
+    failed = "" if state == "running" else _systemctl(engine, container, left, "list-units", "--failed", *listing)
+    jobs = "" if state in READY else _systemctl(engine, container, left, "list-jobs", *listing)
+    return Boot(state, _column(failed, 0), _column(jobs, 1))
+
+
+def _systemctl(engine: Engine, container: Container, limit: float, *arguments: str) -> str:
+    action = f"asking the systemd of {container.name}"
+    # Its exit code says no more than the state that it prints.
+    return engine.exec(container.id, ["systemctl", *arguments], action=action, timeout=limit, check=False).out
+
+
+def _column(text: str, number: int) -> tuple[str, ...]:
+    rows = (line.split() for line in text.split("\n"))
+    return tuple(row[number] for row in rows if len(row) > number)
 
 
 def _not_ready(engine: Engine, container: Container, boot: Boot, seconds: float) -> KicError:

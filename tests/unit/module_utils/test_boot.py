@@ -82,33 +82,48 @@ def test_peek_at_ended_node(engine: MemoryEngine) -> None:
     assert engine.done == []
 
 
-@pytest.mark.parametrize("state", ["running", "degraded"])
-def test_wait(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
-    """The wait goes on until systemd has its control group, and then asks it once."""
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param(["running\n"], Boot("running"), id="up"),
+        pytest.param(["\n", "offline\n", "running\n"], Boot("running"), id="does-not-answer-at-first"),
+        pytest.param(
+            ["degraded\n", "a.service loaded failed failed A\nb.mount loaded failed failed B\n"],
+            Boot("degraded", ("a.service", "b.mount")),
+            id="with-failed-units",
+        ),
+    ],
+)
+def test_wait(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, answers: list[str], expected: Boot) -> None:
+    """The wait goes on until systemd has its control group, and then until it answers; units are asked for that failed."""
     group(monkeypatch, EARLY, EARLY, EARLY, SETTLED)
-    engine.answers = [said(f"{state}\n")]
-    assert wait(engine, container(), 30) == Boot(state)
-    assert engine.done == ["call exec id-node-1"]
+    engine.answers = [said(text) for text in answers]
+    assert wait(engine, container(), 30) == expected
+    assert engine.done == ["call exec id-node-1"] * len(answers)
+
+
+JOBS = "1 a.service start running\n2 b.service start waiting\n"
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answers", "words"),
     [
         (
-            said("starting\nwaits a.service\nwaits b.service\n"),
+            [said("starting\n"), said("starting\n"), said(""), said(JOBS)],
             "its systemd is starting, it waits for a.service, b.service",
         ),
-        (said("maintenance\n"), "its systemd is maintenance"),
-        (failure("timed_out", action="x", seconds=1.0, why="x", fix="x"), "its systemd is starting"),
+        ([said("maintenance\n"), said(""), said("")], "its systemd is maintenance"),
+        ([failure("timed_out", action="x", seconds=1.0, why="x", fix="x")], "its systemd is starting"),
     ],
     ids=["waits", "maintenance", "no answer"],
 )
-def test_not_ready(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, answer: Any, words: str) -> None:
+def test_not_ready(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, answers: list[Any], words: str) -> None:
     """A node that is not up in time is kept; the message says what it waits for and shows its last lines."""
     group(monkeypatch, SETTLED)
-    engine.answers, engine.log = [answer], "last lines"
-    with fails("node_not_ready", "was not up within 7 seconds", words, "last lines", "podman exec node-1 systemctl"):
-        wait(engine, container(), 7)
+    monkeypatch.setattr(boot, "_ASK_SECONDS", 1.1)
+    engine.answers, engine.log = answers, "last lines"
+    with fails("node_not_ready", "was not up within 1 seconds", words, "last lines", "podman exec node-1 systemctl"):
+        wait(engine, container(), 1)
     assert engine.container("node-1") is not None
 
 
@@ -132,13 +147,13 @@ def test_dies_before_it_settles(engine: MemoryEngine, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     "answer",
-    [said("stopping\n"), failure("engine_failed", engine="podman", action="x", rc=255)],
-    ids=["systemd stops", "asking fails"],
+    [said("stopping\n"), said("", rc=255), failure("engine_failed", engine="podman", action="x", rc=255)],
+    ids=["systemd stops", "no answer", "asking fails"],
 )
 def test_dies_while_asked(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     """A node that ends while its systemd is asked is told as one that ended."""
     group(monkeypatch, SETTLED)
-    engine.answers = [answer]
+    engine.answers = [answer, said(""), said("")]
     engine.add(container(status="exited", exit_code=255))
     with fails("node_died", "exit code 255"):
         wait(engine, container(), 30)

@@ -13,34 +13,35 @@ import sys
 import time
 from pathlib import Path
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import alone
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import alone, scripts
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import MemoryEngine, fails
 
 
 def bash(script: str, lock: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the scripts as the node does."""
-    command = ["bash", "-c", script, str(lock), *arguments]
+    command = scripts.script(node_scripts(), script, str(lock), *arguments)
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_lock_of_the_node(tmp_path: Path) -> None:
     """A command holds it until the last of its processes has ended, whatever became of who started it."""
     lock = tmp_path / "run" / "kubeadm"
-    assert bash(alone.WAIT, lock, "1").stdout == ""
-    command = ["bash", "-c", alone.ALONE, str(lock), "process 7", "sh", "-c", "sleep 3; true"]
+    assert bash("wait-for-other", lock, "1").stdout == ""
+    command = scripts.script(node_scripts(), "alone", str(lock), "process 7", "sh", "-c", "sleep 3; true")
     with subprocess.Popen(command) as first:
         while not (tmp_path / "run" / "kubeadm.holder").exists():
             time.sleep(0.02)
-        second = bash(alone.ALONE, lock, "process 8", "true")
+        second = bash("alone", lock, "process 8", "true")
         assert second.returncode == alone.BUSY
-        waiting = bash(alone.WAIT, lock, "0")
+        waiting = bash("wait-for-other", lock, "0")
         assert (waiting.returncode, waiting.stdout) == (alone.BUSY, "process 7\n")
         # As by a client that is killed: its shell goes, what it runs stays.
         os.kill(first.pid, signal.SIGKILL)
-        assert bash(alone.WAIT, lock, "30").stdout == "waited\n"
-    third = bash(alone.ALONE, lock, "process 9", "echo", "ran")
+        assert bash("wait-for-other", lock, "30").stdout == "waited\n"
+    third = bash("alone", lock, "process 9", "echo", "ran")
     assert (third.returncode, third.stdout) == (0, "ran\n")
-    assert bash(alone.WAIT, lock, "0").stdout == ""
+    assert bash("wait-for-other", lock, "0").stdout == ""
 
 
 def test_name_is_gone_with_its_holder() -> None:

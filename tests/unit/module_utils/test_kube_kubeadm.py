@@ -32,8 +32,6 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstra
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.alone import (
     BUSY,
-    LOCK,
-    WAIT,
     only_run,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.configuration import NodeFacts
@@ -44,6 +42,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged, fails
 
 CONTROL_PLANE = "lab-control-plane-1"
@@ -110,6 +109,7 @@ PARAMS: dict[str, Any] = {
     "patches": None,
     "manifests": [],
     "timeout": 600,
+    "scripts": node_scripts(),
 }
 FACTS = NodeFacts(version="v1.35.4", cgroup_version=2, systemd_cgroup=True, lowers_oom_score=True, user_namespace=False)
 NO_FILES, DIFFERS, NO_PROGRAM = State("none"), State("differs", "0123"), State()
@@ -800,33 +800,18 @@ class Fake(Unplugged):
     @staticmethod
     def purpose(command: Sequence[str]) -> str:
         """What a command is for, in one word."""
-        if LOCK in command:
-            if WAIT in command:
-                return "other"
-            command = command[5:]
+        if "bash" in command:
+            begin = command.index("bash") + 3
+            if command[begin] == "alone":
+                return Fake.purpose(command[begin + 3 :])
+            other = {"label": "labels", "wait-api": "wait", "wait-for-other": "other"}
+            return other.get(command[begin], command[begin])
         if command[0] == "timeout":
-            return "init" if any("kubeadm init" in word for word in command) else "join"
+            return Fake.purpose(command[3:])
         if command[0] == "kubeadm":
             return f"token_{command[3]}"
-        for word, name in (
-            *(
-                ("look", "look"),
-                ("ready", "ready"),
-                ("labels", "labels"),
-                ("wait", "wait"),
-                (kic.PROGRAM, "network"),
-                ("--raw", "nodes"),
-                ("--filename=-", "create"),
-                (RECORD, "record"),
-                (kubeadm_run.HOSTS, "hosts"),
-            ),
-            *((kubeadm_run.PATCHES, "patches"), ("journalctl", "logs"), ("systemctl", "restart"), ("kubectl", "taint")),
-        ):
-            if word in command:
-                return name
-        if kubeadm_run.FINALIZE in command:
-            return "finalize"
-        return "reset" if any("kubeadm reset" in word for word in command) else "apply"
+        words = ((kic.PROGRAM, "network"), ("--raw", "nodes"), ("--filename=-", "create"), ("journalctl", "logs"))
+        return next((name for word, name in words if word in command), "taint")
 
     def call(
         self,
@@ -845,9 +830,9 @@ class Fake(Unplugged):
             self.calls.append((purpose, node, command, (stdin or b"").decode()))
         if purpose == "look":
             found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
-            parts = command[command.index("-c") + 1]
+            parts = next(word for word in command if word.startswith("PARTS="))
             local = boot_line(found) + local_line(found)
-            return said(local * ("{local:" in parts) + api_line(found) * ("{api:" in parts))
+            return said(local * ("local" in parts) + api_line(found) * ("api" in parts))
         if purpose == "nodes":
             return self.answers.get("nodes", said(json.dumps({"items": NODE_OBJECTS})))
         if purpose == "ready" and "ready" not in self.answers:

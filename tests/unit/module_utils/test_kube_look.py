@@ -16,6 +16,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import Comm
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import look
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.kic import Registered, State
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 LOCAL: dict[str, Any] = {
@@ -190,9 +191,9 @@ class Fake(Unplugged):
     ) -> CommandResult:
         words = [word for word in arguments[1:] if word != "--interactive"]
         self.asked.append((words[0], words[1:], stdin))
-        script = words[words.index("-c") + 1]
+        parts = next(word for word in words if word.startswith("PARTS="))
         lines = output().splitlines(keepends=True)
-        out = (lines[0] + lines[1]) * ("{local:" in script) + lines[2] * ("{api:" in script)
+        out = (lines[0] + lines[1]) * ("local" in parts) + lines[2] * ("api" in parts)
         return CommandResult((), 0, out.encode(), b"")
 
 
@@ -202,7 +203,7 @@ MANIFESTS = [{"name": "storage", "content": "kind: StorageClass"}]
 def test_control_plane_is_asked_once() -> None:
     """A control plane answers for itself and for the API in one command, with files as arguments."""
     engine = Fake()
-    found = look.look(engine, "cp", "cp", ["/a b", "/c"], MANIFESTS)
+    found = look.look(engine, "cp", "cp", ["/a b", "/c"], MANIFESTS, scripts=node_scripts())
     assert found.api and found.facts.version == "v1.35.4"
     ((node, command, stdin),) = engine.asked
     assert node == "cp"
@@ -214,7 +215,7 @@ def test_control_plane_is_asked_once() -> None:
 def test_worker_and_its_control_plane_are_asked() -> None:
     """A worker answers for itself, and the control plane for the API's view of the worker."""
     engine = Fake()
-    found = look.look(engine, "worker", "cp", ["/a"], [])
+    found = look.look(engine, "worker", "cp", ["/a"], [], scripts=node_scripts())
     assert found.node is not None
     (first, own, _none), (second, asked, stdin) = engine.asked
     assert (first, second) == ("worker", "cp")

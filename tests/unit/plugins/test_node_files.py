@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.nodeforge.kic.plugins.action.kic_cluster import FILES
-from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import files_below
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import FILES, files_below, node_scripts
 
 
 def test_files_below(tmp_path: Path) -> None:
@@ -34,3 +33,10 @@ def test_files_of_the_collection() -> None:
     found = {item["path"]: item["mode"] for item in files_below(root)}
     assert set(found) == {f"/{path.relative_to(root)}" for path in root.rglob("*") if path.is_file()}
     assert found["/usr/local/lib/nodeforge.kic/network"] == "0755"
+
+
+def test_scripts_of_the_collection() -> None:
+    """All that modules run in nodes is handed on by its name."""
+    found = node_scripts()
+    assert {f"{name}.sh" for name in found} == {path.name for path in (FILES / "scripts").iterdir()}
+    assert all(text.startswith("#!/usr/bin/env bash\n") for text in found.values())

@@ -20,6 +20,7 @@ from ..._core.diagnosis import KicError, failure
 from ..._engine.base import Engine
 from ..._host.files import read
 from ..._host.process import peer
+from .scripts import Scripts, script
 
 BUSY = 75
 """The exit code of a command that did not run, as another holds the lock of the node (EX_TEMPFAIL of sysexits.h)."""
@@ -27,39 +28,21 @@ BUSY = 75
 LOCK = "/run/nodeforge.kic/kubeadm"
 """In the node; gone with its restart, as is what it is about."""
 
-ALONE = r"""
-mkdir -p "${0%/*}"; exec 9>>"$0.lock"
-flock --exclusive --nonblock 9 || exit 75
-echo "$1" >"$0.holder"
-shift
-exec "$@"
-"""
-"""Runs a command whose processes hold the lock for as long as one of them lives."""
-
-WAIT = r"""
-[ -e "$0.lock" ] || exit 0
-exec 9>>"$0.lock"
-if flock --shared --nonblock 9; then exit 0; fi
-if flock --shared --timeout "$1" 9; then echo waited; exit 0; fi
-cat "$0.holder"
-exit 75
-"""
-
 _LOOK_SECONDS = 0.2
 
 
-def alone(command: Sequence[str]) -> list[str]:
+def alone(scripts: Scripts, command: Sequence[str]) -> list[str]:
     """The command, to be run only where no other one holds the lock of the node."""
     since = time.strftime("%H:%M:%S")
-    return ["bash", "-c", ALONE, LOCK, f"process {os.getpid()} of {os.uname().nodename}, since {since}", *command]
+    return script(scripts, "alone", LOCK, f"process {os.getpid()} of {os.uname().nodename}, since {since}", *command)
 
 
-def wait_for_other(engine: Engine, node: str, seconds: float, spare: float) -> bool:
+def wait_for_other(scripts: Scripts, engine: Engine, node: str, seconds: float, spare: float) -> bool:
     """Wait until no kubeadm runs in the node, as one that an ended run has left; whether there was one.
 
     ``spare`` is how much longer the client may take. Raises ``node_busy`` after ``seconds``.
     """
-    command = ["bash", "-c", WAIT, LOCK, str(int(seconds))]
+    command = script(scripts, "wait-for-other", LOCK, str(int(seconds)))
     result = engine.exec(node, command, action=f"waiting for kubeadm in {node}", timeout=seconds + spare, check=False)
     if result.rc == BUSY:
         raise _busy(engine, node, seconds, result.out.strip() or "an unknown process")

@@ -112,6 +112,9 @@ class KubeadmSpec:
     pod_network: bool = True
     """Whether the pod network is ours. Without one no node becomes Ready."""
 
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    """What is run in nodes, by name."""
+
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> KubeadmSpec:
         """From a module's parameters; raises ``invalid_option`` before anything was looked at."""
@@ -155,6 +158,7 @@ class KubeadmSpec:
             labels=labels,
             wait=params.get("wait", True),
             pod_network=params.get("pod_network", "kic") == "kic",
+            scripts=params.get("scripts") or {},
         )
 
     @property

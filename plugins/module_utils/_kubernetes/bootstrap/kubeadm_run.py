@@ -42,6 +42,7 @@ from .kubeadm_plan import (
     unanswered,
 )
 from .look import RECORD, STATE, ApiNode, Seen, look
+from .scripts import script
 from .steps import Deadline, last_lines
 
 PATCHES = f"{STATE}/patches"
@@ -52,16 +53,6 @@ RECORD_VERSION = 1
 NEVER = ("preflight", "upload-certs", "kubelet-finalize", "show-join-command")
 """Phases that are not for us: preflight judges the host and pulls images; certificates and tokens stay in the node;
 kubelet-finalize restart kubelet just when it is about to become Ready."""
-
-FINALIZE = r"""
-pem=/var/lib/kubelet/pki/kubelet-client-current.pem
-if [ -s $pem ]; then
-  sed -i "s|^\( *\)client-certificate-data:.*|\1client-certificate: $pem|; s|^\( *\)client-key-data:.*|\1client-key: $pem|" \
-    /etc/kubernetes/kubelet.conf
-fi
-"""
-"""What kubeadm's phase kubelet-finalize writes: at its next start kubelet takes the certificate that it renews itself.
-The one that runs renews it in any case (kubeadm's phases/kubelet/kubelet.go; no file where rotation is off)."""
 
 LIMITS = {
     "boot": 300.0,
@@ -139,7 +130,10 @@ class KubeadmSeam:
         """Look at the node."""
         spec, patience = self.spec, self.deadline.patience
         api_node = self.api_node if spec.state == "joined" else spec.node
-        return look(self.engine, spec.node, api_node, LOOKED_FOR, spec.manifests, seconds=seconds, patience=patience)
+        files, manifests, scripts = LOOKED_FOR, spec.manifests, spec.scripts
+        return look(
+            self.engine, spec.node, api_node, files, manifests, seconds=seconds, patience=patience, scripts=scripts
+        )
 
     def answered(self, seen: Seen) -> Seen:
         """Ask a slow API again, until it has said of all manifests of a complete cluster what an apply would do."""
@@ -178,13 +172,17 @@ def wait_for_other_run(node: str) -> Operation:
 
 
 def _other_run(seam: KubeadmSeam) -> None:
-    if wait_for_other(seam.engine, seam.spec.node, seam.limit("other-run", LIMITS["kubeadm"]), CLIENT_SECONDS):
+    if wait_for_other(
+        seam.spec.scripts, seam.engine, seam.spec.node, seam.limit("other-run", LIMITS["kubeadm"]), CLIENT_SECONDS
+    ):
         raise Again
 
 
 def _overtaken(seam: KubeadmSeam) -> Again:
     """Another user's run, which this one does not share a name with, began since the look."""
-    wait_for_other(seam.engine, seam.spec.node, seam.limit("other-run", LIMITS["kubeadm"]), CLIENT_SECONDS)
+    wait_for_other(
+        seam.spec.scripts, seam.engine, seam.spec.node, seam.limit("other-run", LIMITS["kubeadm"]), CLIENT_SECONDS
+    )
     return Again()
 
 
@@ -195,7 +193,7 @@ def wait_for_api(node: str) -> Operation:
 
 def _api(seam: KubeadmSeam) -> None:
     limit = seam.limit("ready")
-    command = ["bash", "-c", _WAIT_API, "wait", str(int(limit))]
+    command = script(seam.spec.scripts, "wait-api", str(int(limit)))
     result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
         raise seam.failed("api", f"nothing within {limit:g} seconds", result.words, logs=True)
@@ -215,7 +213,7 @@ def wait_for_ready(observed: Observed) -> Operation:
 def _ready(observed: Observed, seam: KubeadmSeam) -> Observed:
     spec, limit = seam.spec, seam.limit("ready")
     condition = "condition=Ready" if spec.wait else "create"
-    command = ["bash", "-c", _READY, "ready", spec.node, str(int(limit)), condition]
+    command = script(spec.scripts, "ready", spec.node, str(int(limit)), condition)
     result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
         missed = "was not Ready" if spec.wait else "did not register"
@@ -251,7 +249,7 @@ def initialize(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> t
         taint = f"{TAINT}-" if spec.shape.schedulable else TAINT
         operations.append(_step("schedulable", ["kubectl", f"--kubeconfig={ADMIN}", "taint", "node", spec.node, taint]))
     if "kubelet-finalize" in steps:
-        operations.append(_step("kubelet-finalize", ["bash", "-c", FINALIZE]))
+        operations.append(_step("kubelet-finalize", script(spec.scripts, "finalize")))
     return (*operations, *_member(spec, observed, steps, files is None and "kubelet" in steps))
 
 
@@ -299,15 +297,13 @@ def _keep_steps(error: KicError, names: Sequence[str]) -> None:
 
 
 def _hosts(spec: KubeadmSpec, observed: Observed) -> Operation:
-    script = 'umask 022; mkdir -p "${0%/*}"; cat >"$0"; new=$(grep -vE "[[:space:]]$1$" /etc/hosts; cat "$0"); echo "$new" >/etc/hosts'
-    command = ["bash", "-c", script, HOSTS, spec.shape.endpoint.replace(".", r"\.")]
+    command = script(spec.scripts, "hosts", HOSTS, spec.shape.endpoint.replace(".", r"\."))
     return _step("hosts", command, hosts_lines(spec, observed.api_addresses).encode())
 
 
 def _recorded(spec: KubeadmSpec) -> Operation:
     content = {"version": RECORD_VERSION, "state": spec.state, "asked": spec.asked}
-    script = 'umask 077; cat >"$0.new" && mv "$0.new" "$0"'
-    return _step("record", ["bash", "-c", script, RECORD], json.dumps(content, sort_keys=True).encode())
+    return _step("record", script(spec.scripts, "record", RECORD), json.dumps(content, sort_keys=True).encode())
 
 
 def _init(observed: Observed, names: Sequence[str], files: kic.Files | None, seam: KubeadmSeam) -> Written | None:
@@ -330,10 +326,8 @@ def _init(observed: Observed, names: Sequence[str], files: kic.Files | None, sea
     )
     _write_patches(seam)
     written = _write_network(files, seam) if files is not None else None
-    # The configuration stays for those who look into the node; what it holds is no secret, who reads it is root.
-    script = 'umask 077; cat >"$0"; exec kubeadm init --config "$0" --skip-token-print 2>&1'
     try:
-        _kubeadm(["bash", "-c", script, CONFIGURATION], conf.render(documents), limit, "init", seam)
+        _kubeadm(script(spec.scripts, "init", CONFIGURATION), conf.render(documents), limit, "init", seam)
     except KicError as error:
         _keep_steps(error, [name for name in names if name in finished_steps(error.diagnosis.output)])
         raise
@@ -345,7 +339,7 @@ def _apply_manifests(manifests: Sequence[Mapping[str, Any]], seam: KubeadmSeam) 
     result = seam.engine.exec(
         seam.spec.node,
         # No other try begins when half of the limit is over.
-        ["bash", "-c", _MANIFESTS, "manifests", str(int(limit / 2)), _TOO_SLOW],
+        script(seam.spec.scripts, "apply", str(int(limit / 2)), _TOO_SLOW),
         action=f"applying manifests in {seam.spec.node}",
         stdin=json.dumps(list(manifests)).encode(),
         timeout=limit,
@@ -383,9 +377,7 @@ def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
     _write_patches(seam)
     written = _connect_within(min(limit, _RANGE_SECONDS), seam) if early else None
     try:
-        # What an interrupted join left behind; kubeadm refuses to join over it only in the preflight that we skip.
-        script = "rm -f /etc/kubernetes/bootstrap-kubelet.conf; exec kubeadm join --config /dev/stdin 2>&1"
-        _kubeadm(["bash", "-c", script], conf.render(documents), limit, "join", seam, secret=token)
+        _kubeadm(script(spec.scripts, "join"), conf.render(documents), limit, "join", seam, secret=token)
     finally:
         # It ends by itself in ten minutes; a failure to end it now must not hide the first cause.
         delete = ["kubeadm", f"--kubeconfig={ADMIN}", "token", "delete", token.partition(".")[0]]
@@ -462,17 +454,14 @@ def _write_network(files: kic.Files, seam: KubeadmSeam) -> Written:
 def _write_patches(seam: KubeadmSeam) -> None:
     if not seam.spec.patches:
         return
-    script = (
-        'umask 077; rm -rf "$0"; mkdir -p "$0"; input=$(cat); jq -r "keys[]" <<<"$input" | while read -r name; do'
-        ' jq -r --arg name "$name" ".[\\$name]" <<<"$input" >"$0/$name"; done'
-    )
-    seam.run("patches", ["bash", "-c", script, PATCHES], stdin=json.dumps(seam.spec.patches).encode())
+    command = script(seam.spec.scripts, "patches", PATCHES)
+    seam.run("patches", command, stdin=json.dumps(seam.spec.patches).encode())
 
 
 def _label(seam: KubeadmSeam) -> None:
     limit = seam.limit("labels")
     pairs = [f"{key}={value}" for key, value in sorted(seam.spec.labels.items())]
-    command = ["bash", "-c", _LABEL, "labels", str(int(limit)), seam.spec.node, *pairs]
+    command = script(seam.spec.scripts, "label", str(int(limit)), seam.spec.node, *pairs)
     result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
         raise seam.failed("labels", f"kubectl label ended with exit code {result.rc}", result.words)
@@ -482,7 +471,7 @@ def _kubeadm(command: Sequence[str], stdin: str, limit: float, verb: str, seam: 
     # Ended from outside, the engine's client would be gone and kubeadm would go on inside: the limit is kept there.
     result = seam.engine.exec(
         seam.spec.node,
-        alone(["timeout", "--kill-after=5", f"{limit:.1f}", *command]),
+        alone(seam.spec.scripts, ["timeout", "--kill-after=5", f"{limit:.1f}", *command]),
         action=f"kubeadm {verb} in {seam.spec.node}",
         stdin=stdin.encode(),
         timeout=limit + CLIENT_SECONDS,
@@ -501,12 +490,10 @@ def _kubeadm(command: Sequence[str], stdin: str, limit: float, verb: str, seam: 
 
 
 def _reset(seam: KubeadmSeam) -> None:
-    script = (
-        f"kubeadm reset --force 2>&1 || exit 1; [ ! -x {kic.PROGRAM} ] || {kic.PROGRAM} remove; "
-        f"rm -rf {RECORD} {CONFIGURATION} {PATCHES} {HOSTS}; exit 0"
-    )
+    scripts = seam.spec.scripts
+    command = alone(scripts, script(scripts, "reset", kic.PROGRAM, RECORD, CONFIGURATION, PATCHES, HOSTS))
     limit = seam.limit("reset", LIMITS["kubeadm"])
-    result = seam.engine.exec(seam.spec.node, alone(["bash", "-c", script]), check=False, timeout=limit)
+    result = seam.engine.exec(seam.spec.node, command, check=False, timeout=limit)
     if result.rc == BUSY:
         raise _overtaken(seam)
     if result.rc != 0:
@@ -541,56 +528,3 @@ def finished_steps(said: str) -> list[str]:
     over = set(named[:-1])
     over |= {f"addon/{name.lower()}" for name in re.findall(r"Applied essential addon: (\S+)", said)}
     return [step.name for step in STEPS if step.phases and set(step.phases) <= over]
-
-
-_LABEL = r"""
-end=$((SECONDS + $1))
-node=$2
-shift 2
-# kubelet registers its node some time after the join.
-until said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf label node "$node" --overwrite "$@" 2>&1); do
-  if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
-  sleep 0.3
-done
-"""
-
-_WAIT_API = r"""
-end=$((SECONDS + $1))
-until said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf get --raw /readyz 2>&1); do
-  if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
-  sleep 0.3
-done
-"""
-
-
-_MANIFESTS = r"""
-set -uo pipefail
-input=$(cat)
-status=0
-for name in $(jq -r '.[].name' <<<"$input"); do
-  path=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .path // empty' <<<"$input")
-  if [ -n "$path" ] && [ ! -s "$path" ]; then continue; fi
-  validate=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .validate != false' <<<"$input")
-  # A slow API takes longer to describe its types for the first time than kubectl or the API waits; asked again, it has them.
-  until said=$(jq -r --arg name "$name" '.[] | select(.name == $name) | .content // empty' <<<"$input" |
-    kubectl --kubeconfig=/etc/kubernetes/admin.conf apply --validate="$validate" --openapi-patch=false \
-      -f "${path:--}" 2>&1); do
-    if [ "$SECONDS" -lt "$1" ] && grep -qE "$2" <<<"$said"; then continue; fi
-    echo "manifest-$name: $said"
-    status=1
-    break
-  done
-done
-exit $status
-"""
-
-_READY = r"""
-end=$((SECONDS + $2))
-while :; do
-  said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for="$3" "node/$1" --timeout=$((end - SECONDS))s 2>&1) && break
-  # A node that has not registered yet and an API that starts again pass; the limit ends what does not.
-  if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
-  sleep 0.2
-done
-kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
-"""

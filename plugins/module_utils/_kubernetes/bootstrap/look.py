@@ -16,9 +16,10 @@ from typing import Any
 
 from ..._core.diagnosis import failure
 from ..._engine.base import Engine
-from ..._node.boot import ASK, Boot, decode_boot
+from ..._node.boot import Boot, decode_boot
 from ..network import kic
 from .configuration import NodeFacts
+from .scripts import Scripts, script
 
 STATE = "/var/lib/nodeforge.kic"
 """Where a node keeps what it must remember; it is on the node's volume."""
@@ -29,116 +30,6 @@ _SECONDS = 60.0
 """How long a look at a system that is up may take."""
 _REQUEST_SECONDS = 10.0
 """After which its requests to the API end by themselves."""
-
-# BOOT in the environment: seconds to wait for the system to come up.
-_BOOT = f"""
-boot() {{ {ASK} }}
-boot "$BOOT" | jq -Rsc '{{boot: .}}'
-"""
-
-# $@: the files that are looked for.
-_LOCAL = r"""
-content() { cat "$1" 2>/dev/null || true; }
-flag() { if "$@" >/dev/null 2>&1; then echo true; else echo false; fi; }
-lower() { (echo -999 >/proc/self/oom_score_adj) 2>/dev/null; }
-mapped() { ! grep -Eq '^ *0 +0 +4294967295$' /proc/self/uid_map; }
-driver() {
-  containerd config dump 2>/dev/null | awk '
-    /^ *\[/ { inside = /runtimes\.runc\.options\]/ }
-    inside && $1 == "SystemdCgroup" { print $3; exit }'
-}
-# Or told not to: the file is there, and does not ask for it.
-rotating() {
-  grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf ||
-    { [ -s /var/lib/kubelet/config.yaml ] && ! grep -q '^rotateCertificates: true' /var/lib/kubelet/config.yaml; }
-}
-network() { if [ -x "$NETWORK" ]; then "$NETWORK" status 2>/dev/null; fi; }
-stands=$(for path in "$@"; do if [ -s "$path" ]; then echo "$path"; fi; done)
-jq -nc --arg stands "$stands" --arg version "$(content /kind/version)" --arg record "$(content "$STATE/kubeadm.json")" \
-  --arg hosts "$(content "$STATE/hosts")" --arg names "$(content /etc/hosts)" --arg network "$(network)" \
-  --arg driver "$(driver)" --argjson v2 "$(flag test -f /sys/fs/cgroup/cgroup.controllers)" \
-  --argjson lowers "$(flag lower)" --argjson mapped "$(flag mapped)" --argjson rotating "$(flag rotating)" \
-  '{local: {stands: ($stands | split("\n")), version: ($version | rtrimstr("\n")), record: $record, hosts: $hosts,
-    names: $names, network: $network, systemd_cgroup: ($driver == "true"), cgroup_version: (if $v2 then 2 else 1 end),
-    lowers: $lowers, mapped: $mapped, rotating: $rotating}}'
-"""
-
-# NODE and REQUEST (seconds) in the environment; manifests on standard input as [{name, content} or {name, path}].
-_API = r"""
-export KUBECONFIG=/etc/kubernetes/admin.conf
-if [ ! -s "$KUBECONFIG" ]; then echo '{"api": {"error": "no administrator configuration"}}'; exit 0; fi
-work=$(mktemp -d /run/nodeforge.kic.XXXXXX)
-trap 'rm -rf "$work"' EXIT
-kubectl="kubectl --request-timeout=${REQUEST}s --cache-dir=/run/nodeforge.kic-discovery"
-# Without the descriptions of all types, which take the API and kubectl longer than all else: whether something differs is
-# decided by the types that kubectl has built in, and a manifest is checked when it is applied.
-dry_run() { $kubectl apply --dry-run=server --validate=false --openapi-patch=false "${@/#/--filename=}"; }
-applied() { # file, name
-  dry_run "$1" >"$work/$2.out" 2>"$work/$2.err" || echo failed >>"$work/$2.out"
-}
-# One kubectl for all costs half as much. What it says is of each manifest as long as nothing is to be done.
-all_unchanged() {
-  dry_run "${paths[@]}" >"$work/all" 2>/dev/null && ! grep -v ' unchanged (server dry run)$' "$work/all" >/dev/null
-}
-addons() {
-  [ ${#paths[@]} -gt 0 ] || return 0
-  if all_unchanged; then
-    for name in "${!paths[@]}"; do cp "$work/all" "$work/$name.out"; true >"$work/$name.err"; done
-  else
-    for name in "${!paths[@]}"; do applied "${paths[$name]}" "$name" & done
-    wait
-  fi
-}
-cat >"$work/manifests"
-# All nodes, for the pod network: of a control plane that is asked for itself alone.
-: >"$work/nodes"
-if [ -n "$ALL" ]; then $kubectl get --raw /api/v1/nodes >"$work/nodes" 2>/dev/null & fi
-$kubectl -n kube-system get "node/$NODE" $OBJECTS --ignore-not-found -o json >"$work/objects" 2>"$work/error" \
-  || echo '{"failed": true}' >"$work/objects" &
-declare -A paths=()
-names=()
-while read -r name path; do
-  names+=("$name")
-  if [ -z "$path" ]; then
-    path=$work/$name.yaml
-    jq -r --arg name "$name" '.[] | select(.name == $name) | .content' "$work/manifests" >"$path"
-  fi
-  if [ -s "$path" ]; then paths[$name]=$path; fi
-done < <(jq -r '.[] | "\(.name) \(.path // "")"' "$work/manifests")
-addons
-wait
-said=()
-for name in "${names[@]}"; do
-  if [ -f "$work/$name.out" ]; then said+=(--arg "$name" "$(cat "$work/$name.out" "$work/$name.err")"); fi
-done
-changes=$(jq -nc "${said[@]}" '$ARGS.named')
-jq -sc --arg error "$(cat "$work/error")" --argjson changes "$changes" '
-  (.[0] // {}) as $answer
-  | ([$answer.items[]?, ($answer | select(.kind != null and .kind != "List"))]) as $items
-  | {api: {
-      error: (if $answer.failed then $error else "" end),
-      objects: [$items[] | "\(.kind)/\(.metadata.name)"],
-      changes: $changes,
-      nodes: [.[1].items[]? | {metadata: (.metadata | {name, creationTimestamp}), spec: {podCIDRs: .spec.podCIDRs},
-        status: {conditions: .status.conditions}}],
-      node: ([$items[] | select(.kind == "Node") | {
-        name: .metadata.name, labels: (.metadata.labels // {}), taints: (.spec.taints // []),
-        pod_cidrs: (.spec.podCIDRs // []), version: (.status.nodeInfo.kubeletVersion // ""),
-        ready: ([.status.conditions[]? | select(.type == "Ready") | .status] | first // "Unknown"),
-        why: ([.status.conditions[]? | select(.type == "Ready") | .message] | first // ""),
-        address: ([.status.addresses[]? | select(.type == "InternalIP") | .address] | first // "")}] | first)}}' \
-  "$work/objects" "$work/nodes"
-"""
-
-# The two at once: the API works on its answers while the node is read.
-_BOTH = f"""
-seen=$(mktemp /run/nodeforge.kic.XXXXXX)
-( {_LOCAL} ) </dev/null >"$seen" &
-( {_API} )
-wait
-cat "$seen"
-rm "$seen"
-"""
 
 _ENVIRONMENT = {"STATE": STATE, "NETWORK": kic.PROGRAM}
 
@@ -225,6 +116,7 @@ def look(
     *,
     seconds: float = 0,
     patience: float = 1,
+    scripts: Scripts,
 ) -> Seen:
     """Look at ``node``; the API is asked from ``api_node``, a control plane, which may be the same.
 
@@ -234,17 +126,22 @@ def look(
     words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "BOOT": str(int(seconds))}
     words["ALL"] = "yes" if node == api_node else ""
     words["REQUEST"] = str(int(_REQUEST_SECONDS * patience))
-    shell = ["env", *(f"{key}={value}" for key, value in words.items()), "bash", "-c"]
     stdin = json.dumps(list(manifests)).encode()
     action, limit = f"looking at {node}", seconds + _SECONDS * patience
     if node == api_node:
-        script = _BOOT + _BOTH
-        out = engine.exec(node, [*shell, script, "look", *files], action=action, stdin=stdin, timeout=limit).out
+        command = _command(scripts, {**words, "PARTS": "boot local api"}, *files)
+        out = engine.exec(node, command, action=action, stdin=stdin, timeout=limit).out
     else:
-        out = engine.exec(node, [*shell, _BOOT + _LOCAL, "look", *files], action=action, timeout=limit).out
+        command = _command(scripts, {**words, "PARTS": "boot local"}, *files)
+        out = engine.exec(node, command, action=action, timeout=limit).out
+        command = _command(scripts, {**words, "PARTS": "api"})
         asking = f"asking {api_node} for {node}"
-        out += engine.exec(api_node, [*shell, _API, "look"], action=asking, stdin=stdin, timeout=limit).out
+        out += engine.exec(api_node, command, action=asking, stdin=stdin, timeout=limit).out
     return decode(out, node)
+
+
+def _command(scripts: Scripts, words: Mapping[str, str], *files: str) -> list[str]:
+    return ["env", *(f"{key}={value}" for key, value in words.items()), *script(scripts, "look", *files)]
 
 
 def decode(out: str, node: str) -> Seen:

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Waits up to $2 seconds until kubectl says $3 (for kubectl wait) of the node $1, and prints the node.
+end=$((SECONDS + $2))
+while :; do
+  said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for="$3" "node/$1" --timeout=$((end - SECONDS))s 2>&1) && break
+  # A node that has not registered yet and an API that starts again pass; the limit ends what does not.
+  if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
+  sleep 0.2
+done
+kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
