@@ -126,6 +126,7 @@ AREAS = (
             "ownership",
             "kubeadm_alone",
             "pod_network",
+            "pod_network_nodes",
             "role_cluster",
             "containerd_image_store",
         ),

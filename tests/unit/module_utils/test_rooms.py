@@ -124,3 +124,20 @@ def test_decisions_are_seen(text: str) -> None:
     """The ways to decide by a name."""
     found = [node.value for node in decisions(ast.parse(text)) if isinstance(node, ast.Constant)]
     assert {*found} & {*BY_PRIORITY}
+
+
+SHELLS = {"bash", "sh"}
+OF_A_SHELL = {("_kubernetes", "bootstrap", "scripts"), ("_host", "delegation")}
+"""Where a shell is started: with the scripts of files, and once in a scope of systemd whose limits only it can read."""
+
+
+@pytest.mark.parametrize("path", PATHS, ids=[".".join(module_of(path)) for path in PATHS])
+def test_no_script_is_text_of_python(path: Path) -> None:
+    """What runs in nodes is a file that shellcheck reads."""
+    shells = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.List)
+        and any(isinstance(item, ast.Constant) and item.value in SHELLS for item in node.elts)
+    ]
+    assert not shells or module_of(path) in OF_A_SHELL

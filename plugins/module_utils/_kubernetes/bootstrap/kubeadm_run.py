@@ -23,6 +23,7 @@ from ..._core.diagnosis import KicError, failure, keep_done
 from ..._core.operations import Again, Operation
 from ..._engine.base import Engine
 from ..._node import boot
+from ..access.api import Api, InNode
 from ..access.paths import ADMIN, API_PORT
 from ..network import kic, ranges
 from ..network.connect import PodNetwork
@@ -95,6 +96,11 @@ class KubeadmSeam:
     def api_node(self) -> str:
         """The node in which the API is asked."""
         return self.spec.control_plane or self.spec.node
+
+    @property
+    def api(self) -> Api:
+        """The API of the cluster."""
+        return InNode(self.engine, self.api_node)
 
     @property
     def pod_network(self) -> PodNetwork:
@@ -247,7 +253,7 @@ def initialize(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> t
         operations += _group("manifests", names, partial(_apply_manifests, manifests))
     if "schedulable" in steps:
         taint = f"{TAINT}-" if spec.shape.schedulable else TAINT
-        operations.append(_step("schedulable", ["kubectl", f"--kubeconfig={ADMIN}", "taint", "node", spec.node, taint]))
+        operations.append(Operation("run", "step", "schedulable", run=partial(_taint, taint)))
     if "kubelet-finalize" in steps:
         operations.append(_step("kubelet-finalize", script(spec.scripts, "finalize")))
     return (*operations, *_member(spec, observed, steps, files is None and "kubelet" in steps))
@@ -399,15 +405,9 @@ def _token(limit: float, seam: KubeadmSeam) -> tuple[str, str]:
 def _create_node_object(seam: KubeadmSeam) -> None:
     """Create the joining node in the API, so that it has its range before kubelet starts."""
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": seam.spec.node}}
-    seam.engine.exec(
-        seam.spec.control_plane,
-        ["kubectl", f"--kubeconfig={ADMIN}", "create", "--filename=-"],
-        action=f"creating the node {seam.spec.node} in the API",
-        stdin=json.dumps(node).encode(),
-        timeout=seam.limit("join"),
-        # It may be there, of an interrupted run. Without it kubelet creates it.
-        check=False,
-    )
+    # It may be there, of an interrupted run. Without it kubelet creates it.
+    action, limit = f"creating the node {seam.spec.node} in the API", seam.limit("join")
+    seam.api.ask("create", "--filename=-", action=action, stdin=json.dumps(node).encode(), timeout=limit)
 
 
 def connects(spec: KubeadmSpec, observed: Observed) -> bool:
@@ -456,6 +456,13 @@ def _write_patches(seam: KubeadmSeam) -> None:
         return
     command = script(seam.spec.scripts, "patches", PATCHES)
     seam.run("patches", command, stdin=json.dumps(seam.spec.patches).encode())
+
+
+def _taint(taint: str, seam: KubeadmSeam) -> None:
+    limit = seam.limit("schedulable")
+    result = seam.api.ask("taint", "node", seam.spec.node, taint, timeout=limit)
+    if result.rc != 0:
+        raise seam.failed("schedulable", f"kubectl taint ended with exit code {result.rc}", result.words)
 
 
 def _label(seam: KubeadmSeam) -> None:

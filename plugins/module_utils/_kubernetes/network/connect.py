@@ -17,7 +17,7 @@ from ..._engine.base import Engine
 from ..._engine.model import Container
 from ..._engine.selection import cluster_nodes
 from ..._state.lock import POD_NETWORK, host_lock
-from ..access.paths import ADMIN
+from ..access.api import InNode
 from . import kic
 from .kic import Registered, State, Wanted
 
@@ -49,17 +49,14 @@ class PodNetwork:
 
     def registered(self) -> tuple[Registered, ...]:
         """The nodes that the API has."""
-        command = ["kubectl", f"--kubeconfig={ADMIN}", "get", "--raw", "/api/v1/nodes"]
-        out = self.engine.exec(
-            self.control_plane,
-            command,
-            action=f"listing the nodes of {self.cluster}",
-            timeout=_SECONDS * self.patience,
-        ).out
+        action, limit = f"listing the nodes of {self.cluster}", _SECONDS * self.patience
+        found = InNode(self.engine, self.control_plane).ask(
+            "get", "--raw", "/api/v1/nodes", action=action, timeout=limit
+        )
         try:
-            return kic.decode(json.loads(out)["items"])
+            return kic.decode(json.loads(found.out)["items"])
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise failure("node_unreadable", node=self.control_plane, output=out) from None
+            raise failure("node_unreadable", node=self.control_plane, output=found.words) from None
 
     def wanted(self, nodes: Sequence[Registered]) -> Wanted:
         """Who has to be in it, by the addresses that the engine gives its containers."""
