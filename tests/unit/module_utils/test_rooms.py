@@ -82,7 +82,7 @@ def test_no_circle() -> None:
 
 
 def decisions(tree: ast.AST) -> Iterator[ast.AST]:
-    """What may decide by a value: comparisons, keys of a table, an index, a pattern of match."""
+    """What may decide by a value: comparisons, keys of a table, an index. Python 3.9 has no match."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             for side in (node.left, *node.comparators):
@@ -91,8 +91,6 @@ def decisions(tree: ast.AST) -> Iterator[ast.AST]:
             yield from (key for key in node.keys if key is not None)
         elif isinstance(node, ast.Subscript):
             yield node.slice
-        elif isinstance(node, ast.MatchValue):
-            yield node.value
 
 
 OUTSIDE = [path for path in sorted(PLUGINS.rglob("*.py")) if "_engine" not in path.parts]
