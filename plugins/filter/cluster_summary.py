@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter cluster_summary: the logic is in module_utils/_kubernetes/summary.py."""
+"""Filter cluster_summary: the logic is in plugin_utils/cluster_summary.py."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from typing import Any, Callable
 
 from ansible.utils.display import Display
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.summary import leftover, summary
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.cluster_summary import leftover, summary
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed import diagnosed
 
 FIELDS = {"engine": str, "control_plane": str, "nodes": list, "statuses": list, "kubeconfig": str, "context": str}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter molecule_platforms: the logic is in module_utils/_core/platforms.py."""
+"""Filter molecule_platforms: the logic is in plugin_utils/platforms.py."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ from typing import Any, Callable
 
 from ansible.utils.display import Display
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.platforms import platforms
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.platforms import platforms
 
 
 def molecule_platforms(given: list[dict[str, Any]], suite: str = "trixie") -> dict[str, Any]:

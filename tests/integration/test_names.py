@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.platforms import platforms
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.platforms import platforms
 
 from . import small
 from .conftest import Client, own_names

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.summary import leftover, summary, table
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.cluster_summary import leftover, summary, table
 
 RESULT: dict[str, Any] = {
     "engine": "podman",

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from . import checks
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 
 OPTIONS = frozenset(
     (
