@@ -420,6 +420,8 @@ def test_run(quiet_host: list[Any]) -> None:
     second = run(engine)
     assert not second.plan.changed
     assert second.value == first.value
+    (warning,) = run(engine, mtu=1400).warnings
+    assert warning.startswith("The network kic differs") and "expected 1400" in warning
     again = run(engine, mtu=1400, recreate="on_drift")
     assert (again.value["subnet"], again.value["mtu"]) == ("192.168.129.0/24", 1400)
     assert run(engine, state="absent").value == {}

@@ -664,6 +664,8 @@ def test_absent_engine_holds_nothing() -> None:
     assert ABSENT.ask_registry("a", 1) is None
     assert (ABSENT.logs("a", 1), ABSENT.updatable) == ("", frozenset())
     assert (ABSENT.info.name, ABSENT.info.network_backend) == ("podman", "netavark")
+    other = AbsentEngine("docker", REASON)
+    assert (other.info.network_backend, other.capabilities) == ("bridge", Docker.capabilities)
     assert ABSENT.info.memory > 0
 
 
