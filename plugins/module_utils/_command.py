@@ -190,3 +190,13 @@ class ModuleRunner:
         # A client that ignores SIGTERM: timeout(1) kills its whole group, and with it itself.
         late = rc in (TIMED_OUT, *KILLED) and time.monotonic() - began >= timeout
         return CommandResult(tuple(argv), TIMED_OUT if late else rc, stdout, stderr, late)
+
+
+def run_if_there(
+    runner: Runner, argv: list[str], *, timeout: float, env: Mapping[str, str] | None = None
+) -> CommandResult:
+    """Run a program that may be missing: its result then says so, as a shell's would."""
+    try:
+        return runner.run(argv, timeout=timeout, env=env)
+    except CommandNotFound as error:
+        return CommandResult(tuple(argv), 127, b"", f"{error.args[0]} is not installed".encode())

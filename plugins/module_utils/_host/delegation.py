@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable
 
-from .._command import CommandNotFound, CommandResult, Runner
+from .._command import Runner, run_if_there
 from .._core.diagnosis import KicError, failure
 from .files import read
 
@@ -304,7 +304,7 @@ def try_limits(user: str, uid: int, runner: Runner, reader: Callable[[str], str 
     prefix, environment = as_user(user, uid)
     command = [*prefix, "systemd-run", "--user", "--scope", "--quiet", "--collect"]
     command += [f"--property={limit}" for limit, _file, _value in limits.values()]
-    answer = _run(runner, [*command, "sh", "-c", _SCRIPT], environment)
+    answer = run_if_there(runner, [*command, "sh", "-c", _SCRIPT], timeout=_SECONDS, env=environment)
     if answer.rc != 0:
         return Tried(frozenset(), answer.words)
     shown = dict(line.partition("=")[::2] for line in answer.out.splitlines())
@@ -323,12 +323,9 @@ def take_up(user: str, uid: int, runner: Runner) -> str:
         (["systemd-run", "--quiet", "--wait", "--collect", f"--slice={slice_unit}", "true"], {}),
         ([*prefix, "systemctl", "--user", "daemon-reexec"], environment),
     ]
-    words = [answer.words for answer in (_run(runner, list(argv), env) for argv, env in steps) if answer.rc != 0]
+    words = [
+        answer.words
+        for answer in (run_if_there(runner, list(argv), timeout=_SECONDS, env=env) for argv, env in steps)
+        if answer.rc != 0
+    ]
     return "\n".join(words)
-
-
-def _run(runner: Runner, argv: list[str], env: Mapping[str, str]) -> CommandResult:
-    try:
-        return runner.run(argv, timeout=_SECONDS, env=env)
-    except CommandNotFound as error:
-        return CommandResult(tuple(argv), 127, b"", f"{error.args[0]} is not installed".encode())

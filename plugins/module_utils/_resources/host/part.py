@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..._command import CommandNotFound, CommandResult, Runner
+from ..._command import CommandResult, Runner, run_if_there
 from ..._core.operations import Operation
 from .record import HostRecord
 
@@ -41,7 +41,4 @@ class Part:
 
 def run(runner: Runner, argv: list[str], env: Mapping[str, str] | None = None) -> CommandResult:
     """Run a program that may be missing."""
-    try:
-        return runner.run(argv, timeout=_SECONDS, env=env)
-    except CommandNotFound as error:
-        return CommandResult(tuple(argv), 127, b"", f"{error.args[0]} is not installed".encode())
+    return run_if_there(runner, argv, timeout=_SECONDS, env=env)
