@@ -1062,6 +1062,20 @@ def test_system_that_does_not_come_up() -> None:
     assert engine.done() == ["look", "look"], "the second one waits"
 
 
+def test_node_that_is_recreated() -> None:
+    """Its files come from its volume while its system comes up: until then none of them is lost, which would be refused."""
+    early = seen(
+        boot=Boot("starting"), stands=frozenset(), api=False, api_error="refused", objects=frozenset(), node=None
+    )
+    engine = Fake(container(), looks=[early, seen()])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert found.plan.actions == () and found.plan.drift == ()
+    lost = replace(early, boot=Boot("running"))
+    with pytest.raises(KicError) as caught:
+        kubeadm.converge_kubeadm(spec(), Fake(container(), looks=[lost, lost]), check_mode=False)
+    assert caught.value.diagnosis.id == "authority_lost"
+
+
 def test_system_with_failed_units() -> None:
     """Units that failed are a warning: the node goes on."""
     engine = Fake(container(), looks=[seen(boot=Boot("degraded", ("a.service",)))])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Union
 
 from ..._core import labels
-from ..._core.diagnosis import failure
+from ..._core.diagnosis import KicError, failure
 from ..._core.operations import Operation
 from ..._core.plan import Missing, Outcome, Plan, Resource, converge
 from ..._engine.base import Engine
@@ -114,15 +114,12 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
         if observed is None or isinstance(observed, NotRunning):
             plan = self._plan_ahead(observed or NotRunning(None))
         elif isinstance(observed, Booting):
-            plan = plan_new(spec)
-            plan = replace(plan, operations=(run.wait_for_boot(observed), *plan.operations))
+            plan = _plan_booting(spec, observed)
         elif spec.state == "reset":
             plan = plan_reset(observed)
             plan = replace(plan, operations=(run.reset(),) if plan.operations else ())
         else:
-            plan = bound(
-                spec, observed, (plan_initialized if spec.state == "initialized" else plan_joined)(spec, observed)
-            )
+            plan = _plan_observed(spec, observed)
         return plan.warned(*survey) if any(item.name == "certificates" for item in plan.actions) else plan
 
     def _plan_ahead(self, observed: NotRunning) -> Plan:
@@ -160,6 +157,22 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
             f"{self.name} was made with other settings, which kubeadm does not change later: {differences}."
             " They take effect in a new cluster."
         )
+
+
+def _plan_booting(spec: KubeadmSpec, observed: Booting) -> Plan:
+    plan = plan_new(spec)
+    return replace(plan, operations=(run.wait_for_boot(observed), *plan.operations))
+
+
+def _plan_observed(spec: KubeadmSpec, observed: Observed) -> Plan:
+    try:
+        plan = (plan_initialized if spec.state == "initialized" else plan_joined)(spec, observed)
+    except KicError:
+        if observed.seen.boot.ready:
+            raise
+        # What a recreated node remembers is on its volume, and is put into its place while the system comes up.
+        return _plan_booting(spec, Booting(observed.container, observed.api_addresses, observed.addresses))
+    return bound(spec, observed, plan)
 
 
 def bound(spec: KubeadmSpec, observed: Observed, plan: Plan) -> Plan:
