@@ -145,6 +145,13 @@ class Resource(ABC, Generic[Observed, Survey]):
         return self.describe(observed, plan)
 
 
+def always(observed: Observed | None) -> Observed:
+    """What was observed of a resource that is always there, as a machine is: its ``observe`` never returns None."""
+    if observed is None:
+        raise TypeError("what is always there was not observed")
+    return observed
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a module returns: the plan that was made (and, unless in check mode, done) and what is there now."""

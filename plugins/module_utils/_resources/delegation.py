@@ -16,7 +16,7 @@ from .._command import Runner
 from .._core import checks
 from .._core.diagnosis import failure
 from .._core.operations import Operation
-from .._core.plan import Plan, Resource
+from .._core.plan import Plan, Resource, always
 from .._host import delegation as host
 from .._host.delegation import Lost, Tried, Way
 from .._host.files import make_directory, read
@@ -357,20 +357,17 @@ class DelegationResource(Resource[ObservedDelegation, None]):
         """A plan needs no more than what was observed."""
 
     def plan(self, observed: ObservedDelegation | None, survey: None) -> Plan:
-        assert observed is not None
-        return plan_delegation(self._spec, observed)
+        return plan_delegation(self._spec, always(observed))
 
     def inspect(self, results: Mapping[str, Any]) -> ObservedDelegation:
         checked: ObservedDelegation | None = results.get(f"check delegation {self.name}")
         return checked or self.observe()
 
     def describe(self, observed: ObservedDelegation | None, plan: Plan) -> dict[str, Any]:
-        assert observed is not None
-        return _describe(self._spec, observed, {})
+        return _describe(self._spec, always(observed), {})
 
     def predict(self, observed: ObservedDelegation | None, survey: None, plan: Plan) -> dict[str, Any]:
-        assert observed is not None
-        return _describe(self._spec, observed, plan.after if plan.changed else {})
+        return _describe(self._spec, always(observed), plan.after if plan.changed else {})
 
 
 def _describe(spec: DelegationSpec, observed: ObservedDelegation, after: Mapping[str, Any]) -> dict[str, Any]:

@@ -264,8 +264,12 @@ def _discard(aside: Container, stops: bool, seam: NodeSeam) -> None:
 
 def set_aside(replacement: Replacement) -> Operation:
     """Free the name of the old container, which becomes the node again when a later operation fails."""
-    run, undo = lambda seam: replacement.set_aside(seam.engine), partial(_restored, replacement)
+    run, undo = partial(_set_aside, replacement), partial(_restored, replacement)
     return operation("set aside", replacement.name, run, exclusive=True, changes=False, undo=undo)
+
+
+def _set_aside(replacement: Replacement, seam: NodeSeam) -> None:
+    replacement.set_aside(seam.engine)
 
 
 def stop_old(replacement: Replacement, *, restores: bool = False) -> Operation:

@@ -16,7 +16,7 @@ from ..._command import Runner
 from ..._core import checks
 from ..._core.diagnosis import failure
 from ..._core.operations import Operation
-from ..._core.plan import Plan, Resource
+from ..._core.plan import Plan, Resource, always
 from ..._host import kernel
 from ..._host.machine import has_systemd
 from ..._state.lock import MACHINE
@@ -115,9 +115,9 @@ def plan_host(spec: HostSpec, observed: ObservedHost) -> HostPlan:
     if operations and not observed.root:
         raise failure("root_needed", actions="; ".join(map(str, operations)))
     return HostPlan(
-        _recorded(spec, observed.record, part.record, operations),
-        {item.operation.name: item.before for item in part.steps if item.before is not None},
-        {item.operation.name: item.after for item in part.steps if item.after is not None},
+        operations=_recorded(spec, observed.record, part.record, operations),
+        before={item.operation.name: item.before for item in part.steps if item.before is not None},
+        after={item.operation.name: item.after for item in part.steps if item.after is not None},
         warnings=part.warnings,
         record=part.record,
         left_out=part.left_out,
@@ -215,11 +215,11 @@ class HostResource(Resource[ObservedHost, None]):
         """A plan needs no more than what was observed."""
 
     def plan(self, observed: ObservedHost | None, survey: None) -> HostPlan:
-        assert observed is not None
-        return plan_host(self._spec, observed)
+        return plan_host(self._spec, always(observed))
 
     def describe(self, observed: ObservedHost | None, plan: Plan) -> dict[str, Any]:
-        assert isinstance(plan, HostPlan)
+        if not isinstance(plan, HostPlan):
+            raise TypeError(plan)
         # The record of a run is that of its plan; later looks find nothing to do and leave it.
         record = plan.record
         return {
