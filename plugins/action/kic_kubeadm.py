@@ -7,23 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed_action import DiagnosedAction
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 
 
-class ActionModule(ActionBase):
+class ActionModule(DiagnosedAction):
     """One task: the module with the collection's own scripts."""
 
-    _supports_check_mode = True
-    _supports_async = False
-    _requires_connection = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def converge(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """The module's result."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = {"scripts": node_scripts(), **self._task.args}
-        done: dict[str, Any] = self._execute_module(
-            module_name="nodeforge.kic.kic_kubeadm", module_args=arguments, task_vars=task_vars
-        )
-        return {**result, **done}
+        return self.module("kic_kubeadm", {"scripts": node_scripts(), **self._task.args}, task_vars)

@@ -15,13 +15,10 @@ import pwd
 import time
 from typing import Any
 
-from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
-from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig_file import ORIGINAL
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed_action import DiagnosedAction
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.kubeconfig_plan import (
     KubeconfigSpec,
     ObservedKubeconfig,
@@ -36,50 +33,35 @@ PATIENCE = 60.0
 
 _INTERNAL = ("files", "admin", "server", "uid", "place", "unrecorded", "written", "invocation")
 
-# What AnsibleModule adds of the file that a result's path names, as it was before.
 _READ = ("files", "admin", "server", "uid", "place", "context", "unrecorded")
 """What a merge is made from. Warnings, which a newer ansible-core keeps as objects, are none of it."""
 
+# What AnsibleModule adds of the file that a result's path names, as it was before.
 _OF_FILE = ("gid", "group", "mode", "owner", "size", "state", "secontext")
 
 
-class ActionModule(ActionBase):
+class ActionModule(DiagnosedAction):
     """One task: read, merge, write."""
 
-    _supports_check_mode = True
-    _supports_async = False
-    _requires_connection = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The module's result, without what only the two halves need; whatever fails here is a diagnosis too."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        try:
-            return self._converge(result, task_vars)
-        except AnsibleError:
-            # Ansible's own: of the connection, or of what the user wrote.
-            raise
-        except Exception as error:
-            found = as_failure(error)
-            failed = {"failed": True, "msg": str(found), "diagnosis": found.diagnosis.as_dict()}
-            return {**result, **failed, "actions": [*found.done], "changed": bool(found.done)}
-
-    def _converge(self, result: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def converge(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """The module's result, without what only the two halves need."""
         arguments = self._arguments()
         deadline = time.monotonic() + PATIENCE
         while True:
-            found = self._module(arguments, task_vars)
+            found = self.module("kic_kubeconfig", arguments, task_vars)
             if found.get("failed") or "files" not in found:
-                return {**result, **_public(found)}
+                return _public(found)
             observed = ObservedKubeconfig.from_result(_plain({key: found[key] for key in _READ if key in found}))
             spec = KubeconfigSpec.from_params(_plain(dict(self._task.args)))
             plan = plan_kubeconfig(spec, observed)
-            outcome = self._outcome({**result, **_public(found), **describe(spec, observed)}, spec, observed, plan)
+            outcome = self._outcome({**_public(found), **describe(spec, observed)}, spec, observed, plan)
             written = changes(plan)
             if self._probes() or self._task.check_mode or not written:
                 return outcome
-            answer = self._module({**arguments, "write": [vars(change) for change in written]}, task_vars)
+            writing = {**arguments, "write": [vars(change) for change in written]}
+            answer = self.module("kic_kubeconfig", writing, task_vars)
             if answer.get("failed"):
-                return {**result, **_public(answer)}
+                return _public(answer)
             if answer["written"]:
                 return outcome
             if time.monotonic() >= deadline:
@@ -117,12 +99,6 @@ class ActionModule(ActionBase):
             where = f"The file as it was {kept} next to it, with {ORIGINAL} at the end of its name."
             outcome["warnings"] = [*outcome.get("warnings", ()), *(f"{text} {where}" for text in plan.warnings)]
         return outcome
-
-    def _module(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        found: dict[str, Any] = self._execute_module(
-            module_name="nodeforge.kic.kic_kubeconfig", module_args=arguments, task_vars=task_vars
-        )
-        return found
 
     def _asker(self) -> str | None:
         """Who asked, where the module cannot tell: it runs as root, and only sudo and doas leave word of who became it."""

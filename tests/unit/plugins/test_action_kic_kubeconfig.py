@@ -287,7 +287,7 @@ class Plugin(action.ActionModule):
     engine: Unplugged = Fake(CONTROL_PLANE)
     before_write: Any = None
 
-    def _module(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         defaults: dict[str, Any] = dict.fromkeys(("path", "owner", "context", "search", "write"))
         defaults |= {"state": "present", "probe": False}
         self.calls = [*getattr(self, "calls", []), "write" if "write" in arguments else "read"]
