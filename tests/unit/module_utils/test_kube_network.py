@@ -200,10 +200,12 @@ class Fake(Unplugged):
         self.states = states
         self.stopped = stopped
         self.calls: list[tuple[str, str]] = []
+        self.listings = 0
         self.taken = CommandResult((), 0, b"", b"")
 
     def containers(self, label: str) -> list[Container]:
         assert label == f"{labels.CLUSTER}=lab"
+        self.listings += 1
         return [container(name, running=name not in self.stopped) for name in (*ADDRESSES, f"{PLANE}.kic-replaced")]
 
     def call(
@@ -280,6 +282,16 @@ def test_what_fits_costs_no_question(check_mode: bool) -> None:
     """Where the run has seen all nodes and the list of the API, no node is asked anything."""
     engine = Fake(NODES, {})
     assert run(engine, FITS, NODES, check_mode=check_mode) == Connected() and engine.calls == []
+    assert engine.listings == 1
+
+
+def test_a_node_whose_range_is_waited_for() -> None:
+    """Until the API has the range, the engine is not asked, however often the API is."""
+    engine = Fake(NODES, {})
+    network = PodNetwork(engine, "lab", PLANE, PODS)
+    for nodes in ((), NODES[:1], (*NODES[:1], replace(node(FIRST, 1), ranges=()))):
+        assert network.files(FIRST, nodes) is None and engine.listings == 0
+    assert network.files(FIRST, NODES) == files_of(FIRST, PLANE, SECOND) and engine.listings == 1
 
 
 def test_a_join_is_told_to_all_others() -> None:

@@ -178,17 +178,18 @@ def wait_for_other_run(node: str) -> Operation:
 
 
 def _other_run(seam: KubeadmSeam) -> None:
-    if wait_for_other(
-        seam.spec.scripts, seam.engine, seam.spec.node, seam.limit("other-run", LIMITS["kubeadm"]), CLIENT_SECONDS
-    ):
+    if _waited_for_other(seam):
         raise Again
+
+
+def _waited_for_other(seam: KubeadmSeam) -> bool:
+    limit = seam.limit("other-run", LIMITS["kubeadm"])
+    return wait_for_other(seam.spec.scripts, seam.engine, seam.spec.node, limit, CLIENT_SECONDS)
 
 
 def _overtaken(seam: KubeadmSeam) -> Again:
     """Another user's run, which this one does not share a name with, began since the look."""
-    wait_for_other(
-        seam.spec.scripts, seam.engine, seam.spec.node, seam.limit("other-run", LIMITS["kubeadm"]), CLIENT_SECONDS
-    )
+    _waited_for_other(seam)
     return Again()
 
 
@@ -208,7 +209,7 @@ def _api(seam: KubeadmSeam) -> None:
 
 def ready_key(node: str) -> str:
     """The key of :func:`wait_for_ready`."""
-    return f"wait for node {node}"
+    return Operation("wait for", "node", node).key
 
 
 def wait_for_ready(observed: Observed) -> Operation:
@@ -438,7 +439,7 @@ def _connect_within(limit: float, seam: KubeadmSeam) -> Written | None:
     """Write the pod network of the node as soon as the API has its range."""
     end, network = time.monotonic() + limit, seam.pod_network
     while True:
-        files = network.wanted(network.registered()).files(seam.spec.node)
+        files = network.files(seam.spec.node, network.registered())
         if files is not None:
             return _write_network(files, seam)
         if time.monotonic() >= end:
@@ -513,7 +514,7 @@ def certificate_names(spec: KubeadmSpec, observed: Observed) -> list[str]:
     bindings = ((observed.container.raw.get("HostConfig") or {}).get("PortBindings") or {}).get(f"{API_PORT}/tcp")
     for binding in bindings or ():
         address = binding.get("HostIp") or ""
-        # 0.0.0.0 is no name of anything.
+        # An unspecified address (0.0.0.0) names nothing.
         if address and not ipaddress.ip_address(address).is_unspecified:
             names.append(address)
     return list(dict.fromkeys(names))

@@ -58,9 +58,15 @@ class PodNetwork:
         except (ValueError, TypeError, KeyError, AttributeError):
             raise failure("node_unreadable", node=self.control_plane, output=found.words) from None
 
-    def wanted(self, nodes: Sequence[Registered]) -> Wanted:
+    def files(self, node: str, nodes: Sequence[Registered]) -> kic.Files | None:
+        """The files of a node; None while it has no range, or cannot be part of the network."""
+        if not any(item.name == node and item.ranges for item in nodes):
+            return None
+        return self._wanted(nodes, self._containers()).files(node)
+
+    def _wanted(self, nodes: Sequence[Registered], containers: Sequence[Container]) -> Wanted:
         """Who has to be in it, by the addresses that the engine gives its containers."""
-        return kic.wanted(nodes, {item.name: _addresses(item) for item in self._containers()}, self.pods)
+        return kic.wanted(nodes, {item.name: _addresses(item) for item in containers}, self.pods)
 
     def write(self, node: str, files: kic.Files) -> tuple[str, ...]:
         """Give a node its files, and apply them there; what was refused, for a person."""
@@ -96,8 +102,9 @@ class PodNetwork:
         return Connected(found.nodes, (*found.warnings, *refused))
 
     def _compare(self, known: Mapping[str, State], nodes: Sequence[Registered]) -> tuple[Connected, Wanted]:
-        want = self.wanted(nodes)
-        running = {item.name for item in self._containers() if item.running}
+        containers = self._containers()
+        want = self._wanted(nodes, containers)
+        running = {item.name for item in containers if item.running}
         states = {
             member.name: known.get(member.name) or self._state(member.name)
             for member in want.members
