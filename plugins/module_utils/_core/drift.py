@@ -65,6 +65,14 @@ def refuse_foreign(kind: str, name: str, engine: str, found: Mapping[str, str], 
         )
 
 
+def refuse_removal(kind: str, name: str, engine: str, found: Mapping[str, str], cluster: str | None) -> None:
+    """Raise when what is to be removed is not ours (``not_ours``) or, where a cluster is named, belongs to another one."""
+    if not labels.is_ours(found):
+        raise failure("not_ours", kind=kind, name=name, label=labels.SCHEMA, engine=engine)
+    if cluster is not None:
+        refuse_foreign(kind, name, engine, found, cluster)
+
+
 def in_use(kind: str, name: str, engine: str, containers: list[str]) -> KicError:
     """The error for what cannot be removed because ``containers`` use it."""
     return failure("in_use", kind=kind, name=name, engine=engine, containers=" ".join(containers))

@@ -129,7 +129,7 @@ class Resource(ABC, Generic[Observed, Survey]):
         """What there is to do. Pure: starts no process and reads no file; raises KicError for what cannot be done."""
 
     def inspect(self, results: Mapping[str, Any]) -> Observed | None:
-        """What is there after the operations, whose ``results`` by key need not be asked for again."""
+        """What is there after the operations, whose ``results`` by key are not queried a second time."""
         return self.observe()
 
     @abstractmethod
@@ -204,8 +204,8 @@ def converge(
 
 
 def _refuse_missing(plan: Plan) -> None:
-    for item in plan.missing:
-        raise item.error
+    if plan.missing:
+        raise plan.missing[0].error
 
 
 class _Run(Generic[Observed, Survey]):

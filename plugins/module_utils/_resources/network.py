@@ -15,7 +15,7 @@ from typing import Any, Callable
 from .._core import checks, labels
 from .._core.checks import IPAddress, IPNetwork
 from .._core.diagnosis import KicError, failure
-from .._core.drift import differing, in_use, label_drift, refuse_foreign, without_removed
+from .._core.drift import differing, in_use, label_drift, refuse_foreign, refuse_removal, without_removed
 from .._core.operations import Operation
 from .._core.plan import Drift, Plan, Resource
 from .._core.replaced import checked_name, probe_name
@@ -104,12 +104,13 @@ class ObservedNetwork:
     network: Network | None
     """None where there is none of the name."""
     containers: tuple[Attached, ...] = ()
-    others: tuple[Network, ...] = ()
+    networks: tuple[Network, ...] = ()
+    """All of the engine, this one included."""
 
     def left(self, name: str) -> Network | None:
         """The probe of a run that was interrupted, for the network ``name``."""
         probe = probe_name(name)
-        return next((item for item in self.others if item.name == probe and labels.is_ours(item.labels)), None)
+        return next((item for item in self.networks if item.name == probe and labels.is_ours(item.labels)), None)
 
 
 @dataclass(frozen=True)
@@ -280,10 +281,7 @@ def _plan_absent(spec: NetworkSpec, observed: ObservedNetwork, engine: str) -> P
     found = observed.network
     if found is None:
         return Plan()
-    if not labels.is_ours(found.labels):
-        raise failure("not_ours", kind="network", name=spec.name, label=labels.SCHEMA, engine=engine)
-    if spec.cluster is not None:
-        refuse_foreign("network", spec.name, engine, found.labels, spec.cluster)
+    refuse_removal("network", spec.name, engine, found.labels, spec.cluster)
     if observed.containers:
         raise in_use("network", spec.name, engine, [item.name for item in observed.containers])
     # It is nobody's to allocate; who replaces it meanwhile creates it later.
@@ -387,7 +385,7 @@ class NetworkResource(Resource[ObservedNetwork, Surroundings]):
         if not spec.present or (found is not None and not (spec.replace and find_drift(spec, found))):
             return NO_SURROUNDINGS
         engine.info  # noqa: B018  # refuses an engine whose networks cannot hold nodes
-        around = look_around(observed.others if observed is not None else (), self.name, engine.hidden_networks())
+        around = look_around(observed.networks if observed is not None else (), self.name, engine.hidden_networks())
         return replace(around, pools=administrators_pools(engine))
 
     def plan(self, observed: ObservedNetwork | None, survey: Surroundings) -> Plan:
@@ -460,7 +458,7 @@ def _record(name: str, temporary: Network, engine: Engine) -> None:
 
 
 def _remove_probe(name: str, engine: Engine) -> None:
-    left = ObservedNetwork(None, others=tuple(engine.networks())).left(name)
+    left = ObservedNetwork(None, networks=tuple(engine.networks())).left(name)
     if left is not None:
         engine.remove_network(left.id)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._core import checks, labels, replaced
 from .._core.diagnosis import failure
-from .._core.drift import label_drift, refuse_foreign
+from .._core.drift import label_drift, refuse_foreign, refuse_removal
 from .._core.operations import Operation
 from .._core.plan import Drift, Missing, Plan
 from .._engine.model import Container, Image, Limits, NewContainer
@@ -118,10 +118,7 @@ def _plan_absent(spec: NodeSpec, observed: ObservedNode | None, engine: str) -> 
     if observed is None:
         return Plan()
     name, container = spec.name, observed.container
-    if not labels.is_ours(container.labels):
-        raise failure("not_ours", kind="container", name=name, label=labels.SCHEMA, engine=engine)
-    if spec.cluster is not None:
-        refuse_foreign("container", name, engine, container.labels, spec.cluster)
+    refuse_removal("container", name, engine, container.labels, spec.cluster)
     operations = [node_run.record(name, _cluster(spec, observed), {}), node_run.remove(name, container)]
     if observed.aside is not None:
         seconds = node_run.REMOVE_SECONDS

@@ -133,7 +133,7 @@ def wait(spec: NodeSpec, identity: str, new: NewContainer | None = None, kept: s
 
 def wait_key(name: str) -> str:
     """Under which the result of a wait is found."""
-    return operation("wait for", name, lambda _seam: None).key
+    return Operation("wait for", "node", name).key
 
 
 def _wait(spec: NodeSpec, identity: str, new: NewContainer | None, kept: str, seam: NodeSeam) -> Boot | None:

@@ -11,8 +11,7 @@ from functools import partial
 from typing import Any, Callable
 
 from .._core import checks, labels
-from .._core.diagnosis import failure
-from .._core.drift import in_use, label_drift, refuse_foreign, without_removed
+from .._core.drift import in_use, label_drift, refuse_foreign, refuse_removal, without_removed
 from .._core.operations import Operation
 from .._core.plan import Drift, Plan, Resource
 from .._core.replaced import checked_name, probe_name
@@ -80,10 +79,7 @@ def plan_volume(spec: VolumeSpec, found: Volume | None, survey: VolumeSurvey, en
 def _plan_absent(spec: VolumeSpec, found: Volume | None, survey: VolumeSurvey, engine: str) -> Plan:
     if found is None:
         return Plan()
-    if not labels.is_ours(found.labels):
-        raise failure("not_ours", kind="volume", name=spec.name, label=labels.SCHEMA, engine=engine)
-    if spec.cluster is not None:
-        refuse_foreign("volume", spec.name, engine, found.labels, spec.cluster)
+    refuse_removal("volume", spec.name, engine, found.labels, spec.cluster)
     _refuse_used(spec, survey, engine)
     # It is nobody's to allocate; who replaces it meanwhile creates it later.
     remove = replace(_operation("remove", spec.name, _remove(spec.name)), exclusive=False)

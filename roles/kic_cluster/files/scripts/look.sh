@@ -79,7 +79,7 @@ api_state() {
     fi
   }
   cat >"$work/manifests"
-  # All nodes, for the pod network: of a control plane that is asked for itself alone.
+  # All nodes, for the pod network; only where a control plane queries its own API.
   : >"$work/nodes"
   if [ -n "$ALL" ]; then $kubectl get --raw /api/v1/nodes >"$work/nodes" 2>/dev/null & fi
   # shellcheck disable=SC2086 # many words on purpose
