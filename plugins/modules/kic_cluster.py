@@ -98,6 +98,18 @@ options:
     description: Seconds for all steps of Kubernetes on one node together.
     type: int
     default: 600
+  boot:
+    description:
+      - Whether a cluster that is to run starts again when the machine boots. With O(state=stopped) it stays stopped, and starts
+        again at boot once its state is another one.
+      - On podman a unit of systemd starts the nodes, C(nodeforge.kic-NAME.service), of the machine's systemd or of the user's. It
+        stops them when the machine shuts down. A user's systemd runs from boot on if the user lingers, which the role
+        P(nodeforge.kic.kic_host#role) sees to. Without systemd a run that creates or starts nodes warns that a boot does not.
+      - On docker the nodes get the restart policy V(unless-stopped). A C(restart_policy) in O(node) is left as it is.
+      - V(false) removes the unit, and restores the policy that the nodes were created with.
+    type: bool
+    default: true
+    version_added: 0.1.0
   scripts:
     description: What is run inside nodes. The action plugin gives the scripts of the collection.
     type: dict
@@ -272,7 +284,8 @@ def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[st
         name = checks.host_name("kic_cluster_name", params["name"])
         if params["state"] == "absent":
             return _result(task, run.absent(name, task.elsewhere), {})
-        return _result(task, run.stopped(task.seen or cluster_nodes(task.engine, name)), {})
+        there = task.seen or cluster_nodes(task.engine, name)
+        return _result(task, run.stopped(name, there, boot=params["boot"]), {})
     spec = ClusterSpec.from_params(params, task.engine.info.as_dict(), completed)
     there = task.seen if task.seen is not None else cluster_nodes(task.engine, spec.name)
     outcome = run.present(spec, there)

@@ -243,6 +243,82 @@ def test_cluster(testhost: Host, project: Project, node_image: str, program: str
     )
 
 
+CERTIFICATES = "cd /etc/kubernetes && sha256sum admin.conf kubelet.conf pki/*.crt"
+READY_SECONDS = 1500
+
+
+def engine_of(host: Host, user: str, program: str, *command: str, check: bool = True) -> str:
+    """Run a command of the user's engine on the host."""
+    return host.ssh(AS_USER + " ".join([program, *command]), user=user, check=check)
+
+
+def wait_for_ready(host: Host, user: str, program: str) -> float:
+    """Wait until the node is Ready in this boot of the host, by itself; the seconds since the kernel started."""
+    boot = host.ssh("cat /proc/sys/kernel/random/boot_id")
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        said = engine_of(host, user, program, "exec", NODE, "kubectl", "get", "node", NODE, "-o", "json", check=False)
+        status = json.loads(said)["status"] if said.startswith("{") else {}
+        conditions = {item["type"]: item["status"] for item in status.get("conditions", ())}
+        # What the API kept of the boot before says Ready too.
+        if conditions.get("Ready") == "True" and status["nodeInfo"]["bootID"] == boot:
+            return float(host.ssh("cut -d' ' -f1 /proc/uptime"))
+        if time.monotonic() > deadline:
+            unit = host.ssh(f"journalctl --boot --no-pager _SYSTEMD_UNIT={UNIT} + USER_UNIT={UNIT} + UNIT={UNIT}")
+            listed = engine_of(host, user, program, "ps", "--all", check=False)
+            raise AssertionError(f"the node is not Ready: {status.get('conditions')}\n{listed}\n{unit}")
+        time.sleep(3)
+
+
+UNIT = f"nodeforge.kic-{CLUSTER}.service"
+
+
+@pytest.mark.full("a cluster in the virtual machine and two boots; the unit's text and its life are unit tests")
+@pytest.mark.alone("with half of the processors the API does not make its own roles in its time, and starts again")
+@pytest.mark.parametrize(
+    ("program", "user"),
+    [
+        ("podman", "root"),
+        pytest.param("podman", "dev", marks=FURTHER),
+        pytest.param("docker", "root", marks=FURTHER),
+    ],
+)
+def test_reboot(testhost: Host, project: Project, program: str, user: str) -> None:
+    """A cluster made with the defaults is Ready after a boot of the host without a hand, with the same address and the same
+    certificates; one that was stopped stays stopped; and nothing is left of what started it."""
+    asked: dict[str, Any] = {"kic_cluster_name": CLUSTER, "kic_engine": program}
+    if user != "root":
+        asked["kic_user"] = user
+    on(testhost, project, "nodeforge.kic.site", **asked)
+
+    def identity() -> list[str]:
+        ask = ("exec", NODE, "kubectl", "get", "node", NODE, "-o", "jsonpath={.status.addresses[0].address}")
+        files = ("exec", NODE, "sh", "-c", f"'{CERTIFICATES}'")
+        return [engine_of(testhost, user, program, *command) for command in (ask, files)]
+
+    units = "/etc/systemd/system" if user == "root" else f"/home/{user}/.config/systemd/user"
+    if program == "podman":
+        verified = testhost.ssh(f"systemd-analyze verify {units}/{UNIT} 2>&1 | grep {UNIT} || true")
+        assert verified == "", verified
+    before = identity()
+    begin = time.monotonic()
+    reboot(testhost)
+    down = time.monotonic() - begin
+    ready = wait_for_ready(testhost, user, program)
+    assert identity() == before
+    again = on(testhost, project, "nodeforge.kic.site", **asked)
+    assert again.changed == [], again.text
+
+    on(testhost, project, "nodeforge.kic.site", kic_cluster_state="stopped", **asked)
+    reboot(testhost)
+    testhost.ssh("systemctl is-system-running --wait", check=False)
+    state = engine_of(testhost, user, program, "inspect", "--format", "'{{.State.Status}}'", NODE)
+    assert state == "exited"
+    on(testhost, project, "nodeforge.kic.teardown", **asked)
+    assert testhost.ssh(f"find {units} -name '{UNIT}'") == ""
+    print(f"{program} of {user}: ssh after {down:.0f} s, Ready {ready:.0f} s after the start of the kernel")
+
+
 @pytest.mark.full("some minutes in the virtual machine; one withheld controller is in the quick set")
 def test_controller_withdrawn_after_the_look(testhost: Host, project: Project, node_image: str) -> None:
     """The seed's story, the hard way. The node dies and its volume stays; who withholds the controller is named; it is

@@ -28,6 +28,7 @@ CLUSTER: dict[str, dict[str, Any]] = {
     "configuration": {"type": "raw"},
     "patches": {"type": "dict"},
     "timeout": {"type": "int", "default": 600},
+    "boot": {"type": "bool", "default": True},
     "node_files": {
         "type": "list",
         "no_log": True,

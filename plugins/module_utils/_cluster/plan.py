@@ -13,6 +13,7 @@ from .._core.operations import Operation
 
 NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
 POD_NETWORK = "pod network"
+BOOT = "boot of cluster"
 """Kinds of what a cluster is made of."""
 
 CONTROL_PLANE = "control-plane"
@@ -41,6 +42,7 @@ def plan_present(
     state: str,
     network_given: bool,
     pod_network: bool = True,
+    boot: bool = True,
 ) -> ClusterPlan:
     """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
 
@@ -48,6 +50,7 @@ def plan_present(
     :param state: ``started``, or ``present``, which leaves nodes that are there as they are.
     :param network_given: whether something is requested of the network, so that it is compared also where all nodes run.
     :param pod_network: whether the pod network is ours, so that each node has to know the others.
+    :param boot: whether the nodes are to start when the machine boots.
     """
     nodes = (control_plane, *workers)
     kept = tuple(item for item in nodes if item in there) if state == "present" else ()
@@ -73,27 +76,35 @@ def plan_present(
     if pod_network and created:
         after = tuple(item.key for item in operations if item.kind == KUBERNETES)
         operations.append(Operation("connect", POD_NETWORK, name, needs=after))
+    # One that was stopped, and of which only the presence is requested now, stays stopped.
+    if created or not boot or "running" in there.values():
+        # Not before the nodes are up: one that ends at once is not to be started again and again.
+        after = tuple(item.key for item in operations if item.kind in (NODE, KUBERNETES))
+        operations.append(Operation("enable" if boot else "disable", BOOT, name, needs=after))
     surplus = tuple(sorted(item for item in there if item not in nodes))
     return ClusterPlan(tuple(operations), created, kept, surplus)
 
 
-def plan_stopped(there: Mapping[str, str]) -> ClusterPlan:
-    """Stop the workers first: they report to an API that still answers.
+def plan_stopped(name: str, there: Mapping[str, str]) -> ClusterPlan:
+    """Stop the workers first: they report to an API that still answers. A boot does not start them.
 
     :param there: nodes of the cluster with their roles.
     """
     workers = sorted(item for item, role in there.items() if role != CONTROL_PLANE)
     planes = sorted(item for item, role in there.items() if role == CONTROL_PLANE)
     after = tuple(f"stop {NODE} {item}" for item in workers)
-    operations = [Operation("stop", NODE, item) for item in workers]
+    operations = [Operation("disable", BOOT, name)]
+    operations += [Operation("stop", NODE, item) for item in workers]
     operations += [Operation("stop", NODE, item, needs=after) for item in planes]
     return ClusterPlan(tuple(operations))
 
 
-def plan_absent(nodes: Collection[str], volumes: Collection[str], networks: Collection[str]) -> ClusterPlan:
-    """Remove the nodes, then what they use."""
+def plan_absent(name: str, nodes: Collection[str], volumes: Collection[str], networks: Collection[str]) -> ClusterPlan:
+    """Remove the nodes, then what they use. The network or a volume is the last that tells of the cluster."""
     after = tuple(f"remove {NODE} {item}" for item in nodes)
     operations = [Operation("remove", NODE, item) for item in nodes]
+    operations.append(Operation("remove", BOOT, name, needs=after))
+    after = (*after, operations[-1].key)
     operations += [Operation("remove", VOLUME, item, needs=after) for item in volumes]
     operations += [Operation("remove", NETWORK, item, needs=after) for item in networks]
     return ClusterPlan(tuple(operations))

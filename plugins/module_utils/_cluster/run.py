@@ -20,13 +20,25 @@ from .._engine.model import Container
 from .._host.preflight import refuse_unfit
 from .._kubernetes.bootstrap.kubeadm import converge_kubeadm, listed_nodes, network_state
 from .._kubernetes.network.connect import PodNetwork
+from .._resources.boot import BootSpec, BootUnit, RestartPolicies, policy_at_boot
 from .._resources.network import NetworkResource
 from .._resources.node import NodeResource
 from .._resources.node_info import find_clusters, find_nodes
-from .._resources.node_spec import NodeSpec
+from .._resources.node_spec import NodeSpec, decode_asked
 from .._resources.volume import VolumeResource
 from .._state.lock import lock_of
-from .plan import KUBERNETES, NETWORK, NODE, POD_NETWORK, VOLUME, ClusterPlan, plan_absent, plan_present, plan_stopped
+from .plan import (
+    BOOT,
+    KUBERNETES,
+    NETWORK,
+    NODE,
+    POD_NETWORK,
+    VOLUME,
+    ClusterPlan,
+    plan_absent,
+    plan_present,
+    plan_stopped,
+)
 from .spec import ClusterSpec, absent_network, absent_volume, bare_node
 
 
@@ -115,14 +127,16 @@ class ClusterRun:
 
         :param there: the containers of the cluster's nodes.
         """
+        found = by_node(there)
         plan = plan_present(
             spec.name,
             spec.control_plane,
             spec.workers,
-            {name: item.status for name, item in by_node(there).items()},
+            {name: item.status for name, item in found.items()},
             state=spec.state,
             network_given=spec.network_given,
             pod_network=spec.pod_network,
+            boot=spec.boot,
         )
         nodes = {
             name: replace(node, state="present" if name in plan.kept else "started")
@@ -133,7 +147,7 @@ class ClusterRun:
             refuse_unfit(self.engine.info, self.runner)
 
         kubernetes: dict[str, Outcome] = {}
-        started: list[str] = []
+        acted: dict[str, Plan] = {}
 
         def run(operation: Operation) -> Done:
             if operation.kind == NETWORK:
@@ -142,16 +156,18 @@ class ClusterRun:
                 return self._converge(VolumeResource(spec.volumes[operation.name], self.engine))
             if operation.kind == NODE:
                 node = self._node(nodes[operation.name])
-                started.extend(str(action) for action in node.plan.actions)
+                acted[operation.name] = node.plan
                 return node
             if operation.kind == POD_NETWORK:
-                return self._connect(spec, kubernetes, bool(started))
-            found = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
-            kubernetes[operation.name] = found
-            return Done(found.plan, found.value, found.warnings)
+                return self._connect(spec, kubernetes, any(item.changed for item in acted.values()))
+            if operation.kind == BOOT:
+                return self._boot(spec, plan.surplus, found, acted)
+            ready = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
+            kubernetes[operation.name] = ready
+            return Done(ready.plan, ready.value, ready.warnings)
 
         performed = self._perform(plan, run)
-        if performed.failed is not None and performed.failed.kind != KUBERNETES and not self.check_mode:
+        if performed.failed is not None and performed.failed.kind in (NETWORK, VOLUME, NODE) and not self.check_mode:
             performed = self._taken_back(spec, performed)
         return self._outcome(plan, performed)
 
@@ -172,28 +188,65 @@ class ClusterRun:
         actions = () if changed else tuple(Operation("connect", POD_NETWORK, name) for name in found.nodes)
         return Done(Plan(actions), {}, found.warnings)
 
-    def stopped(self, there: Sequence[Container]) -> ClusterOutcome:
-        """Stop the nodes."""
+    def _boot(
+        self, spec: ClusterSpec, surplus: Sequence[str], there: Mapping[str, Container], acted: Mapping[str, Plan]
+    ) -> Done:
+        """Have the nodes start when the machine boots, those too that the declaration does not name and that run.
+
+        :param acted: what this run did to nodes: one that was created has the policy that it was declared with.
+        """
+        nodes = (*spec.nodes, *(name for name in surplus if there[name].running))
+        changed = any(item.changed for item in acted.values())
+        boot = BootSpec(spec.name, "enabled" if spec.boot else "absent", nodes, changed)
+        created = {
+            name: spec.nodes[name].restart_policy
+            for name, plan in acted.items()
+            if any(action.verb == "create" for action in plan.actions)
+        }
+        found = {**{name: there[name].restart_policy for name in nodes if name in there}, **created}
+        first = {**_created_with(there), **created}
+        boots = spec.boot and not spec.own_policy
+        wanted = {name: policy_at_boot(first[name], boots) for name in nodes if name in first}
+        return self._starts(boot, found, wanted)
+
+    def _starts(self, boot: BootSpec, found: Mapping[str, str], wanted: Mapping[str, str]) -> Done:
+        if self.engine.capabilities.restarts:
+            return self._converge(RestartPolicies(boot, self.engine, found, wanted))
+        return self._converge(BootUnit(boot, self.engine, self.runner))
+
+    def stopped(self, name: str, there: Sequence[Container], *, boot: bool = True) -> ClusterOutcome:
+        """Stop the nodes.
+
+        :param boot: whether they are to start when the machine boots, once their state is another one.
+        """
         found = by_node(there)
-        owners = {name: item.labels.get(labels.CLUSTER) for name, item in found.items()}
-        plan = plan_stopped({name: item.labels.get(labels.ROLE, "") for name, item in found.items()})
-        performed = self._perform(
-            plan, lambda operation: self._node(bare_node(operation.name, owners[operation.name], "stopped"))
-        )
-        return self._outcome(plan, performed)
+        owners = {node: item.labels.get(labels.CLUSTER) for node, item in found.items()}
+        plan = plan_stopped(name, {node: item.labels.get(labels.ROLE, "") for node, item in found.items()})
+
+        def run(operation: Operation) -> Done:
+            if operation.kind == BOOT:
+                # A daemon knows itself who was stopped.
+                policies = {node: item.restart_policy for node, item in found.items()}
+                goal = "disabled" if boot else "absent"
+                return self._starts(BootSpec(name, goal), policies, {} if boot else _created_with(found))
+            return self._node(bare_node(operation.name, owners[operation.name], "stopped"))
+
+        return self._outcome(plan, self._perform(plan, run))
 
     def absent(self, name: str, elsewhere: Callable[[str], bool]) -> ClusterOutcome:
         """Remove the nodes of the cluster, their volumes with the data, and its network."""
         nodes = find_nodes(self.engine, None, name)
         parts = next(iter(find_clusters(self.engine, nodes, name, elsewhere)), None)
-        if parts is None:
-            return ClusterOutcome(ClusterPlan(()), ())
-        plan = plan_absent(parts["nodes"], parts["volumes"], parts["networks"])
+        # What starts nodes at boot is not in the engine.
+        parts = parts or {"nodes": [], "volumes": [], "networks": []}
+        plan = plan_absent(name, parts["nodes"], parts["volumes"], parts["networks"])
         gone = frozenset(parts["nodes"] if self.check_mode else ())
 
         def run(operation: Operation) -> Done:
             if operation.kind == NODE:
                 return self._node(bare_node(operation.name, name, "absent"))
+            if operation.kind == BOOT:
+                return self._starts(BootSpec(name, "absent"), {}, {})
             if operation.kind == VOLUME:
                 return self._converge(VolumeResource(absent_volume(operation.name, name), self.engine, gone))
             return self._converge(NetworkResource(absent_network(operation.name, name), self.engine, gone))
@@ -247,3 +300,8 @@ def by_node(containers: Sequence[Container]) -> dict[str, Container]:
     """The containers by the names of their nodes; the old one of a node that is being replaced only where it is alone."""
     aside = {replaced.node_of(item.name): item for item in containers if replaced.is_aside(item.name)}
     return {**aside, **{item.name: item for item in containers if not replaced.is_aside(item.name)}}
+
+
+def _created_with(nodes: Mapping[str, Container]) -> dict[str, str]:
+    """The restart policies that nodes were created with."""
+    return {name: str(decode_asked(item.labels.get(labels.SPEC, ""))["restart_policy"]) for name, item in nodes.items()}

@@ -42,6 +42,10 @@ class ClusterSpec:
     kubernetes: Mapping[str, KubeadmSpec]
     pod_network: bool
     """Whether the pod network is ours."""
+    boot: bool = True
+    """Whether its nodes are started when the machine boots."""
+    own_policy: bool = False
+    """Whether the user requested a restart policy, so that it is not ours to change."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], facts: Mapping[str, Any], completed: Completed) -> ClusterSpec:
@@ -85,6 +89,8 @@ class ClusterSpec:
             nodes=nodes,
             kubernetes=kubernetes,
             pod_network=found["pod_network"],
+            boot=params["boot"],
+            own_policy=(params["node"] or {}).get("restart_policy") is not None,
         )
 
 

@@ -24,5 +24,7 @@ class Capabilities:
     """It can leave out volumes that an image declares."""
     forwards_at_each_start: bool = False
     """It has the kernel forward with each container that it starts, not only when its daemon starts."""
+    restarts: bool = False
+    """Its daemon starts containers again by their restart policy, also at boot, and remembers which of them were stopped."""
     opens_bridges: bool = False
     """It has the packet filter accept what stays on a bridge of its own."""

@@ -196,6 +196,25 @@ CATALOGUE: dict[str, Entry] = {
         known="/var/lib/systemd/linger (loginctl(1)); kind #2272",
         severity="warning",
     ),
+    "boot_unmanaged": Entry(
+        "The cluster {cluster} does not start when this machine boots: {why}.",
+        "run the role nodeforge.kic.kic_cluster again after a boot, or set kic_cluster_boot: false",
+        known="sd_booted(3); podman has no daemon that starts containers; kind #2272, minikube #9292",
+        severity="warning",
+    ),
+    "boot_needs_login": Entry(
+        "The cluster {cluster} starts after a boot of this machine only when {user} logs in: their systemd does not run"
+        " without a session.",
+        "run the role nodeforge.kic.kic_host with kic_host_user: {user}; or as root: loginctl enable-linger {user}",
+        known="/var/lib/systemd/linger (loginctl(1))",
+        severity="warning",
+    ),
+    "boot_engine_disabled": Entry(
+        "The cluster {cluster} starts after a boot of this machine only when somebody starts {engine}: {unit} is not enabled.",
+        "run the role nodeforge.kic.kic_host; or as root: systemctl enable {unit}",
+        known="the links of systemctl(1), enable",
+        severity="warning",
+    ),
     "forwarding_off": Entry(
         "The kernel of this machine forwards no packets ({setting} is 0): containers of {engine} and pods do not reach the"
         " outside.",

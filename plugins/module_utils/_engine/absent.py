@@ -21,6 +21,7 @@ class AbsentEngine(Engine):
         real = driver(name)
         self.name, self.capabilities, self.network_backend = name, real.capabilities, real.network_backend
         self.hidden_networks = real.hidden_networks  # type: ignore[method-assign]
+        self.boot_commands = real.boot_commands  # type: ignore[method-assign]
         self.reason = reason
 
     @property
@@ -68,4 +69,4 @@ class AbsentEngine(Engine):
     create_network = remove_network = create_volume = remove_volume = _refuse
     pull_image = load_image = import_image = tag_image = remove_image = _refuse
     create_container = start_container = stop_container = resume_container = rename_container = _refuse
-    remove_container = update_limits = put_files = exec = _refuse
+    remove_container = update_limits = set_restart_policy = put_files = exec = _refuse

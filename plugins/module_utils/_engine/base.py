@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .._command import CommandResult
 from .._core.capabilities import Capabilities
 from .._core.checks import IPNetwork
 from .._core.diagnosis import KicError, failure
-from .model import Attached, Container, EngineInfo, Image, Limits, Network, NewContainer, Offered, Volume
+from .model import Attached, BootCommands, Container, EngineInfo, Image, Limits, Network, NewContainer, Offered, Volume
 
 
 class EngineReader(ABC):
@@ -55,6 +55,15 @@ class EngineReader(ABC):
     def proxies(self) -> dict[str, str]:
         """Proxy variables that a new container gets by itself."""
         return {}
+
+    @staticmethod
+    def boot_commands(
+        program: str, names: Sequence[str], limits: Mapping[str, Limits], seconds: int
+    ) -> BootCommands | None:
+        """What starts containers when the machine boots, in the order of their names, and stops them in the opposite one
+        within some seconds; None where the engine's daemon does it."""
+        del program, names, limits, seconds
+        return None
 
     # Networks.
     def address_pools(self) -> tuple[str, ...]:
@@ -208,6 +217,10 @@ class Engine(EngineReader):
     @abstractmethod
     def update_limits(self, identity: str, limits: Limits) -> None:
         """Change those limits of a running container that are not None."""
+
+    @abstractmethod
+    def set_restart_policy(self, identity: str, policy: str) -> None:
+        """Have the daemon start it again by this policy from now on; for engines that have one (capability ``restarts``)."""
 
     @abstractmethod
     def exec(

@@ -463,6 +463,10 @@ class CommandLineEngine(Engine):
         if arguments:
             self.call(["update", *arguments, identity], action=f"changing limits of the container {identity}")
 
+    def set_restart_policy(self, identity: str, policy: str) -> None:
+        action = f"changing the restart policy of the container {identity}"
+        self.call(["update", f"--restart={policy}", identity], action=action)
+
     def exec(
         self,
         container: str,

@@ -44,7 +44,7 @@ from .docker_socket import listener, post
 from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Offered, Range, Volume
 from .secrecy import may_be_shown
 
-CAPABILITIES = Capabilities(watches=True, opens_bridges=True)
+CAPABILITIES = Capabilities(watches=True, restarts=True, opens_bridges=True)
 MINIMUM = (20, 10)
 _SOCKET_SECONDS = 60.0
 _SECOND_LOOKS = 10
@@ -565,6 +565,7 @@ def decode_container(found: Mapping[str, Any]) -> Container:
         addresses={name: _addresses(net) for name, net in networks.items()},
         runtime=host.get("Runtime", ""),
         limits=decode_limits(host),
+        restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
         raw=found,
     )
 

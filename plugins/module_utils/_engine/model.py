@@ -242,6 +242,18 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class BootCommands:
+    """What a unit of systemd runs for containers of an engine that has no daemon to do so."""
+
+    start: tuple[str, ...]
+    started: tuple[tuple[str, ...], ...]
+    """When they are started: limits that the engine forgets at a stop."""
+    stop: tuple[str, ...]
+    environment: Mapping[str, str]
+    """By which the engine finds the containers where it has them now."""
+
+
+@dataclass(frozen=True)
 class NewContainer:
     """A node's container that is to be made, the same for every engine."""
 
@@ -304,6 +316,8 @@ class Container:
     runtime: str
     limits: Limits
     """What the next start will set, not what is set now."""
+    restart_policy: str = "no"
+    """When a daemon starts it again; of an engine without one it says nothing."""
     raw: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
     """The engine's whole answer, for what only one resource asks."""
 

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from .._command import CommandResult
@@ -33,10 +33,23 @@ from .cli import (
     explain_by,
     explain_registry_by,
     label_arguments,
+    limit_arguments,
     read_manifest,
     release,
 )
-from .model import Attached, Container, EngineInfo, Image, Network, NewContainer, Offered, Range, Volume
+from .model import (
+    Attached,
+    BootCommands,
+    Container,
+    EngineInfo,
+    Image,
+    Limits,
+    Network,
+    NewContainer,
+    Offered,
+    Range,
+    Volume,
+)
 from .secrecy import may_be_shown
 
 CAPABILITIES = Capabilities(
@@ -47,6 +60,13 @@ CAPABILITIES = Capabilities(
     forwards_at_each_start=True,
 )
 MINIMUM = (4, 3)
+
+STORE = (
+    *("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "STORAGE_OPTS"),
+    *("XDG_CONFIG_HOME", "XDG_DATA_HOME"),
+)
+"""Variables that say where its configuration and its containers are. A user's run-time directory is not among them: at boot
+their systemd gives it."""
 
 # Texts of failures that podman has no code for. The first match wins; each keeps podman's words as output.
 _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -158,6 +178,18 @@ class Podman(CommandLineEngine):
             check_info(self.answer)
             self._info = self.answer
         return self._info
+
+    @staticmethod
+    def boot_commands(
+        program: str, names: Sequence[str], limits: Mapping[str, Limits], seconds: int
+    ) -> BootCommands | None:
+        updates = [(program, "update", *limit_arguments(limits[name]), name) for name in names if name in limits]
+        return BootCommands(
+            start=(program, "start", *names),
+            started=tuple(tuple(part for part in item if part != "--pids-limit=-1") for item in updates),
+            stop=(program, "stop", "--ignore", "--time", str(seconds), *reversed(names)),
+            environment={key: os.environ[key] for key in STORE if os.environ.get(key)},
+        )
 
     # Networks.
     def networks(self) -> list[Network]:

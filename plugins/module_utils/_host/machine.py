@@ -134,7 +134,13 @@ _PATH = os.pathsep.join(
 
 def has_program(name: str) -> bool:
     """Whether a program is where engines look for theirs."""
-    return shutil.which(name, path=_PATH) is not None
+    return program(name) is not None
+
+
+def program(name: str) -> str | None:
+    """The absolute path of a program, by which what has another PATH finds it too; None where there is none."""
+    found = shutil.which(name, path=_PATH)
+    return os.path.abspath(found) if found is not None else None
 
 
 PACKET_FILTERS = ("iptables", "nft")

@@ -317,6 +317,7 @@ class MemoryEngine(ByClient):
     name = "podman"
     capabilities = driver("podman").capabilities
     priority = driver("podman").priority
+    boot_commands = staticmethod(driver("podman").boot_commands)
 
     def __init__(self, info: EngineInfo | None = None) -> None:
         self.facts = info or engine_info()
@@ -466,10 +467,17 @@ class MemoryEngine(ByClient):
                 labels=new.labels,
                 environment=new.env,
                 limits=new.limits,
+                restart_policy=new.restart_policy,
                 addresses={new.network: addresses} if new.network else {},
             )
         )
         return identity
+
+    def set_restart_policy(self, identity: str, policy: str) -> None:
+        self.done.append(f"restart policy {identity} {policy}")
+        found = self.container(identity)
+        assert found is not None
+        self.add(replace(found, restart_policy=policy))
 
     def read_file(self, identity: str, path: str) -> bytes | None:
         return self.contents.get((identity, path))

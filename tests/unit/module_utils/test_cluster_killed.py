@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Ou
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.systemd import Units
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import boot as boot_unit
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
 
 from .lives import foreign, machine, planned_only, state
 from .support import MemoryEngine, MemoryPorts, host, image
+from .test_boot_unit import Systemd
 from .test_cluster_run import PLANE, spec
 from .test_killed import Killing, ends
 
@@ -36,11 +39,13 @@ WORKER = "lab-worker-1"
 
 
 class Machine(MemoryEngine):
-    """An engine whose volumes hold what kubeadm has made in them."""
+    """An engine whose volumes hold what kubeadm has made in them, and the directory of the machine's units."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, daemon: bool, units: Path) -> None:
         super().__init__()
+        self.capabilities = replace(self.capabilities, restarts=daemon)
         self.kubernetes: dict[str, str] = {}
+        self.units = units
 
     def remove_volume(self, name: str) -> None:
         """With what is in it."""
@@ -73,17 +78,23 @@ class Ending:
 def present(engine: Machine, workers: int = 1) -> None:
     """The cluster as it is declared."""
     declared = spec(workers=workers, pod_network="none")
-    ClusterRun(engine, None, check_mode=False).present(declared, cluster_nodes(engine, "lab"))  # type: ignore[arg-type]
+    ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
 
 
 def stopped(engine: Machine) -> None:
     """The cluster with its nodes stopped."""
-    ClusterRun(engine, None, check_mode=False).stopped(cluster_nodes(engine, "lab"))  # type: ignore[arg-type]
+    ClusterRun(engine, Systemd(), check_mode=False).stopped("lab", cluster_nodes(engine, "lab"))
+
+
+def without_boot(engine: Machine) -> None:
+    """The cluster as it is declared, which does not start at boot."""
+    declared = spec(workers=1, pod_network="none", boot=False)
+    ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
 
 
 def absent(engine: Machine) -> None:
     """No cluster."""
-    ClusterRun(engine, None, check_mode=False).absent("lab", lambda _name: False)  # type: ignore[arg-type]
+    ClusterRun(engine, Systemd(), check_mode=False).absent("lab", lambda _name: False)
 
 
 def nothing(_engine: Machine) -> None:
@@ -124,6 +135,8 @@ CHANGES: dict[str, tuple[Step, Step]] = {
     "control plane ended": (one_stopped, present),
     "started": (all_stopped, present),
     "stopped": (present, stopped),
+    "boots from now on": (without_boot, present),
+    "boots no more": (present, without_boot),
     "removed": (present, absent),
     "removed when stopped": (all_stopped, absent),
 }
@@ -138,16 +151,20 @@ def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot, "wait", lambda *_given: Boot("running"))
     monkeypatch.setattr(boot, "peek", lambda *_given: Boot("running"))
     monkeypatch.setattr(cluster_run, "PARALLEL", 1)
+    monkeypatch.setattr(boot_unit, "program", "/usr/bin/{}".format)
+    monkeypatch.setattr(boot_unit, "disabled_units", list)
 
 
 def everything(engine: Machine) -> dict[str, Any]:
     """All that is there."""
-    return {**state(engine), "kubernetes": engine.kubernetes}
+    units = {str(path.relative_to(engine.units)): path.read_text() for path in engine.units.rglob("*.service")}
+    return {**state(engine), "kubernetes": engine.kubernetes, "units": units}
 
 
+@pytest.mark.parametrize("daemon", [False, True], ids=["unit", "restart-policy"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_killed_at_every_operation(
-    change: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    change: str, daemon: bool, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The same run again ends in the state of one that nobody disturbed, and touches nothing of others."""
     before, work = CHANGES[change]
@@ -160,7 +177,9 @@ def test_killed_at_every_operation(
         ending(Killing(-1, done=False))
         folder: Path = tmp_path_factory.mktemp("state")
         monkeypatch.setattr(record, "state_directory", lambda: str(folder))
-        engine = Machine()
+        engine = Machine(daemon=daemon, units=folder / "units")
+        units = Units(str(engine.units), "multi-user.target", manager=True, user=False)
+        monkeypatch.setattr(boot_unit, "units", lambda: units)
         vars(engine).update({key: value for key, value in vars(machine()).items() if key.endswith("_table")})
         engine.image_table["i"] = image(tags=("localhost/node:1",))
         before(engine)
@@ -184,4 +203,4 @@ def test_killed_at_every_operation(
         assert everything(engine) == expected, (at, done)
         assert foreign(engine) == others, (at, done)
         at, done = (at + 1, False) if done else (at, True)
-    assert at > 1, "nothing was done"
+    assert at > 0, "nothing was done"

@@ -22,13 +22,20 @@ PLANE, FIRST, SECOND = "lab-control-plane-1", "lab-worker-1", "lab-worker-2"
 
 def short(operations: tuple[Operation, ...]) -> list[str]:
     """The operations in the order of a run one by one, in few letters."""
-    words = {PLANE: "plane", FIRST: "w1", SECOND: "w2", "lab": "lab", "Kubernetes on node": "kubernetes"}
+    words = {
+        PLANE: "plane",
+        FIRST: "w1",
+        SECOND: "w2",
+        "lab": "lab",
+        "Kubernetes on node": "kubernetes",
+        "boot of cluster": "boot",
+    }
     return [f"{item.verb} {words.get(item.kind, item.kind)} {words[item.name]}" for item in in_order(operations)]
 
 
 GROUND = ["ensure network lab", "ensure volume plane"]
 
-CONNECT = "connect pod network lab"
+CONNECT, BOOT = "connect pod network lab", "enable boot lab"
 
 PRESENT = [
     pytest.param(
@@ -36,7 +43,7 @@ PRESENT = [
         0,
         "started",
         False,
-        [*GROUND, "start node plane", "initialize kubernetes plane", CONNECT],
+        [*GROUND, "start node plane", "initialize kubernetes plane", CONNECT, BOOT],
         [],
         id="from-nothing",
     ),
@@ -56,6 +63,7 @@ PRESENT = [
             "join kubernetes w1",
             "join kubernetes w2",
             CONNECT,
+            BOOT,
         ],
         [],
         id="from-nothing-with-workers",
@@ -65,7 +73,7 @@ PRESENT = [
         0,
         "started",
         False,
-        ["start node plane", "initialize kubernetes plane", CONNECT],
+        ["start node plane", "initialize kubernetes plane", CONNECT, BOOT],
         [],
         id="all-run",
     ),
@@ -74,7 +82,7 @@ PRESENT = [
         0,
         "started",
         True,
-        ["ensure network lab", "start node plane", "initialize kubernetes plane", CONNECT],
+        ["ensure network lab", "start node plane", "initialize kubernetes plane", CONNECT, BOOT],
         [],
         id="all-run-and-the-network-is-compared",
     ),
@@ -83,7 +91,7 @@ PRESENT = [
         0,
         "started",
         False,
-        ["start node plane", "initialize kubernetes plane", CONNECT],
+        ["start node plane", "initialize kubernetes plane", CONNECT, BOOT],
         [FIRST],
         id="one-fewer-stays",
     ),
@@ -92,7 +100,7 @@ PRESENT = [
         0,
         "started",
         False,
-        [*GROUND, "start node plane", "initialize kubernetes plane", CONNECT],
+        [*GROUND, "start node plane", "initialize kubernetes plane", CONNECT, BOOT],
         [],
         id="stopped",
     ),
@@ -102,7 +110,7 @@ PRESENT = [
         1,
         "present",
         False,
-        [*GROUND, "ensure volume w1", "start node w1", "inspect node plane", "join kubernetes w1", CONNECT],
+        [*GROUND, "ensure volume w1", "start node w1", "inspect node plane", "join kubernetes w1", CONNECT, BOOT],
         [],
         id="present-with-one-more",
     ),
@@ -111,7 +119,7 @@ PRESENT = [
         1,
         "present",
         False,
-        [*GROUND, "ensure volume w1", "inspect node plane", "inspect node w1"],
+        [*GROUND, "ensure volume w1", "inspect node plane", "inspect node w1", BOOT],
         [],
         id="present-leaves-a-stopped-worker",
     ),
@@ -129,6 +137,8 @@ def test_present(
     own = plan_present("lab", PLANE, workers_named, there, state=state, network_given=network, pod_network=False)
     assert short(own.operations) == [item for item in operations if item != CONNECT]
     assert list(plan.surplus) == surplus
+    unwanted = plan_present("lab", PLANE, workers_named, there, state=state, network_given=network, boot=False)
+    assert short(unwanted.operations) == [*(item for item in operations if item != BOOT), "disable boot lab"]
 
 
 def test_workers_start_and_join_beside_each_other() -> None:
@@ -151,19 +161,20 @@ def test_a_worker_that_could_not_join_is_refused() -> None:
 
 def test_stopped() -> None:
     """Workers at the same time, then the control plane."""
-    plan = plan_stopped({PLANE: "control-plane", SECOND: "worker", FIRST: "worker"})
-    assert short(plan.operations) == ["stop node w1", "stop node w2", "stop node plane"]
-    assert plan.operations[0].needs == plan.operations[1].needs == ()
+    plan = plan_stopped("lab", {PLANE: "control-plane", SECOND: "worker", FIRST: "worker"})
+    assert short(plan.operations) == ["disable boot lab", "stop node w1", "stop node w2", "stop node plane"]
+    assert plan.operations[1].needs == plan.operations[2].needs == ()
 
 
 def test_absent() -> None:
     """Nodes at the same time, then what they used."""
-    plan = plan_absent([PLANE, FIRST], [PLANE, FIRST], ["lab"])
+    plan = plan_absent("lab", [PLANE, FIRST], [PLANE, FIRST], ["lab"])
     assert short(plan.operations) == [
         "remove node plane",
         "remove node w1",
+        "remove boot lab",
         "remove volume plane",
         "remove volume w1",
         "remove network lab",
     ]
-    assert all(len(item.needs) == 2 for item in plan.operations[2:])
+    assert [len(item.needs) for item in plan.operations] == [0, 0, 2, 3, 3, 3]

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Clusters that come back: after a restart of docker's daemon, and what is said of podman where there is no systemd.
+
+Boots of a machine are in test_host_nodes.py.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import ROOT, Client, Play, have_image
+from .dockerd import Daemon
+
+SITE, TEARDOWN = ROOT / "playbooks" / "site.yml", ROOT / "playbooks" / "teardown.yml"
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd manages this machine")
+def test_podman_without_systemd(
+    run_module: Callable[..., dict[str, Any]], podman: Client, unique: Callable[[str], str], node_image: str
+) -> None:
+    """One warning, which names what to do, of a run that would create nodes, and not where the user asked for no boot."""
+    del podman
+    asked = {"name": unique("boot"), "image": node_image, "engine": "podman"}
+    foretold = run_module("kic_cluster", check=True, **asked)
+    (warning,) = [text for text in foretold["warnings"] if "boots" in text]
+    assert "systemd does not manage this machine" in warning and "kic_cluster_boot: false" in warning
+    assert not any("boot" in action for action in foretold["actions"])
+    quiet = run_module("kic_cluster", check=True, boot=False, **asked)
+    assert not any("boots" in text for text in quiet.get("warnings", ()))
+    assert quiet["actions"] == foretold["actions"]
+
+
+@pytest.mark.full("a cluster and two starts of a daemon; policies and their life are unit tests")
+def test_docker_restarts(play: Play, podman: Client, unique: Callable[[str], str], tmp_path: Path) -> None:
+    """A cluster made with the defaults runs again when the daemon does, one that exists already gets that without being
+    replaced, and one that was stopped stays stopped."""
+    del podman
+    cluster = unique("boot")
+    node = f"{cluster}-control-plane-1"
+    with Daemon.running(tmp_path / "docker") as daemon:
+        client = daemon.client
+        there = {key: client.environment[key] for key in ("DOCKER_HOST", "DOCKER_CONFIG")}
+        image = have_image(play, process_env=there, kic_engine="docker")
+        asked: dict[str, Any] = {
+            "kic_engine": "docker",
+            "kic_cluster_name": cluster,
+            "kic_cluster_image": image,
+            "kic_image_name": image,
+            "kic_cluster_kubeconfig": str(tmp_path / "kubeconfig"),
+            "kic_cluster_network": {"pools": ["172.31.0.0/16"]},
+        }
+
+        def site(*arguments: str, **given: Any) -> list[str]:
+            played = play(SITE, *arguments, process_env=there, **{**asked, **given})
+            return [action for result in played.results("kic_cluster") for action in result["actions"]]
+
+        def inspected() -> dict[str, Any]:
+            found: dict[str, Any] = json.loads(client.out("container", "inspect", node))[0]
+            return found
+
+        def identity() -> list[str]:
+            files = ("sh", "-c", "cd /etc/kubernetes && sha256sum admin.conf kubelet.conf pki/*.crt")
+            networks = inspected()["NetworkSettings"]["Networks"]
+            return [inspected()["Id"], networks[cluster]["IPAddress"], client.out("exec", node, *files)]
+
+        def restarted() -> None:
+            daemon.stop()
+            daemon.start()
+
+        try:
+            assert not any("policy" in action for action in site(kic_cluster_boot=False))
+            assert inspected()["HostConfig"]["RestartPolicy"]["Name"] == "no"
+            before = identity()
+            policy = [f"update restart policy {node}: unless-stopped"]
+            assert site("--check") == site() == policy
+            assert site() == [] and identity() == before
+            restarted()
+            begin = time.monotonic()
+            while client.run("exec", node, "kubectl", "get", "--raw", "/readyz", check=False).stdout.strip() != "ok":
+                assert time.monotonic() - begin < 90, client.out("ps", "--all")
+                time.sleep(0.5)
+            print(f"docker: the API is ready {time.monotonic() - begin:.1f} s after the start of the daemon")
+            assert identity() == before and site() == []
+            assert site(kic_cluster_state="stopped") == [f"stop node {node}"]
+            restarted()
+            time.sleep(3)
+            assert inspected()["State"]["Status"] == "exited"
+            assert site() == [f"start node {node}"]
+            assert site(kic_cluster_boot=False) == [f"update restart policy {node}: no"]
+        finally:
+            play(TEARDOWN, process_env=there, kic_cluster_name=cluster, kic_engine="docker")
