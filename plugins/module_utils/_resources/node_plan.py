@@ -22,7 +22,7 @@ from .._node.boot import Boot
 from . import node_run
 from .node_choice import ROOTLESS_PIDS, Around, allocate
 from .node_spec import LIMIT_OPTIONS, NodeSpec, decode_asked, decode_published, same_limit
-from .replacement import Replacement, is_up
+from .replacement import RESTARTING, Replacement, is_up
 
 HIDDEN = "(hidden)"
 """What stands for a value of the environment, which may be a secret."""
@@ -242,7 +242,7 @@ def _state_operations(spec: NodeSpec, state: str, container: Container) -> tuple
         if paused and state == "started":
             return [node_run.resume(name, container.id)], "running", True
         return ([stop] if paused else []) + start, "running", True
-    if state == "stopped" and (runs or paused):
+    if state == "stopped" and (runs or paused or container.status == RESTARTING):
         return [stop], "exited", False
     return [], container.status, False
 

@@ -22,6 +22,9 @@ from .._engine.model import Container, NewContainer
 STOP_SECONDS = 30
 """How long a system may take to shut down before it is ended."""
 
+RESTARTING = "restarting"
+"""docker's word for one that has ended, and that its daemon is about to start again by its restart policy."""
+
 _WITHOUT_THE_NEW_ONE: Mapping[str, str] = {
     "controller_not_delegated": "ansible localhost --become -m nodeforge.kic.cgroup_delegation -a user=USER; then run again",
     "node_died": "its last lines are below; correct what they name, then run again",
@@ -37,7 +40,7 @@ def stop(engine: Engine, container: Container) -> None:
     if container.status == "paused":
         # What is frozen cannot shut down.
         engine.resume_container(container.id)
-    if is_up(container):
+    if is_up(container) or container.status == RESTARTING:
         engine.stop_container(container.id, STOP_SECONDS)
 
 

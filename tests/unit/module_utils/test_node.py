@@ -1224,12 +1224,13 @@ def test_run_removes(engine: MemoryEngine) -> None:
     [
         ("stopped", "running", ["stop id-node-1"]),
         ("stopped", "paused", ["resume id-node-1", "stop id-node-1"]),
+        ("stopped", "restarting", ["stop id-node-1"]),
         ("started", "exited", ["start id-node-1"]),
         ("started", "paused", ["resume id-node-1"]),
         ("restarted", "running", ["stop id-node-1", "start id-node-1"]),
         ("started", "created", ["put files id-node-1", "start id-node-1"]),
     ],
-    ids=["stop", "stop a paused one", "start", "resume", "restart", "interrupted before its first start"],
+    ids=["stop", "stop a paused one", "stop what docker starts again", "start", "resume", "restart", "interrupted before its first start"],
 )
 def test_run_of_states(engine: MemoryEngine, state: str, status: str, done: list[str]) -> None:
     """What the plan says is done, and a node that an interrupted run left without a start gets its files again."""
