@@ -147,7 +147,7 @@ class ClusterRun:
             refuse_unfit(self.engine.info, self.runner)
 
         kubernetes: dict[str, Outcome] = {}
-        acted: dict[str, Plan] = {}
+        acted: dict[str, Done] = {}
 
         def run(operation: Operation) -> Done:
             if operation.kind == NETWORK:
@@ -156,10 +156,10 @@ class ClusterRun:
                 return self._converge(VolumeResource(spec.volumes[operation.name], self.engine))
             if operation.kind == NODE:
                 node = self._node(nodes[operation.name])
-                acted[operation.name] = node.plan
+                acted[operation.name] = node
                 return node
             if operation.kind == POD_NETWORK:
-                return self._connect(spec, kubernetes, any(item.changed for item in acted.values()))
+                return self._connect(spec, kubernetes, any(item.plan.changed for item in acted.values()))
             if operation.kind == BOOT:
                 return self._boot(spec, plan.surplus, found, acted)
             ready = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
@@ -189,19 +189,21 @@ class ClusterRun:
         return Done(Plan(actions), {}, found.warnings)
 
     def _boot(
-        self, spec: ClusterSpec, surplus: Sequence[str], there: Mapping[str, Container], acted: Mapping[str, Plan]
+        self, spec: ClusterSpec, surplus: Sequence[str], there: Mapping[str, Container], acted: Mapping[str, Done]
     ) -> Done:
         """Have the nodes start when the machine boots, those too that the declaration does not name and that run.
 
         :param acted: what this run did to nodes: one that was created has the policy that it was declared with.
         """
-        nodes = (*spec.nodes, *(name for name in surplus if there[name].running))
-        changed = any(item.changed for item in acted.values())
+        ids = {name: str(item.value.get("id") or "") for name, item in acted.items()}
+        nodes = {name: ids.get(name, "") for name in spec.nodes}
+        nodes.update({name: there[name].id for name in surplus if there[name].running})
+        changed = any(item.plan.changed for item in acted.values())
         boot = BootSpec(spec.name, "enabled" if spec.boot else "absent", nodes, changed)
         created = {
             name: spec.nodes[name].restart_policy
-            for name, plan in acted.items()
-            if any(action.verb == "create" for action in plan.actions)
+            for name, item in acted.items()
+            if any(action.verb == "create" for action in item.plan.actions)
         }
         found = {**{name: there[name].restart_policy for name in nodes if name in there}, **created}
         first = {**_created_with(there), **created}

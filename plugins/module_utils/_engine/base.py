@@ -58,11 +58,14 @@ class EngineReader(ABC):
 
     @staticmethod
     def boot_commands(
-        program: str, names: Sequence[str], limits: Mapping[str, Limits], seconds: int
+        program: str, containers: Mapping[str, str], limits: Mapping[str, Limits], seconds: int
     ) -> BootCommands | None:
-        """What starts containers when the machine boots, in the order of their names, and stops them in the opposite one
-        within some seconds; None where the engine's daemon does it."""
-        del program, names, limits, seconds
+        """What starts containers when the machine boots, in their order, and stops them in the opposite one within some
+        seconds; None where the engine's daemon does it.
+
+        :param containers: their ids by name; "" of one that is not created yet.
+        """
+        del program, containers, limits, seconds
         return None
 
     # Networks.

@@ -251,6 +251,8 @@ class BootCommands:
     stop: tuple[str, ...]
     environment: Mapping[str, str]
     """By which the engine finds the containers where it has them now."""
+    units: tuple[str, ...] = ()
+    """Units of systemd that hold the containers' processes, and are not to be ended while they stop in order."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from .._command import CommandResult
@@ -181,14 +181,19 @@ class Podman(CommandLineEngine):
 
     @staticmethod
     def boot_commands(
-        program: str, names: Sequence[str], limits: Mapping[str, Limits], seconds: int
+        program: str, containers: Mapping[str, str], limits: Mapping[str, Limits], seconds: int
     ) -> BootCommands | None:
+        names = tuple(containers)
         updates = [(program, "update", *limit_arguments(limits[name]), name) for name in names if name in limits]
         return BootCommands(
             start=(program, "start", *names),
             started=tuple(tuple(part for part in item if part != "--pids-limit=-1") for item in updates),
             stop=(program, "stop", "--ignore", "--time", str(seconds), *reversed(names)),
             environment={key: os.environ[key] for key in STORE if os.environ.get(key)},
+            # Where podman has systemd manage control groups, that of the container and that of its monitor.
+            units=tuple(
+                f"libpod-{kind}{item}.scope" for item in containers.values() if item for kind in ("", "conmon-")
+            ),
         )
 
     # Networks.

@@ -37,7 +37,8 @@ _START_SECONDS = 900
 """How long all nodes may take to start at a boot: podman unpacks nothing then, but a slow disk is read by all at once."""
 _NETWORK_SECONDS = 60
 _SYSTEMCTL_SECONDS = 120.0
-_LIMITS = "ExecStartPost="
+_LIMITS, _AFTER = "ExecStartPost=", "After="
+_NETWORK = "network-online.target"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class BootSpec:
     cluster: str
     goal: str
     """``enabled``; ``disabled``, as long as the cluster is to be stopped; ``absent``."""
-    nodes: tuple[str, ...] = ()
-    """In the order in which they are started."""
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """Their containers' ids by name, in the order in which they are started; "" of one that is not created yet."""
     changed: bool = True
     """Whether this run changes anything of the nodes: what nobody can repair is said then, and not at each run."""
 
@@ -108,10 +109,10 @@ class BootUnit(Resource[ObservedUnit, None]):
         )
 
     def _text(self, found: Units) -> str:
-        names, engine = self._spec.nodes, self._engine
+        nodes, engine = self._spec.nodes, self._engine
         recorded = ClusterState.load(Subject(engine.store, self._spec.cluster)).limits
-        limits = {name: Limits(**recorded[name]) for name in names if name in recorded}
-        commands = engine.boot_commands(program(engine.name) or f"/usr/bin/{engine.name}", names, limits, STOP_SECONDS)
+        limits = {name: Limits(**recorded[name]) for name in nodes if name in recorded}
+        commands = engine.boot_commands(program(engine.name) or f"/usr/bin/{engine.name}", nodes, limits, STOP_SECONDS)
         if commands is None:
             raise TypeError(engine.name)
         storage = "" if found.user else engine.info.storage_path
@@ -134,7 +135,9 @@ def unit_text(cluster: str, commands: BootCommands, found: Units, storage: str) 
     """
     lines = [f"[Unit]\nDescription=Nodes of the Kubernetes cluster {cluster} (nodeforge.kic)"]
     if not found.user:
-        lines += ["Wants=network-online.target", "After=network-online.target"]
+        lines += [f"Wants={_NETWORK}", f"{_AFTER}{_NETWORK}"]
+    # What is stopped before them when the machine shuts down. Else systemd ends all of a node's processes at once.
+    lines += [f"{_AFTER}{item}" for item in commands.units]
     lines += [f"RequiresMountsFor={quoted(storage)}"] if storage else []
     lines += ["\n[Service]", "Type=oneshot", "RemainAfterExit=yes"]
     lines += ["# What the engine leaves running next to the nodes may serve other clusters too.", "KillMode=process"]
@@ -174,14 +177,13 @@ def plan_unit(spec: BootSpec, observed: ObservedUnit) -> Plan:
 
 def _shown(path: str, text: str | None, enabled: bool) -> dict[str, Any]:
     """The fields of a diff."""
-    return {"path": path, "enabled": enabled, "text": text} if text is not None else {}
+    return {"path": path, "enabled": enabled, "text": _own(text)} if text is not None else {}
 
 
 def _enabled(spec: BootSpec, observed: ObservedUnit, found: Units) -> Iterator[Operation]:
     name, text = spec.unit, observed.wanted
     if observed.text != text:
-        # That a limit is changed is an action of the node's.
-        changes = _without_limits(observed.text) != _without_limits(text)
+        changes = _own(observed.text) != _own(text)
         yield Operation("write", UNIT, name, changes=changes, run=partial(_write, name, text))
     if found.manager and (observed.text != text or not observed.enabled):
         yield Operation("load", UNIT, name, changes=False, run=partial(_load, name))
@@ -189,8 +191,14 @@ def _enabled(spec: BootSpec, observed: ObservedUnit, found: Units) -> Iterator[O
         yield Operation("enable", UNIT, name, run=partial(_enable, name))
 
 
-def _without_limits(text: str | None) -> list[str]:
-    return [line for line in (text or "").splitlines() if not line.startswith(_LIMITS)]
+def _own(text: str | None) -> str | None:
+    """The text without what follows from a node's container and its limits, a change of which is an action of the node's."""
+    kept = (line for line in (text or "").splitlines(keepends=True) if not _follows(line))
+    return "".join(kept) if text is not None else None
+
+
+def _follows(line: str) -> bool:
+    return line.startswith((_LIMITS, _AFTER)) and line.strip() != f"{_AFTER}{_NETWORK}"
 
 
 def _unmanaged(spec: BootSpec, observed: ObservedUnit) -> Iterator[str]:

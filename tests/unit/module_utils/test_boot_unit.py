@@ -42,7 +42,7 @@ from .support import GIB, MemoryEngine, container, engine_info, fails
 
 PLANE, WORKER = "lab-control-plane-1", "lab-worker-1"
 UNIT = "nodeforge.kic-lab.service"
-SPEC = BootSpec("lab", "enabled", (PLANE, WORKER))
+SPEC = BootSpec("lab", "enabled", {PLANE: "", WORKER: ""})
 
 
 class Systemd:
@@ -183,7 +183,7 @@ def test_one_more_node(place: Place) -> None:
     """The unit is written again and loaded; it stays enabled."""
     place.run()
     place.runner.asked.clear()
-    outcome = place.run(replace(SPEC, nodes=(*SPEC.nodes, "lab-worker-2")))
+    outcome = place.run(replace(SPEC, nodes={**SPEC.nodes, "lab-worker-2": ""}))
     assert actions(outcome) == [f"write boot unit {UNIT}"]
     assert place.runner.asked == ["--system daemon-reload", f"--system start {UNIT}"]
     assert '"lab-worker-2"' in place.file.read_text()
@@ -196,6 +196,15 @@ def test_a_limit_is_an_action_of_the_node(place: Place) -> None:
     outcome = place.run()
     assert not outcome.plan.changed and "--cpus=2" in place.file.read_text()
     assert place.run().plan.operations == ()
+
+
+def test_a_container_in_the_place_of_another(place: Place) -> None:
+    """What holds its processes is ended after the unit; that follows from the node, and check mode cannot know it."""
+    foretold = place.run(check_mode=True)
+    assert foretold.diff == place.run().diff
+    outcome = place.run(replace(SPEC, nodes={PLANE: "1f", WORKER: ""}))
+    assert not outcome.plan.changed and place.runner.asked[2:] == ["--system daemon-reload", f"--system start {UNIT}"]
+    assert "\nAfter=libpod-1f.scope\nAfter=libpod-conmon-1f.scope\n" in place.file.read_text()
 
 
 def test_stopped_and_started_again(place: Place) -> None:

@@ -1230,7 +1230,15 @@ def test_run_removes(engine: MemoryEngine) -> None:
         ("restarted", "running", ["stop id-node-1", "start id-node-1"]),
         ("started", "created", ["put files id-node-1", "start id-node-1"]),
     ],
-    ids=["stop", "stop a paused one", "stop what docker starts again", "start", "resume", "restart", "interrupted before its first start"],
+    ids=[
+        "stop",
+        "stop a paused one",
+        "stop what docker starts again",
+        "start",
+        "resume",
+        "restart",
+        "interrupted before its first start",
+    ],
 )
 def test_run_of_states(engine: MemoryEngine, state: str, status: str, done: list[str]) -> None:
     """What the plan says is done, and a node that an interrupted run left without a start gets its files again."""
