@@ -95,6 +95,41 @@ DELEGATION = """\
         user: dev
         linger: true
 """
+LIGHT_CLUSTER = """\
+- name: A cluster of one node on which Kubernetes does not run
+  hosts: testhost
+  gather_facts: false
+  become: true
+  become_user: "{{ its_user }}"
+  become_method: ansible.builtin.sudo
+  module_defaults:
+    group/nodeforge.kic.kic:
+      engine: "{{ its_engine }}"
+  tasks:
+    - name: Have its network
+      nodeforge.kic.oci_network:
+        name: "{{ its_name }}"
+        cluster: "{{ its_name }}"
+      when: its_state == 'present'
+
+    - name: Have its node
+      nodeforge.kic.kic_node:
+        name: "{{ its_name }}-control-plane-1"
+        cluster: "{{ its_name }}"
+        role: control-plane
+        network: "{{ its_name }}"
+        volume: none
+        image: "{{ its_image }}"
+        command: "{{ its_command }}"
+        wait_timeout: 900
+      when: its_state == 'present'
+
+    - name: Bring it into its state
+      nodeforge.kic.kic_cluster:
+        name: "{{ its_name }}"
+        image: "{{ its_image }}"
+        state: "{{ its_state }}"
+"""
 WITHDRAWAL = (
     "mkdir -p /etc/systemd/system/user@.service.d;"
     "printf '[Service]\\nDelegate=\\nDelegate=pids memory\\n' >/etc/systemd/system/user@.service.d/50-seed.conf;"
@@ -109,6 +144,12 @@ docker context use rootless && docker version
 """
 """What an ordinary user types. Debian's docker.io 26.1 keeps docker's tool apart from docker, which it looks for next to itself
 when the service runs already, so the rest is left to them."""
+FILES = {
+    "node.yml": ONE_NODE,
+    "start.yml": ONE_MODULE,
+    "delegation.yml": DELEGATION,
+    "light.yml": LIGHT_CLUSTER,
+}
 AS_USER = "export XDG_RUNTIME_DIR=/run/user/$UID; cd; "
 """How a user of the host begins who comes by ssh, whether or not a session was made of it."""
 
@@ -117,7 +158,7 @@ AS_USER = "export XDG_RUNTIME_DIR=/run/user/$UID; cd; "
 def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Somebody's project with the built collection."""
     made = make_project(tmp_path_factory.mktemp("project"), environment)
-    for name, text in (("node.yml", ONE_NODE), ("start.yml", ONE_MODULE), ("delegation.yml", DELEGATION)):
+    for name, text in FILES.items():
         (made.folder / name).write_text(text)
     return made
 
@@ -271,6 +312,61 @@ def wait_for_ready(host: Host, user: str, program: str) -> float:
 
 
 UNIT = f"nodeforge.kic-{CLUSTER}.service"
+
+
+@pytest.mark.full("two boots of the virtual machine; the unit's text and its life are unit tests")
+def test_nodes_start_at_boot(testhost: Host, project: Project, node_image: str) -> None:
+    """Nodes of root's podman, of a user's and of docker run after a boot without a hand, with the addresses that they had; the
+    system in them was shut down in order. Those that were stopped stay stopped, and nothing is left of what started them."""
+    testhost.ssh("loginctl enable-linger dev; systemctl start user@1000.service")
+    testhost.ssh("systemctl enable --now docker.service")
+    clusters = {
+        "kictest-root": ("root", "podman"),
+        "kictest-dev": ("dev", "podman"),
+        "kictest-docker": ("root", "docker"),
+    }
+
+    def into(state: str) -> dict[str, list[str]]:
+        found = {}
+        for name, (user, program) in clusters.items():
+            asked = {"its_name": name, "its_user": user, "its_engine": program, "its_image": node_image}
+            played = on(testhost, project, "light.yml", **asked, its_state=state, its_command=LIGHT)
+            found[name] = played.results("kic_cluster")[-1]["actions"]
+        return found
+
+    def seen(what: str) -> dict[str, str]:
+        return {
+            name: engine_of(testhost, user, program, "inspect", "--format", f"'{what}'", f"{name}-control-plane-1")
+            for name, (user, program) in clusters.items()
+        }
+
+    address = "{{.State.Status}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    unit = "boot unit nodeforge.kic-{}.service".format
+    made = into("present")
+    for name in ("kictest-root", "kictest-dev"):
+        assert made[name] == [f"write {unit(name)}", f"enable {unit(name)}"]
+    assert made["kictest-docker"] == ["update restart policy kictest-docker-control-plane-1: unless-stopped"]
+    before, started = seen(address), seen("{{.State.StartedAt}}")
+    assert all(item.startswith("running ") for item in before.values())
+    reboot(testhost)
+    deadline = time.monotonic() + READY_SECONDS
+    while seen(address) != before and time.monotonic() < deadline:
+        time.sleep(2)
+    assert seen(address) == before, testhost.ssh("journalctl --boot --no-pager --lines=200")
+    up = testhost.ssh("cut -d' ' -f1 /proc/uptime")
+    again = seen("{{.State.StartedAt}}")
+    assert all(again[name] != started[name] for name in clusters)
+    assert into("present") == dict.fromkeys(clusters, [])
+
+    for name, actions in into("stopped").items():
+        disabled = [f"disable {unit(name)}"] if "docker" not in name else []
+        assert sorted(actions) == sorted([*disabled, f"stop node {name}-control-plane-1"])
+    reboot(testhost)
+    testhost.ssh("timeout 120 systemctl is-system-running --wait", check=False)
+    assert {item.split()[0] for item in seen(address).values()} == {"exited"}
+    into("absent")
+    assert testhost.ssh("find /etc/systemd /home/dev/.config/systemd -name 'nodeforge.kic-*'") == ""
+    print(f"all nodes run {up} s after the start of the kernel")
 
 
 @pytest.mark.full("a cluster in the virtual machine and two boots; the unit's text and its life are unit tests")
