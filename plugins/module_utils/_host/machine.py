@@ -126,10 +126,9 @@ def host_limits() -> HostLimits:
     )
 
 
-# Where engines look for runtimes, also when the task's own PATH is short.
-_PATH = os.pathsep.join(
-    filter(None, (os.environ.get("PATH"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
-)
+PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where engines look for runtimes and packet filters, also when a task's own PATH is short."""
+_PATH = os.pathsep.join(filter(None, (os.environ.get("PATH"), PROGRAMS)))
 
 
 def has_program(name: str) -> bool:

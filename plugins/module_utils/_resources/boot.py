@@ -24,7 +24,7 @@ from .._engine.base import Engine
 from .._engine.drivers import driver
 from .._engine.model import BootCommands, Limits
 from .._host.files import make_directory, read
-from .._host.machine import disabled_units, program
+from .._host.machine import PROGRAMS, disabled_units, program
 from .._host.systemd import Units, command_line, quoted, units
 from .._host.user import lingers, user_name
 from .._state.record import ClusterState, Subject
@@ -142,7 +142,9 @@ def unit_text(cluster: str, commands: BootCommands, found: Units, storage: str) 
     lines += ["\n[Service]", "Type=oneshot", "RemainAfterExit=yes"]
     lines += ["# What the engine leaves running next to the nodes may serve other clusters too.", "KillMode=process"]
     lines += [f"TimeoutStartSec={_START_SECONDS}", f"TimeoutStopSec={2 * STOP_SECONDS + 30}"]
-    lines += [f"Environment={quoted(f'{key}={value}')}" for key, value in sorted(commands.environment.items())]
+    # A user's systemd has a PATH without the directories in which packet filters are.
+    environment = {"PATH": PROGRAMS, **commands.environment}
+    lines += [f"Environment={quoted(f'{key}={value}')}" for key, value in sorted(environment.items())]
     if found.user:
         # A user's systemd does not know the machine's targets: the network is there when the machine's boot is over.
         wait = ("/usr/bin/env", "timeout", str(_NETWORK_SECONDS), "systemctl", "is-system-running", "--wait")
