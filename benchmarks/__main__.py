@@ -22,7 +22,8 @@ from typing import Any
 
 from .contenders import ROOT, Contender, Round, follow, kic, kic_variables, kind, play_round, remove
 from .engines import BenchmarkError, Engine
-from .report import Spread, figures, picture, ratios, text
+from .report import Layout, Spread, picture
+from .watcher import proportional_memory
 
 OURS, THEIRS = "bench-kic", "bench-kind"
 
@@ -37,6 +38,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--engine", choices=["podman", "docker"], default="podman", help="(default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=5, help="rounds of each contender (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=numbers, default=[0, 2], help="the clusters' workers (default: 0,2: 1 node and 1+2 nodes)"
+    )
     parser.add_argument("--reruns", type=int, default=3, help="runs of site.yml that change nothing")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "docs", help="directory of the two files that are written"
@@ -49,7 +53,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="nodeforge-kic-bench-") as scratch:
         try:
             engine = Engine(chosen.engine)
-            result = measure(engine, chosen.pairs, chosen.reruns, cache, Path(scratch))
+            result = measure(engine, chosen, cache, Path(scratch))
         except BenchmarkError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
@@ -71,9 +75,32 @@ class Result:
     text: str
 
 
+def numbers(given: str) -> list[int]:
+    """The numbers of a list with commas."""
+    return [int(part) for part in given.split(",")]
+
+
 def say(line: str) -> None:
     """Tell how far it is; a benchmark takes minutes."""
     print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
+
+
+def layout_name(workers: int) -> str:
+    """What a cluster's size is called: ``1 node``, ``1+2 nodes``."""
+    return f"1+{workers} nodes" if workers else "1 node"
+
+
+def loop_seconds() -> float:
+    """How fast a core is today: ten million additions in a loop of this Python, by which goals can be compared."""
+    started, total = time.perf_counter(), 0
+    for number in range(10_000_000):
+        total += number
+    return time.perf_counter() - started
+
+
+def ping() -> float:
+    """Seconds of a play with one ping: what Ansible takes by itself."""
+    return follow(("ansible-playbook", "benchmarks/ping.yml"), {}, time.monotonic()).seconds
 
 
 def site(engine: Engine, scratch: Path, environment: dict[str, str] | None = None) -> tuple[float, str]:
@@ -87,7 +114,7 @@ def site(engine: Engine, scratch: Path, environment: dict[str, str] | None = Non
 
 
 def rerun(engine: Engine, scratch: Path) -> dict[str, Any]:
-    """Run site.yml on what stands already, once, and count the calls of the engine."""
+    """Run site.yml on what stands already, once, and count the calls of the engine; then a ping, to compare with."""
     real = shutil.which(engine.program)
     log, wrapper = scratch / "calls", scratch / "path" / engine.program
     log.write_text("")
@@ -101,59 +128,99 @@ def rerun(engine: Engine, scratch: Path) -> dict[str, Any]:
     calls = log.read_text().splitlines()
     if not calls:
         raise BenchmarkError(f"site.yml did not call {engine.program} by PATH, so its calls could not be counted")
-    return {"seconds": seconds, "calls": calls}
+    return {"seconds": seconds, "calls": calls, "ping": ping()}
 
 
-def measure(engine: Engine, pairs: int, reruns: int, cache: Path, scratch: Path) -> Result:
-    """Prepare, play the pairs, re-run site.yml, sum up."""
-    if left := leftovers(engine):
-        raise BenchmarkError(f"there is something of an earlier run, remove it first: {', '.join(left)}")
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """What a cluster that stands costs."""
+
+    image: str
+    image_size: int
+    reruns: list[dict[str, Any]]
+    memory: int
+    """Bytes of the processes of its one node, shared ones by their share (PSS), a minute after Ready."""
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """As it is kept."""
+        return {
+            "seconds": dataclasses.asdict(self.seconds),
+            "pings": dataclasses.asdict(self.pings),
+            "runs": self.reruns,
+        }
+
+    @property
+    def seconds(self) -> Spread:
+        """Of a run that changes nothing."""
+        return Spread.of([one["seconds"] for one in self.reruns])
+
+    @property
+    def pings(self) -> Spread:
+        """Of the same, in plays with one ping, each next to it in time."""
+        return Spread.of([one["seconds"] / one["ping"] for one in self.reruns])
+
+    def text(self) -> str:
+        """For the terminal."""
+        calls = Spread.of([len(one["calls"]) for one in self.reruns])
+        return (
+            f"Re-run of site.yml, nothing changed:    {self.seconds.seconds()}, {self.pings.median:.1f} pings, "
+            f"{calls.median:.0f} calls of the engine\n"
+            f"Processes of the node, a minute after Ready: {self.memory / 2**20:.0f} MiB (PSS)\n"
+            f"Image {self.image}: {self.image_size / 1e6:.0f} MB in the engine\n"
+        )
+
+
+def standing(engine: Engine, reruns: int, scratch: Path) -> Standing:
+    """Make our cluster by the whole of site.yml and re-run that."""
     say("site.yml from whatever there is: host, image, cluster")
     first, _output = site(engine, scratch)
-    image = engine.inspect(f"{OURS}-control-plane-1")["Config"]["Image"]
+    ready = time.monotonic()
+    container = engine.inspect(f"{OURS}-control-plane-1")
+    image = container["Config"]["Image"]
     size = int(engine.run("image", "inspect", "--format", "{{.Size}}", image))
     say(f"done in {first:.1f} s; re-running it {reruns} times")
     repeated = [rerun(engine, scratch) for _number in range(reruns)]
-    with kind(THEIRS, engine, image, cache, scratch) as theirs:
-        ours = kic(OURS, engine, image, scratch)
-        remove(ours, engine)
-        unable = obstacle(engine, theirs)
-        rounds = play(engine, pairs, [ours] if unable else [ours, theirs])
-    found = {name: figures(those) for name, those in rounds.items()}
-    ratio = None if unable else ratios(*rounds.values())
-    again = Spread.of([one["seconds"] for one in repeated])
-    calls = Spread.of([len(one["calls"]) for one in repeated])
+    time.sleep(max(0.0, ready + 60 - time.monotonic()))
+    return Standing(image, size, repeated, proportional_memory(container["State"]["Pid"], container["Id"]))
+
+
+def measure(engine: Engine, chosen: argparse.Namespace, cache: Path, scratch: Path) -> Result:
+    """Prepare, re-run site.yml, play the pairs of each layout, sum up."""
+    if left := leftovers(engine):
+        raise BenchmarkError(f"there is something of an earlier run, remove it first: {', '.join(left)}")
+    loop = loop_seconds()
+    ours_standing = standing(engine, chosen.reruns, scratch)
+    layouts: list[Layout] = []
+    with kind(THEIRS, engine, ours_standing.image, cache, scratch, chosen.workers) as all_theirs:
+        remove(kic(OURS, engine, ours_standing.image, scratch, 0), engine)
+        unable = obstacle(engine, all_theirs[0])
+        for workers, theirs in zip(chosen.workers, all_theirs):
+            ours = kic(OURS, engine, ours_standing.image, scratch, workers)
+            say(layout_name(workers))
+            layouts.append(
+                Layout(layout_name(workers), play(engine, chosen.pairs, [ours] if unable else [ours, theirs]), unable)
+            )
     machine = {
         "cores": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel": platform.release(),
+        "loop": min(loop, loop_seconds()),
         engine.program: engine.run("--version"),
     }
-    compared = (
-        f"{theirs.name} cannot run here on {engine.program}"
-        if ratio is None
-        else f"ratio {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
-    )
-    shown = text(found, ratio) + (
-        f"\n{compared}: {unable}\n"
-        * bool(unable)
-        + f"\nRe-run of site.yml, nothing changed:    {again.seconds()}, {calls.median:.0f} calls of the engine"
-        f"\nImage {image}: {size / 1e6:.0f} MB in the engine\n"
-    )
-    rounds_of = f"{pairs} rounds" if unable else f"{pairs} alternating pairs"
-    subtitle = f"{rounds_of}, {machine['cores']} cores, {machine[engine.program]}; {compared}"
+    rounds_of = f"{chosen.pairs} rounds" if unable else f"{chosen.pairs} alternating pairs"
+    subtitle = f"{rounds_of}, {machine['cores']} cores, loop {machine['loop']:.2f} s, {machine[engine.program]}"
     return Result(
         json={
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "machine": machine,
-            "image": {"name": image, "size": size},
-            **({"unable": {theirs.name: unable}} if ratio is None else {"ratio": dataclasses.asdict(ratio)}),
-            "rerun": {"seconds": dataclasses.asdict(again), "runs": repeated},
-            "summary": {name: dataclasses.asdict(one) for name, one in found.items()},
-            "rounds": {name: [dataclasses.asdict(one) for one in those] for name, those in rounds.items()},
+            "image": {"name": ours_standing.image, "size": ours_standing.image_size},
+            "rerun": ours_standing.json,
+            "memory": ours_standing.memory,
+            "layouts": {layout.name: layout.json for layout in layouts},
         },
-        svg=picture(found, {name: [one.marks["ready"] for one in those] for name, those in rounds.items()}, subtitle),
-        text=shown,
+        svg=picture(layouts, subtitle, ours_standing.pings.median),
+        text="\n".join([*(layout.text() for layout in layouts), subtitle, ours_standing.text()]),
     )
 
 

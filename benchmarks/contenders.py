@@ -30,10 +30,11 @@ LIMIT = 600.0
 
 @dataclass(frozen=True)
 class Contender:
-    """One tool: how it makes and removes its cluster, and the name of the node's container."""
+    """One tool: how it makes and removes its cluster of ``nodes`` nodes, and the name of the first one's container."""
 
     name: str
     node: str
+    nodes: int
     create: tuple[str, ...]
     delete: tuple[str, ...]
     step: re.Pattern[str]
@@ -52,6 +53,7 @@ class Round:
     exit: float
     steps: list[tuple[float, str]]
     cpu: float
+    """Processor time of the command and of all that it waited for."""
     command_memory: int
     """The largest process of the command itself."""
     node_memory: dict[str, int] = field(default_factory=dict)
@@ -108,12 +110,12 @@ def play_round(contender: Contender, engine: Engine) -> Round:
     """Make the cluster, see it Ready from outside, weigh it, remove it."""
     load = os.getloadavg()[0]
     started = time.monotonic()
-    watcher = Watcher(engine, contender.node, started)
+    watcher = Watcher(engine, contender.node, started, contender.nodes)
     watcher.start()
     try:
         done = follow(contender.create, contender.environment, started, contender.step)
         if not watcher.ready.wait(120):
-            raise BenchmarkError(f"{contender.name}: no node was Ready 120 s after the end; seen: {watcher.marks}")
+            raise BenchmarkError(f"{contender.name}: not Ready 120 s after the end; seen: {watcher.marks}")
     finally:
         watcher.stop()
     result = Round(contender.name, watcher.marks, done.seconds, done.steps, done.cpu, done.memory, load_before=load)
@@ -133,22 +135,24 @@ def remove(contender: Contender, engine: Engine) -> float:
     return seconds
 
 
-def kic_variables(cluster: str, engine: Engine, scratch: Path) -> tuple[str, ...]:
+def kic_variables(cluster: str, engine: Engine, scratch: Path, workers: int = 0) -> tuple[str, ...]:
     """Arguments that name our cluster and keep it out of the user's kubeconfig."""
     asked = {
         "kic_cluster_name": cluster,
+        "kic_cluster_workers": workers,
         "kic_cluster_kubeconfig": f"{scratch}/kic-kubeconfig",
         "kic_engine": engine.program,
     }
     return ("-e", json.dumps(asked))
 
 
-def kic(cluster: str, engine: Engine, image: str, scratch: Path) -> Contender:
+def kic(cluster: str, engine: Engine, image: str, scratch: Path, workers: int) -> Contender:
     """Our cluster step: the role kic_cluster as site.yml calls it, with the image given."""
-    variables = kic_variables(cluster, engine, scratch)
+    variables = kic_variables(cluster, engine, scratch, workers)
     return Contender(
         name="nodeforge.kic",
         node=f"{cluster}-control-plane-1",
+        nodes=1 + workers,
         create=("ansible-playbook", "benchmarks/cluster.yml", *variables, "-e", f"kic_cluster_image={image}"),
         delete=("ansible-playbook", "playbooks/teardown.yml", *variables),
         step=re.compile(r"^TASK \[(?:[\w.]+ : )?(.*?)\]"),
@@ -158,8 +162,13 @@ def kic(cluster: str, engine: Engine, image: str, scratch: Path) -> Contender:
 
 
 @contextlib.contextmanager
-def kind(cluster: str, engine: Engine, image: str, cache: Path, scratch: Path) -> Iterator[Contender]:
-    """kind on the same engine with the same image, and with those settings that this machine's kernel forces, no others."""
+def kind(
+    cluster: str, engine: Engine, image: str, cache: Path, scratch: Path, workers: Sequence[int]
+) -> Iterator[list[Contender]]:
+    """kind on the same engine with the same image, and with those settings that this machine's kernel forces, no others.
+
+    One for each number of workers.
+    """
     program = cache / f"kind-{KIND_VERSION}" / "kind"
     if not program.exists():
         subprocess.run(
@@ -167,25 +176,41 @@ def kind(cluster: str, engine: Engine, image: str, cache: Path, scratch: Path) -
             env={**os.environ, "GOBIN": str(program.parent), "GOTOOLCHAIN": "local", "GOFLAGS": "-trimpath"},
             check=True,
         )
-    config = scratch / "kind.json"
-    config.write_text(json.dumps(kind_config()))
     network = f"{cluster}-network"
-    contender = Contender(
-        name=f"kind {KIND_VERSION}",
-        node=f"{cluster}-control-plane",
-        create=(str(program), "create", "cluster", "--name", cluster, "--image", image, "--config", str(config)),
-        delete=(str(program), "delete", "cluster", "--name", cluster),
-        step=re.compile(r"^\s*•\s*([\x20-\x7e]+)"),
-        environment={
-            "KIND_EXPERIMENTAL_PROVIDER": engine.program,
-            f"KIND_EXPERIMENTAL_{engine.program.upper()}_NETWORK": network,
-            "KUBECONFIG": str(scratch / "kind-kubeconfig"),
-            **engine_settings(scratch),
-        },
-        network=network,
-    )
+    environment = {
+        "KIND_EXPERIMENTAL_PROVIDER": engine.program,
+        f"KIND_EXPERIMENTAL_{engine.program.upper()}_NETWORK": network,
+        "KUBECONFIG": str(scratch / "kind-kubeconfig"),
+        **engine_settings(scratch),
+    }
+    contenders = []
+    for number in workers:
+        config = scratch / f"kind-{number}.json"
+        config.write_text(json.dumps(kind_config(number)))
+        contenders.append(
+            Contender(
+                name=f"kind {KIND_VERSION}",
+                node=f"{cluster}-control-plane",
+                nodes=1 + number,
+                create=(
+                    str(program),
+                    "create",
+                    "cluster",
+                    "--name",
+                    cluster,
+                    "--image",
+                    image,
+                    "--config",
+                    str(config),
+                ),
+                delete=(str(program), "delete", "cluster", "--name", cluster),
+                step=re.compile(r"^\s*•\s*([\x20-\x7e]+)"),
+                environment=environment,
+                network=network,
+            )
+        )
     with kernel_modules():
-        yield contender
+        yield contenders
 
 
 @contextlib.contextmanager
@@ -231,8 +256,8 @@ def engine_settings(scratch: Path) -> dict[str, str]:
     return {"CONTAINERS_CONF": str(conf)}
 
 
-def kind_config() -> dict[str, Any]:
-    """kind's configuration: one node, and of the kubelet only what this kernel forces."""
+def kind_config(workers: int) -> dict[str, Any]:
+    """kind's configuration: the nodes, and of the kubelet only what this kernel forces."""
     kubelet: dict[str, Any] = {}
     if not on_cgroup_v2():
         kubelet["failCgroupV1"] = False
@@ -243,5 +268,6 @@ def kind_config() -> dict[str, Any]:
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "nodes": [{"role": "control-plane"}, *[{"role": "worker"}] * workers],
         **({"kubeadmConfigPatches": [patch]} if kubelet else {}),
     }

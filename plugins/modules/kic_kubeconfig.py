@@ -160,6 +160,10 @@ engine:
   type: str
   returned: always
   sample: podman
+engine_facts:
+  description: What the engine is like, for the option of the same name of other modules.
+  type: dict
+  returned: with O(probe)
 diagnosis:
   description: Why the task failed.
   type: dict
@@ -234,6 +238,7 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     probe = task.params["probe"]
     if probe:
         files.refuse_unwritable(path, owner)
+        result["engine_facts"] = task.engine.info.as_dict()
     container = files.control_plane(task.engine, cluster, stopped=task.check_mode or probe)
     admin = ""
     if container is not None:

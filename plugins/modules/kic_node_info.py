@@ -20,6 +20,13 @@ options:
   cluster:
     description: Only what belongs to this cluster.
     type: str
+  ask_nodes:
+    description:
+      - Whether each running node is asked how its system is. Without it RV(nodes[].ready), RV(nodes[].systemd_state) and
+        RV(nodes[].failed_units) say nothing, and nothing is run in a node.
+    type: bool
+    default: true
+    version_added: 0.1.0
 extends_documentation_fragment:
   - nodeforge.kic.engine
   - nodeforge.kic.engine.info
@@ -102,7 +109,7 @@ clusters:
       nodes: [lab-control-plane-1]
       volumes: [lab-control-plane-1]
 images:
-  description: Names of node images that were built here. Empty with O(name) or O(cluster).
+  description: Names of node images that were built here, whatever uses them. Empty with O(name).
   type: list
   elements: str
   returned: success
@@ -144,16 +151,20 @@ def look(task: Task) -> dict[str, Any]:
         checks.name("name", name)
     if cluster is not None:
         checks.name("cluster", cluster)
-    nodes = find_nodes(task.engine, name, cluster)
+    nodes = find_nodes(task.engine, name, cluster, looks_inside=task.params["ask_nodes"])
     clusters = find_clusters(task.engine, nodes, cluster, task.elsewhere) if name is None else []
-    images = find_images(task.engine) if name is None and cluster is None else []
+    images = find_images(task.engine) if name is None else []
     return {"changed": False, "nodes": nodes, "clusters": clusters, "images": images}
 
 
 def main() -> None:
     """Run the module."""
     run_module(
-        {"name": {"type": "str"}, "cluster": {"type": "str"}},
+        {
+            "name": {"type": "str"},
+            "cluster": {"type": "str"},
+            "ask_nodes": {"type": "bool", "default": True},
+        },
         look,
         mutually_exclusive=[["name", "cluster"]],
         held="name:container,cluster:cluster",

@@ -39,9 +39,9 @@ def contender(request: pytest.FixtureRequest, podman: Client, tmp_path: Path) ->
     """How kind is called for a cluster of its own on one of the images; what a failed test leaves is removed."""
     image = request.getfixturevalue("node_image" if request.param == "own" else "contract_image")
     name = f"kictest-kind-{secrets.token_hex(3)}"
-    with contenders.kind(name, Engine("podman"), image, CACHE, tmp_path) as found:
+    with contenders.kind(name, Engine("podman"), image, CACHE, tmp_path, [0]) as (found,):
         if request.param == "contract" and not contenders.may_raise_limits():
-            config = tmp_path / "kind.json"
+            config = tmp_path / "kind-0.json"
             patched = {**json.loads(config.read_text()), "containerdConfigPatches": [CONTAINERD_PATCH]}
             config.write_text(json.dumps(patched))
         try:
@@ -82,9 +82,10 @@ def node_conditions(podman: Client, contender: contenders.Contender) -> dict[str
 
 
 def test_only_what_the_kernel_forces() -> None:
-    """The configuration has one node, kind's defaults, and of kubelet nothing but what this kernel asks for."""
-    config = contenders.kind_config()
-    assert set(config) <= {"kind", "apiVersion", "kubeadmConfigPatches"}
+    """The configuration has the nodes, kind's defaults, and of kubelet nothing but what this kernel asks for."""
+    config = contenders.kind_config(2)
+    assert set(config) <= {"kind", "apiVersion", "nodes", "kubeadmConfigPatches"}
+    assert [node["role"] for node in config["nodes"]] == ["control-plane", "worker", "worker"]
     for patch in map(json.loads, config.get("kubeadmConfigPatches", [])):
         assert patch.pop("kind") == "KubeletConfiguration"
         assert set(patch) <= {"apiVersion", "failCgroupV1", "featureGates"}

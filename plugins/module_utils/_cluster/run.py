@@ -237,16 +237,16 @@ class ClusterRun:
 
     def absent(self, name: str, elsewhere: Callable[[str], bool]) -> ClusterOutcome:
         """Remove the nodes of the cluster, their volumes with the data, and its network."""
-        nodes = find_nodes(self.engine, None, name)
+        nodes = find_nodes(self.engine, None, name, looks_inside=False)
         parts = next(iter(find_clusters(self.engine, nodes, name, elsewhere)), None)
         # What starts nodes at boot is not in the engine.
         parts = parts or {"nodes": [], "volumes": [], "networks": []}
         plan = plan_absent(name, parts["nodes"], parts["volumes"], parts["networks"])
-        gone = frozenset(parts["nodes"] if self.check_mode else ())
+        gone, volumes = frozenset(parts["nodes"] if self.check_mode else ()), frozenset(parts["volumes"])
 
         def run(operation: Operation) -> Done:
             if operation.kind == NODE:
-                return self._node(bare_node(operation.name, name, "absent"))
+                return self._node(bare_node(operation.name, name, "absent"), volumes)
             if operation.kind == BOOT:
                 return self._starts(BootSpec(name, "absent"), {}, {})
             if operation.kind == VOLUME:
@@ -263,8 +263,8 @@ class ClusterRun:
         outcome = converge(resource, check_mode=self.check_mode, lock=lock_of(resource.lock_name))
         return Done(outcome.plan, outcome.value, outcome.warnings)
 
-    def _node(self, spec: NodeSpec) -> Done:
-        return self._converge(NodeResource(spec, self.engine, runner=self.runner))
+    def _node(self, spec: NodeSpec, going: frozenset[str] = frozenset()) -> Done:
+        return self._converge(NodeResource(spec, self.engine, runner=self.runner, going=going))
 
     def _outcome(self, plan: ClusterPlan, performed: Performed[Done]) -> ClusterOutcome:
         """What was done; raises the first failure, with what was done before and next to it."""

@@ -35,18 +35,25 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
     """The node of a :class:`NodeSpec` on an engine.
 
     :param runner: asks the machine's systemd, where the engine is an ordinary user's.
+    :param going: volumes that are removed with the node, so that nothing in them has to be saved.
     """
 
     kind = "node"
 
     def __init__(
-        self, spec: NodeSpec, engine: Engine, ports: Ports | None = None, runner: Runner | None = None
+        self,
+        spec: NodeSpec,
+        engine: Engine,
+        ports: Ports | None = None,
+        runner: Runner | None = None,
+        going: frozenset[str] = frozenset(),
     ) -> None:
         self.name = spec.name
         self.seam = NodeSeam(engine, runner or SubprocessRunner())
         self._spec = spec
         self._engine = engine
         self._ports: Ports = ports or HostPorts()
+        self._going = going
 
     def observe(self) -> ObservedNode | None:
         return self._observed(None)
@@ -156,7 +163,7 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
         return found
 
     def plan(self, observed: ObservedNode | None, survey: NodeSurvey) -> Plan:
-        return plan_node(self._spec, observed, survey, self._engine.name)
+        return plan_node(self._spec, observed, survey, self._engine.name, self._going)
 
     def describe(self, observed: ObservedNode | None, plan: Plan) -> dict[str, Any]:
         return describe(observed) if plan.after and observed is not None else {}

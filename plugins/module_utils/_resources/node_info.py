@@ -19,15 +19,20 @@ from .node_plan import ObservedNode, describe
 from .node_run import record_of, recorded_limits
 
 
-def find_nodes(engine: Engine, name: str | None, cluster: str | None) -> list[dict[str, Any]]:
-    """Descriptions of the nodes by name; of one cluster or the one of this name, if that is asked."""
+def find_nodes(
+    engine: Engine, name: str | None, cluster: str | None, *, looks_inside: bool = True
+) -> list[dict[str, Any]]:
+    """Descriptions of the nodes by name; of one cluster or the one of this name, if that is asked.
+
+    :param looks_inside: whether running nodes are asked how their system is.
+    """
     label = f"{labels.CLUSTER}={cluster}" if cluster is not None else labels.SCHEMA
     found = []
     ours = [item for item in engine.containers(label) if labels.is_ours(item.labels)]
     for container in sorted(_one_per_node(ours), key=lambda item: item.name):
         if name is not None and container.name != name:
             continue
-        boot = peek(engine, container) if container.running else None
+        boot = peek(engine, container) if container.running and looks_inside else None
         limits = find_limits(container.pid, container.id) if container.running else None
         subject = record_of(engine, container.labels.get(labels.CLUSTER), container.name)
         recorded = recorded_limits(subject, container.name)

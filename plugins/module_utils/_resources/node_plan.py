@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +28,11 @@ from .replacement import RESTARTING, Replacement, is_up
 HIDDEN = "(hidden)"
 """What stands for a value of the environment, which may be a secret."""
 
+REMOVE_SECONDS = 3
+"""How long one that is to go may take to stop: enough for programs that listen to SIGTERM to write what they hold."""
+
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+"""The name of a volume that its container was to have no name for (podman-volume(1), docker volume create)."""
 
 NO_LIMITS = Limits()
 
@@ -96,11 +102,17 @@ def creates(spec: NodeSpec, observed: ObservedNode | None, image: Image | None, 
     return observed is None or (spec.replace and bool(find_drift(spec, observed, image, updatable)))
 
 
-def plan_node(spec: NodeSpec, observed: ObservedNode | None, survey: NodeSurvey, engine: str) -> Plan:
-    """What there is to do."""
+def plan_node(
+    spec: NodeSpec,
+    observed: ObservedNode | None,
+    survey: NodeSurvey,
+    engine: str,
+    going: frozenset[str] = frozenset(),
+) -> Plan:
+    """What there is to do; ``going`` are the volumes that are removed with the node."""
     observed = observed or survey.interrupted
     if spec.state == "absent":
-        return _plan_absent(spec, observed, engine)
+        return _plan_absent(spec, observed, engine, going)
     _refuse_limits(spec, survey.host)
     if observed is None:
         return _plan_missing(spec, survey, engine)
@@ -114,17 +126,31 @@ def plan_node(spec: NodeSpec, observed: ObservedNode | None, survey: NodeSurvey,
     return _plan_state(spec, observed, drift, survey.updatable)
 
 
-def _plan_absent(spec: NodeSpec, observed: ObservedNode | None, engine: str) -> Plan:
+def _plan_absent(spec: NodeSpec, observed: ObservedNode | None, engine: str, going: frozenset[str]) -> Plan:
     if observed is None:
         return Plan()
     name, container = spec.name, observed.container
     refuse_removal("container", name, engine, container.labels, spec.cluster)
-    operations = [node_run.record(name, _cluster(spec, observed), {}), node_run.remove(name, container)]
+    seconds = REMOVE_SECONDS if _outlives(container, going) else 0
+    operations = [node_run.record(name, _cluster(spec, observed), {}), node_run.remove(name, container, seconds)]
     if observed.aside is not None:
-        seconds = node_run.REMOVE_SECONDS
         operations.append(node_run.remove_beside(name, "old node", observed.aside, seconds))
     before = _before(replace(observed, recorded=NO_LIMITS))
     return Plan(tuple(operations), before, {})
+
+
+def _outlives(container: Container, going: frozenset[str]) -> bool:
+    """Whether something that the node's programs write to is still there when the node is gone, so that they have to end well."""
+    mounts = container.raw.get("Mounts")
+    if mounts is None:
+        return True
+    written = [item for item in mounts if item.get("RW", True) and not str(item.get("Source", "")).startswith("/dev/")]
+    # A volume without a name, which has an id in its place, goes with its container.
+    return any(
+        item.get("Type") != "volume" or not (_ANONYMOUS.fullmatch(item.get("Name", "")) or item["Name"] in going)
+        for item in written
+        if item.get("Type") != "tmpfs"
+    )
 
 
 def _plan_missing(spec: NodeSpec, survey: NodeSurvey, engine: str) -> Plan:

@@ -27,9 +27,6 @@ from .node_readback import differences, limit_differences
 from .node_spec import LIMIT_OPTIONS, NodeSpec, same_limit
 from .replacement import Replacement, stop
 
-REMOVE_SECONDS = 3
-"""How long one that is to go may take to stop: enough for programs that listen to SIGTERM to write what they hold."""
-
 NEVER_STARTED = ("created", "initialized")
 
 Refusals = Mapping[str, frozenset[Any]]
@@ -229,9 +226,9 @@ def _record(name: str, cluster: str | None, kept: Mapping[str, Any], seam: NodeS
         state.save()
 
 
-def remove(name: str, container: Container) -> Operation:
-    """Remove the node."""
-    return operation("remove", name, partial(_remove, container, REMOVE_SECONDS))
+def remove(name: str, container: Container, seconds: int) -> Operation:
+    """Remove the node, whose programs have ``seconds`` to end."""
+    return operation("remove", name, partial(_remove, container, seconds))
 
 
 def _remove(container: Container, seconds: int, seam: NodeSeam) -> None:

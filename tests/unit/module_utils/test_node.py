@@ -1219,6 +1219,53 @@ def test_run_removes(engine: MemoryEngine) -> None:
     assert ClusterState.load(Subject("podman", "one")).limits == {"node-2": {"memory": GIB}}
 
 
+OWN = {"Type": "volume", "Name": "node-1", "RW": True, "Source": "/store/node-1"}
+ANONYMOUS = {**OWN, "Name": "c0ffee00" * 8}
+
+
+@pytest.mark.parametrize(
+    ("mounts", "going", "seconds"),
+    [
+        (None, {"node-1"}, 3),
+        ([], set(), 0),
+        ([OWN], {"node-1"}, 0),
+        ([OWN], set(), 3),
+        ([ANONYMOUS], set(), 0),
+        ([OWN, {"Type": "bind", "Source": "/lib/modules", "RW": False}], {"node-1"}, 0),
+        ([OWN, {"Type": "bind", "Source": "/srv/data", "RW": True}], {"node-1"}, 3),
+        ([OWN, {"Type": "bind", "Source": "/dev/mapper", "RW": True}], {"node-1"}, 0),
+        ([OWN, {**OWN, "Name": "data"}], {"node-1"}, 3),
+        ([{"Type": "tmpfs", "Source": "", "RW": True}], set(), 0),
+    ],
+    ids=[
+        "unknown",
+        "nothing",
+        "its volume goes",
+        "its volume stays",
+        "a volume without a name",
+        "only read",
+        "a directory of the machine",
+        "a device",
+        "another volume",
+        "memory",
+    ],
+)
+def test_time_to_end_of_a_removed_node(
+    engine: MemoryEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    mounts: list[dict[str, Any]] | None,
+    going: set[str],
+    seconds: int,
+) -> None:
+    """Programs get time to end well only where what they write outlives the node."""
+    engine.add(container("node-1", raw={} if mounts is None else {"Mounts": mounts}))
+    asked: list[int] = []
+    monkeypatch.setattr(engine, "remove_container", lambda _identity, given: asked.append(given))
+    resource = NodeResource(spec(state="absent"), engine, MemoryPorts(), going=frozenset(going))
+    converge(resource, check_mode=False, lock=nullcontext)
+    assert asked == [seconds]
+
+
 @pytest.mark.parametrize(
     ("state", "status", "done"),
     [

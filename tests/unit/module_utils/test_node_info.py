@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Limits, Volume
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node_info
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import (
     find_clusters,
@@ -63,6 +64,13 @@ def test_state_of_nodes(engine: MemoryEngine) -> None:
     first, second, _third = find_nodes(engine, None, None)
     assert (first["state"], first["systemd_state"], first["memory"], first["cpus"]) == ("exited", None, 5, 2.0)
     assert (second["state"], second["systemd_state"], second["ready"]) == ("running", "initializing", False)
+
+
+def test_nodes_that_are_not_asked(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what the engine knows nothing is run in a node."""
+    monkeypatch.setattr(node_info, "peek", None)
+    _first, second, _third = find_nodes(engine, None, None, looks_inside=False)
+    assert (second["state"], second["systemd_state"]) == ("running", None)
 
 
 def test_find_images() -> None:
