@@ -277,7 +277,11 @@ class CommandLineEngine(Engine):
         try:
             return json.loads(result.stdout or b"null")
         except ValueError:
-            raise failure("engine_failed", output=result.out, engine=self.name, action=action, rc=result.rc) from None
+            raise self._failed(result, action) from None
+
+    def _failed(self, result: CommandResult, action: str) -> KicError:
+        """The failure of a call that ended well and did not answer."""
+        return failure("engine_failed", output=result.out, engine=self.name, action=action, rc=result.rc)
 
     def _inspect(self, kind: str, reference: str) -> dict[str, Any] | None:
         """``KIND inspect``; None when the engine says that it has none, else the failure."""
@@ -292,7 +296,7 @@ class CommandLineEngine(Engine):
             raise self._explain(result, action)
         found: list[dict[str, Any]] = self._decode(result, action)
         if not found:
-            raise failure("engine_failed", output=result.out, engine=self.name, action=action, rc=result.rc)
+            raise self._failed(result, action)
         return found[0]
 
     def _look(self, kind: str, reference: str, action: str) -> CommandResult:

@@ -169,7 +169,11 @@ class Podman(CommandLineEngine):
     @property
     def info(self) -> EngineInfo:
         if self._info is None:
-            found = self._json(["info", "--format", "json"], "asking podman for its facts")
+            action = "asking podman for its facts"
+            result = self.call(["info", "--format", "json"], action=action)
+            found = self._decode(result, action)
+            if not found:
+                raise self._failed(result, action)
             if found["host"].get("serviceIsRemote"):
                 # CONTAINER_HOST or a connection of podman's own configuration.
                 endpoint = os.environ.get("CONTAINER_HOST") or "another machine"
