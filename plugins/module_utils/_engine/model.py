@@ -245,7 +245,8 @@ class Limits:
 class BootCommands:
     """What a unit of systemd runs for containers of an engine that has no daemon to do so."""
 
-    start: tuple[str, ...]
+    start: tuple[tuple[str, ...], ...]
+    """One for each: that one is missing is no reason to leave the others."""
     started: tuple[tuple[str, ...], ...]
     """When they are started: limits that the engine forgets at a stop."""
     stop: tuple[str, ...]

@@ -190,7 +190,7 @@ class Podman(CommandLineEngine):
         names = tuple(containers)
         updates = [(program, "update", *limit_arguments(limits[name]), name) for name in names if name in limits]
         return BootCommands(
-            start=(program, "start", *names),
+            start=tuple((program, "start", name) for name in names),
             started=tuple(tuple(part for part in item if part != "--pids-limit=-1") for item in updates),
             stop=(program, "stop", "--ignore", "--time", str(seconds), *reversed(names)),
             environment={key: os.environ[key] for key in STORE if os.environ.get(key)},

@@ -149,7 +149,7 @@ def unit_text(cluster: str, commands: BootCommands, found: Units, storage: str) 
         # A user's systemd does not know the machine's targets: the network is there when the machine's boot is over.
         wait = ("/usr/bin/env", "timeout", str(_NETWORK_SECONDS), "systemctl", "is-system-running", "--wait")
         lines.append(f"ExecStartPre=-{command_line(wait)}")
-    lines.append(f"ExecStart={command_line(commands.start)}")
+    lines += [f"ExecStart=-{command_line(item)}" for item in commands.start]
     lines += [f"{_LIMITS}-{command_line(item)}" for item in commands.started]
     lines += [f"ExecStop=-{command_line(commands.stop)}", f"\n[Install]\nWantedBy={found.target}\n"]
     return HEADER + "\n".join(lines)

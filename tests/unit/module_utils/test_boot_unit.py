@@ -137,7 +137,8 @@ TimeoutStartSec=900
 TimeoutStopSec=90
 Environment="CONTAINERS_CONF=/etc/my conf/100%%.conf"
 Environment="PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ExecStart="/usr/bin/podman" "start" "{PLANE}" "{WORKER}"
+ExecStart=-"/usr/bin/podman" "start" "{PLANE}"
+ExecStart=-"/usr/bin/podman" "start" "{WORKER}"
 ExecStartPost=-"/usr/bin/podman" "update" "--memory={2 * GIB}b" "--memory-swap={2 * GIB}b" "{WORKER}"
 ExecStop=-"/usr/bin/podman" "stop" "--ignore" "--time" "30" "{WORKER}" "{PLANE}"
 
