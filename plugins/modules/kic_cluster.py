@@ -44,6 +44,28 @@ options:
     description: How many nodes only run pods. Without any, the control plane runs them.
     type: int
     default: 0
+  prune:
+    description:
+      - Whether workers that O(workers) does not count are removed. They are cordoned, drained, and removed with their container and
+        volume, when all nodes that are declared are there. The API forgets them, and so it does workers whose container was
+        removed by hand.
+      - A node that cannot be drained within O(drain_timeout) ends the task with what keeps it, such as a PodDisruptionBudget, and
+        takes pods again. One that does not run is removed without a drain.
+      - Pods that no controller creates again, and persistent volumes with data on such a node alone, end the task before anything
+        is changed.
+    type: bool
+    default: false
+    version_added: 0.1.0
+  prune_data:
+    description: Whether O(prune) also removes a node that has persistent volumes of its own, with their data.
+    type: bool
+    default: false
+    version_added: 0.1.0
+  drain_timeout:
+    description: Seconds that the pods of a node that is removed may take to leave it.
+    type: int
+    default: 300
+    version_added: 0.1.0
   kubernetes_version:
     description: The release that is expected, such as V(1.35.4). An image that holds another is refused.
     type: str
@@ -153,6 +175,13 @@ EXAMPLES = r"""
     image: docker.io/kindest/node:v1.35.0
     workers: 2
 
+- name: One worker less
+  nodeforge.kic.kic_cluster:
+    name: lab
+    image: docker.io/kindest/node:v1.35.0
+    workers: 1
+    prune: true
+
 - name: Remove it with its data
   nodeforge.kic.kic_cluster:
     name: lab
@@ -187,7 +216,7 @@ cluster:
       elements: str
       returned: present
     surplus:
-      description: Names of nodes that O(workers) does not count and that stay.
+      description: Names of nodes that O(workers) does not count and that stay, as without O(prune).
       type: list
       elements: str
       returned: present

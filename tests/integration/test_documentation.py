@@ -29,6 +29,7 @@ FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
 COMMANDS = (
     "apt-get install",
     "make site",
+    "ARGS=",
     "make test",
     "podman exec",
     "ansible-galaxy",
@@ -118,6 +119,16 @@ def test_make_site(podman: Client, node_image: str, environment: dict[str, str])
     arguments = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image}"
     said = shell(block("make site"), ROOT, {**environment, "ARGS": arguments})
     assert "kictest-readme" in said and "failed=0" in said
+    assert podman.held("kictest-readme") == []
+
+
+def test_workers_by_variables(podman: Client, node_image: str, environment: dict[str, str]) -> None:
+    """The variables for a worker less are foretold as well, here for a cluster that does not exist yet."""
+    text = block("ARGS=")
+    more = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image}"
+    assert text.startswith("ARGS='") and text.endswith("' make site\n")
+    said = shell(text.replace("ARGS='", f"ARGS='{more} "), ROOT, environment)
+    assert "kictest-readme-worker-1" in said and "failed=0" in said
     assert podman.held("kictest-readme") == []
 
 

@@ -87,6 +87,8 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
         for role in ("control-plane", "worker")
     }
     problems.take(_check_api, given)
+    if "drain_timeout" in given:
+        problems.take(_check_drain, given)
     node = problems.take(_check_node, given) or {}
     problems.finish()
     shape = checks.taken(spec).shape
@@ -243,6 +245,11 @@ def _check_api(given: Mapping[str, Any]) -> None:
         raise checks.invalid(
             "kic_cluster_api_port", f"{port!r} is not a port", "leave it out to have a free one chosen"
         )
+
+
+def _check_drain(given: Mapping[str, Any]) -> None:
+    if _number("drain_timeout", given["drain_timeout"]) < 1:
+        raise checks.invalid("kic_cluster_drain_timeout", "is not a time", "give it in seconds, like 300")
 
 
 def _check_node(given: Mapping[str, Any]) -> Mapping[str, Any]:

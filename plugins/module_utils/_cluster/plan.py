@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,26 @@ from .._core.diagnosis import failure
 from .._core.operations import Operation
 
 NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
-POD_NETWORK = "pod network"
+POD_NETWORK, REGISTERED = "pod network", "Kubernetes node"
 BOOT = "boot of cluster"
 """Kinds of what a cluster is made of."""
 
-CONTROL_PLANE = "control-plane"
-"""The role of a node that runs the control plane."""
+CONTROL_PLANE, WORKER = "control-plane", "worker"
+"""The roles of nodes."""
+
+
+@dataclass(frozen=True)
+class Leaver:
+    """A worker that leaves the cluster, and what of it is there."""
+
+    name: str
+    registered: bool = True
+    """Whether the API has it."""
+    marked: bool = False
+    """Whether it is cordoned and marked already, as one that leaves."""
+    running: bool = False
+    container: bool = False
+    volume: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,69 @@ class ClusterPlan:
     """Nodes that the state ``present`` found and leaves as they are."""
     surplus: tuple[str, ...] = ()
     """Nodes of the cluster that its declaration does not name; they stay."""
+    leavers: tuple[Leaver, ...] = ()
+    """Nodes that leave the cluster."""
+
+
+def find_leavers(
+    cluster: str,
+    declared: Collection[str],
+    workers: Mapping[str, str],
+    taken: Collection[str],
+    volumes: Collection[str],
+    registered: Mapping[str, str] | None,
+) -> tuple[Leaver, ...]:
+    """Workers that the declaration does not name, also those of which only parts are left.
+
+    :param workers: containers of workers with their states.
+    :param taken: all containers of the cluster: what uses one of these names is not lost.
+    :param volumes: of the cluster.
+    :param registered: the nodes of the API with their marks; None where it does not answer: then each container is one.
+    """
+    own = re.compile(rf"{re.escape(cluster)}-worker-[1-9][0-9]*")
+    marks = registered or {}
+    # The API may have nodes of other machines, and the cluster volumes of its user: what has lost its container has to be
+    # known as a worker of ours by its name, or by what else is left of it.
+    parts = {name for name in volumes if own.fullmatch(name) or name in marks}
+    parts |= {name for name, mark in marks.items() if mark or own.fullmatch(name)}
+    names = {*workers, *(parts - {*taken})} - {*declared}
+    return tuple(
+        Leaver(
+            name,
+            registered=name in marks if registered is not None else name in workers,
+            marked=bool(marks.get(name)),
+            running=workers.get(name) == "running",
+            container=name in workers,
+            volume=name in volumes,
+        )
+        for name in sorted(names)
+    )
+
+
+def _plan_leaving(leavers: Sequence[Leaver], cluster: str, asked: bool, after: Sequence[str]) -> list[Operation]:
+    """All are cordoned before one is drained, so that no pod moves from one to the other. The API keeps a node until nothing
+    else of it is left: an interrupted run is continued by it."""
+    operations = [] if asked else [Operation("ask", REGISTERED, cluster, needs=tuple(after), changes=False)]
+    first = (*after, *(item.key for item in operations))
+    cordoned = [
+        Operation("cordon", REGISTERED, item.name, needs=first)
+        for item in leavers
+        if item.registered and item.container and not item.marked
+    ]
+    operations += cordoned
+    before = (*first, *(item.key for item in cordoned))
+    for item in leavers:
+        last = before
+        for verb, kind, there in (
+            ("drain", REGISTERED, item.registered and item.running),
+            ("remove", NODE, item.container),
+            ("remove", VOLUME, item.volume),
+            ("delete", REGISTERED, item.registered),
+        ):
+            if there:
+                operations.append(Operation(verb, kind, item.name, needs=last))
+                last = (operations[-1].key,)
+    return operations
 
 
 def plan_present(
@@ -43,6 +121,8 @@ def plan_present(
     network_given: bool,
     pod_network: bool = True,
     boot: bool = True,
+    leavers: Sequence[Leaver] = (),
+    asked: bool = True,
 ) -> ClusterPlan:
     """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
 
@@ -51,12 +131,16 @@ def plan_present(
     :param network_given: whether something is requested of the network, so that it is compared also where all nodes run.
     :param pod_network: whether the pod network is ours, so that each node has to know the others.
     :param boot: whether the nodes are to start when the machine boots.
+    :param leavers: nodes that leave the cluster, when all that is declared is there.
+    :param asked: whether the API has said what is lost with them.
     """
     nodes = (control_plane, *workers)
     kept = tuple(item for item in nodes if item in there) if state == "present" else ()
     created = tuple(item for item in nodes if item not in kept)
     if control_plane in kept and created and there[control_plane] != "running":
         raise failure("control_plane_stopped", node=control_plane, workers=", ".join(created))
+    if control_plane in kept and leavers and there[control_plane] != "running":
+        raise failure("prune_needs_api", node=control_plane, workers=", ".join(item.name for item in leavers))
     # While a container runs, no engine lets its network or its volume go.
     complete = all(there.get(item) == "running" for item in nodes)
     operations = [Operation("ensure", NETWORK, name)] if network_given or not complete else []
@@ -73,16 +157,20 @@ def plan_present(
         for item in workers
         if item in created
     ]
-    if pod_network and created:
-        after = tuple(item.key for item in operations if item.kind == KUBERNETES)
+    joined = tuple(item.key for item in operations if item.kind == KUBERNETES)
+    leaving = _plan_leaving(leavers, name, asked, joined) if leavers else []
+    operations += leaving
+    if pod_network and (created or leaving):
+        after = (*joined, *(item.key for item in leaving if item.verb == "delete"))
         operations.append(Operation("connect", POD_NETWORK, name, needs=after))
     # One that was stopped, and of which only the presence is requested now, stays stopped.
     if created or not boot or "running" in there.values():
         # Not before the nodes are up: one that ends at once is not to be started again and again.
         after = tuple(item.key for item in operations if item.kind in (NODE, KUBERNETES))
         operations.append(Operation("enable" if boot else "disable", BOOT, name, needs=after))
-    surplus = tuple(sorted(item for item in there if item not in nodes))
-    return ClusterPlan(tuple(operations), created, kept, surplus)
+    gone = {item.name for item in leavers}
+    surplus = tuple(sorted(item for item in there if item not in nodes and item not in gone))
+    return ClusterPlan(tuple(operations), created, kept, surplus, tuple(leavers))
 
 
 def plan_stopped(name: str, there: Mapping[str, str]) -> ClusterPlan:

@@ -27,12 +27,14 @@ from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec, decode_asked
 from .._resources.volume import VolumeResource
 from .._state.lock import lock_of
+from .leaving import CHANGED, Leaving
 from .plan import (
     BOOT,
     KUBERNETES,
     NETWORK,
     NODE,
     POD_NETWORK,
+    REGISTERED,
     VOLUME,
     ClusterPlan,
     plan_absent,
@@ -128,6 +130,8 @@ class ClusterRun:
         :param there: the containers of the cluster's nodes.
         """
         found = by_node(there)
+        leaving = Leaving(self.engine, spec)
+        leaving.find(found)
         plan = plan_present(
             spec.name,
             spec.control_plane,
@@ -137,12 +141,14 @@ class ClusterRun:
             network_given=spec.network_given,
             pod_network=spec.pod_network,
             boot=spec.boot,
+            leavers=leaving.nodes,
+            asked=leaving.asked,
         )
         nodes = {
             name: replace(node, state="present" if name in plan.kept else "started")
             for name, node in spec.nodes.items()
         }
-        if any(operation.kind == VOLUME for operation in plan.operations):
+        if any((operation.verb, operation.kind) == ("ensure", VOLUME) for operation in plan.operations):
             # Nodes that all run have what they need.
             refuse_unfit(self.engine.info, self.runner)
 
@@ -150,6 +156,8 @@ class ClusterRun:
         acted: dict[str, Done] = {}
 
         def run(operation: Operation) -> Done:
+            if operation.kind == REGISTERED or operation.verb == "remove":
+                return self._leave(spec, leaving, operation)
             if operation.kind == NETWORK:
                 return self._converge(NetworkResource(spec.network, self.engine))
             if operation.kind == VOLUME:
@@ -159,7 +167,8 @@ class ClusterRun:
                 acted[operation.name] = node
                 return node
             if operation.kind == POD_NETWORK:
-                return self._connect(spec, kubernetes, any(item.plan.changed for item in acted.values()))
+                started = any(item.plan.changed for item in acted.values())
+                return self._connect(spec, kubernetes, bool(started or leaving.nodes))
             if operation.kind == BOOT:
                 return self._boot(spec, plan.surplus, found, acted)
             ready = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
@@ -167,9 +176,28 @@ class ClusterRun:
             return Done(ready.plan, ready.value, ready.warnings)
 
         performed = self._perform(plan, run)
-        if performed.failed is not None and performed.failed.kind in (NETWORK, VOLUME, NODE) and not self.check_mode:
-            performed = self._taken_back(spec, performed)
+        failed = performed.failed
+        if failed is not None and not self.check_mode:
+            if failed.kind in (NETWORK, VOLUME, NODE) and failed.verb != "remove":
+                performed = self._taken_back(spec, performed)
+            performed = leaving.taken_back(performed)
         return self._outcome(plan, performed)
+
+    def _leave(self, spec: ClusterSpec, leaving: Leaving, operation: Operation) -> Done:
+        """One operation on a node that leaves the cluster."""
+        name = operation.name
+        if operation.kind == NODE:
+            removed = self._node(bare_node(name, spec.name, "absent"))
+            leaving.departed.append(name)
+            return removed
+        if operation.kind == VOLUME:
+            gone = frozenset(item.name for item in leaving.nodes if self.check_mode)
+            return self._converge(VolumeResource(absent_volume(name, spec.name), self.engine, gone))
+        if not self.check_mode:
+            leaving.run(operation)
+        actions = (operation,) if operation.changes else ()
+        before, after = CHANGED.get(operation.verb, ({}, {}))
+        return Done(Plan(actions, before, after), {}, leaving.warnings(operation))
 
     def _connect(self, spec: ClusterSpec, kubernetes: Mapping[str, Outcome], started: bool) -> Done:
         """Tell all nodes of each other. What a join or a start brings with it is part of that, not one more change."""

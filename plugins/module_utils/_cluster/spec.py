@@ -46,6 +46,12 @@ class ClusterSpec:
     """Whether its nodes are started when the machine boots."""
     own_policy: bool = False
     """Whether the user requested a restart policy, so that it is not ours to change."""
+    prune: bool = False
+    """Whether workers that are not declared leave the cluster."""
+    prune_data: bool = False
+    """Whether data that only they have may be lost."""
+    drain_timeout: int = 300
+    """Seconds that the pods of a node that leaves may take to end."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], facts: Mapping[str, Any], completed: Completed) -> ClusterSpec:
@@ -91,6 +97,9 @@ class ClusterSpec:
             pod_network=found["pod_network"],
             boot=params["boot"],
             own_policy=(params["node"] or {}).get("restart_policy") is not None,
+            prune=params["prune"],
+            prune_data=params["prune_data"],
+            drain_timeout=params["drain_timeout"],
         )
 
 

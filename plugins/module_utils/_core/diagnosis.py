@@ -755,6 +755,27 @@ CATALOGUE: dict[str, Entry] = {
         "the control plane {node} does not run, so {workers} cannot join.",
         "set kic_cluster_state to started, or kic_cluster_workers to the number of workers that there are",
     ),
+    "prune_needs_api": Entry(
+        "The control plane {node} does not run, so {workers} cannot be taken out of the cluster.",
+        "set kic_cluster_state to started, or kic_cluster_prune to false",
+    ),
+    "prune_refused": Entry(
+        "{nodes} cannot be removed, and nothing was changed: {problems}.",
+        "{fix}",
+        known="the API: nodeAffinity of persistent volumes, ownerReferences of pods",
+    ),
+    "drain_blocked": Entry(
+        "The node {node} was not drained within {seconds:g} seconds, because a PodDisruptionBudget keeps pods on it ({budgets})."
+        " {after}.",
+        "see what the budget waits for: {see}; have it allow a disruption, for example with one more replica, then run again;"
+        " a slow workload needs more time: kic_cluster_drain_timeout",
+        known="kubectl drain 1.35; status.disruptionsAllowed of the budget",
+    ),
+    "drain_incomplete": Entry(
+        "The node {node} was not drained within {seconds:g} seconds: these pods are still on it: {pods}. {after}.",
+        "read the output below; give it more time with kic_cluster_drain_timeout, then run again",
+        known="kubectl drain 1.35",
+    ),
     "api_not_published": Entry(
         "the node {node} publishes no port for the API, so nothing outside it can reach the cluster.",
         "make it with publish: [{{port: 6443}}]",

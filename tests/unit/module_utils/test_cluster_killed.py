@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.leaving import Leaving
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, Resource, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
@@ -28,9 +32,10 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Bo
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import boot as boot_unit
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 
 from .lives import foreign, machine, planned_only, state
-from .support import MemoryEngine, MemoryPorts, host, image
+from .support import MemoryEngine, MemoryPorts, host, image, said
 from .test_boot_unit import Systemd
 from .test_cluster_run import PLANE, spec
 from .test_killed import Killing, ends
@@ -46,6 +51,31 @@ class Machine(MemoryEngine):
         self.capabilities = replace(self.capabilities, restarts=daemon)
         self.kubernetes: dict[str, str] = {}
         self.units = units
+        self.registered: dict[str, str] = {}
+        """The nodes of the API, with their marks."""
+        self.blocked = ""
+        """The node that cannot be drained."""
+
+    def call(self, arguments: Sequence[str], **given: Any) -> CommandResult:
+        """What the scripts of nodes that leave do to the API."""
+        assert self.container_table[PLANE].running
+        if arguments[2] == "kubectl":
+            assert list(arguments[4:6]) == ["delete", "node"]
+            self.registered.pop(arguments[6], None)
+            return said()
+        script, *words = arguments[arguments.index("-c") + 2 :]
+        if script == "membership":
+            nodes = [{"name": name, "hostname": name, "leaving": mark} for name, mark in self.registered.items()]
+            return said(json.dumps({"nodes": nodes, "volumes": [], "budgets": [], "pods": []}))
+        if script == "cordon":
+            self.registered.update({words[0]: "cordoned"} if words[0] in self.registered else {})
+        if script == "uncordon":
+            self.registered.update({name: "" for name in words[1:] if name in self.registered})
+        if script == "drain":
+            if words[0] == self.blocked:
+                return said("cannot evict", rc=1)
+            assert self.container_table[words[0]].running and self.registered[words[0]]
+        return said()
 
     def remove_volume(self, name: str) -> None:
         """With what is in it."""
@@ -65,19 +95,36 @@ class Ending:
 
     def kubeadm(self, asked: KubeadmSpec, engine: Engine, *, check_mode: bool) -> Outcome:
         """What kubeadm does is one operation here."""
-        assert isinstance(engine, Machine) and not check_mode
+        assert isinstance(engine, Machine)
         assert engine.container_table[asked.node].running
         assert asked.state == "initialized" or engine.kubernetes.get(PLANE) == "initialized"
-        if engine.kubernetes.get(asked.node) == asked.state:
+        if engine.kubernetes.get(asked.node) == asked.state and engine.registered.get(asked.node) == "":
             return Outcome(Plan(), {})
         operation = Operation(asked.state, "Kubernetes", asked.node)
-        self.killing.end(str(operation), lambda: engine.kubernetes.update({asked.node: asked.state}))
+
+        def act() -> None:
+            engine.kubernetes[asked.node] = asked.state
+            engine.registered[asked.node] = ""
+
+        if not check_mode:
+            self.killing.end(str(operation), act)
         return Outcome(Plan((operation,)), {})
 
+    def leaving(self) -> Callable[[Leaving, Operation], None]:
+        """What is done in Kubernetes to a node that leaves."""
 
-def present(engine: Machine, workers: int = 1) -> None:
+        def run(nodes: Leaving, operation: Operation) -> None:
+            self.killing.end(str(operation), lambda: RUN(nodes, operation))
+
+        return run
+
+
+RUN = Leaving.run
+
+
+def present(engine: Machine, workers: int = 1, prune: bool = False) -> None:
     """The cluster as it is declared."""
-    declared = spec(workers=workers, pod_network="none")
+    declared = spec(workers=workers, pod_network="none", prune=prune, scripts=node_scripts())
     ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
 
 
@@ -125,6 +172,23 @@ def all_stopped(engine: Machine) -> None:
     stopped(engine)
 
 
+def stopped_two(engine: Machine) -> None:
+    """Two workers, and the cluster was stopped."""
+    present(engine, workers=2)
+    stopped(engine)
+
+
+def lost_of_two(engine: Machine) -> None:
+    """The container of the second of two workers was removed by hand."""
+    present(engine, workers=2)
+    del engine.container_table["lab-worker-2"]
+
+
+def fewer(engine: Machine) -> None:
+    """One worker, and no other."""
+    present(engine, prune=True)
+
+
 Step = Callable[[Machine], None]
 
 CHANGES: dict[str, tuple[Step, Step]] = {
@@ -137,6 +201,10 @@ CHANGES: dict[str, tuple[Step, Step]] = {
     "stopped": (present, stopped),
     "boots from now on": (without_boot, present),
     "boots no more": (present, without_boot),
+    "one worker less": (partial(present, workers=2), fewer),
+    "two workers less": (partial(present, workers=3), fewer),
+    "one worker less when stopped": (stopped_two, fewer),
+    "a worker without container less": (lost_of_two, fewer),
     "removed": (present, absent),
     "removed when stopped": (all_stopped, absent),
 }
@@ -158,7 +226,7 @@ def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def everything(engine: Machine) -> dict[str, Any]:
     """All that is there."""
     units = {str(path.relative_to(engine.units)): path.read_text() for path in engine.units.rglob("*.service")}
-    return {**state(engine), "kubernetes": engine.kubernetes, "units": units}
+    return {**state(engine), "kubernetes": engine.kubernetes, "registered": engine.registered, "units": units}
 
 
 @pytest.mark.parametrize("daemon", [False, True], ids=["unit", "restart-policy"])
@@ -168,18 +236,46 @@ def test_killed_at_every_operation(
 ) -> None:
     """The same run again ends in the state of one that nobody disturbed, and touches nothing of others."""
     before, work = CHANGES[change]
+    undisturbed(before, work, work, monkeypatch, tmp_path_factory, daemon=daemon)
+
+
+@pytest.mark.parametrize("state_before", [partial(present, workers=2), stopped_two], ids=["running", "stopped"])
+def test_a_worker_that_is_wanted_again(
+    state_before: Step, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever was done to it before the run was killed: declared again, it is a worker as before."""
+    undisturbed(state_before, fewer, partial(present, workers=2), monkeypatch, tmp_path_factory)
+
+
+def bare_machine(monkeypatch: pytest.MonkeyPatch, folder: Path, *, daemon: bool) -> Machine:
+    """One without anything, whose state and units are in the folder."""
+    monkeypatch.setattr(record, "state_directory", lambda: str(folder))
+    engine = Machine(daemon=daemon, units=folder / "units")
+    units = Units(str(engine.units), "multi-user.target", manager=True, user=False)
+    monkeypatch.setattr(boot_unit, "units", lambda: units)
+    return engine
+
+
+def undisturbed(
+    before: Step,
+    work: Step,
+    again: Step,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    *,
+    daemon: bool = False,
+) -> None:
+    """Where ``work`` is killed, wherever that is, ``again`` ends in the state of one that nobody disturbed."""
 
     def ending(killing: Killing) -> None:
         monkeypatch.setattr(cluster_run, "converge", Ending(killing).converge)
         monkeypatch.setattr(cluster_run, "converge_kubeadm", Ending(killing).kubeadm)
+        monkeypatch.setattr(Leaving, "run", Ending(killing).leaving())
 
     def prepared() -> Machine:
         ending(Killing(-1, done=False))
         folder: Path = tmp_path_factory.mktemp("state")
-        monkeypatch.setattr(record, "state_directory", lambda: str(folder))
-        engine = Machine(daemon=daemon, units=folder / "units")
-        units = Units(str(engine.units), "multi-user.target", manager=True, user=False)
-        monkeypatch.setattr(boot_unit, "units", lambda: units)
+        engine = bare_machine(monkeypatch, folder, daemon=daemon)
         vars(engine).update({key: value for key, value in vars(machine()).items() if key.endswith("_table")})
         engine.image_table["i"] = image(tags=("localhost/node:1",))
         before(engine)
@@ -191,7 +287,7 @@ def test_killed_at_every_operation(
 
     engine = prepared()
     others = foreign(engine)
-    work(engine)
+    again(engine)
     expected = everything(engine)
     at, done = 0, False
     while True:
@@ -199,8 +295,49 @@ def test_killed_at_every_operation(
         if not ends(partial(killed, engine=engine), at, done):
             break
         ending(Killing(-1, done=False))
-        work(engine)
+        again(engine)
         assert everything(engine) == expected, (at, done)
         assert foreign(engine) == others, (at, done)
         at, done = (at + 1, False) if done else (at, True)
     assert at > 0, "nothing was done"
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    """A cluster with two workers; operations run at the same time."""
+    ending = Ending(Killing(-1, done=False))
+    monkeypatch.setattr(cluster_run, "converge", ending.converge)
+    monkeypatch.setattr(cluster_run, "converge_kubeadm", ending.kubeadm)
+    engine = bare_machine(monkeypatch, tmp_path, daemon=False)
+    engine.image_table["i"] = image(tags=("localhost/node:1",))
+    present(engine, workers=2)
+    return engine
+
+
+def test_a_node_that_cannot_be_drained_stays(two: Machine) -> None:
+    """It takes pods again, and so does the other one that was to leave and still has its container; what was done to each
+    is said."""
+    before, two.blocked = everything(two), "lab-worker-1"
+    with pytest.raises(KicError) as caught:
+        present(two, workers=0, prune=True)
+    assert caught.value.diagnosis.id == "step_failed"
+    assert everything(two) == before
+    assert not [text for text in caught.value.done if "cordon" in text]
+
+
+def test_check_mode_foretells_what_leaves(two: Machine) -> None:
+    """In the words of the run, with a diff of each; nothing is changed by it."""
+    declared = spec(workers=0, pod_network="none", prune=True, scripts=node_scripts())
+    before = everything(two)
+    results = [
+        ClusterRun(two, Systemd(), check_mode).present(declared, cluster_nodes(two, "lab"))
+        for check_mode in (True, False)
+    ]
+    assert results[0].actions == results[1].actions and results[0].diff == results[1].diff
+    assert set(results[0].actions) == {
+        f"{what} lab-worker-{number}"
+        for what in ("cordon Kubernetes node", "drain Kubernetes node", "remove node", "remove volume")
+        for number in (1, 2)
+    } | {f"delete Kubernetes node lab-worker-{number}" for number in (1, 2)}
+    assert len(results[0].diff) == 10 and before != everything(two)
+    assert list(two.container_table) == [PLANE] and list(two.registered) == [PLANE]

@@ -303,6 +303,8 @@ def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
         steps.append("pod-network")
     if _lacks_labels(spec, seen):
         steps.append("labels")
+    if seen.node is not None and seen.node.leaving:
+        steps.append("uncordon")
     return _plan(spec, seen, steps, find_drift(spec, seen))
 
 

@@ -278,6 +278,8 @@ def _member(spec: KubeadmSpec, observed: Observed, steps: Sequence[str], new: bo
         operations.append(replace(connect, changes=False, takes=("run step join",), run=_connect_late))
     if "labels" in steps:
         operations.append(Operation("run", "step", "labels", run=_label))
+    if "uncordon" in steps:
+        operations.append(Operation("run", "step", "uncordon", run=_uncordon))
     return (*operations, wait_for_ready(observed))
 
 
@@ -473,6 +475,15 @@ def _label(seam: KubeadmSeam) -> None:
     result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
         raise seam.failed("labels", f"kubectl label ended with exit code {result.rc}", result.words)
+
+
+def _uncordon(seam: KubeadmSeam) -> None:
+    """Have a node take pods again that an interrupted run was to take out of the cluster."""
+    limit = seam.limit("uncordon")
+    command = script(seam.spec.scripts, "uncordon", str(int(limit)), seam.spec.node)
+    result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
+    if result.rc != 0:
+        raise seam.failed("uncordon", f"kubectl ended with exit code {result.rc}", result.words)
 
 
 def _kubeadm(command: Sequence[str], stdin: str, limit: float, verb: str, seam: KubeadmSeam, secret: str = "") -> None:

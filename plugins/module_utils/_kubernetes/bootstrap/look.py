@@ -65,6 +65,8 @@ class ApiNode:
     labels: Mapping[str, str]
     taints: tuple[str, ...]
     pod_cidrs: tuple[str, ...]
+    leaving: bool = False
+    """Whether a run that did not end cordoned it, as one that leaves the cluster."""
 
     def as_dict(self) -> dict[str, Any]:
         """What a task returns of it."""
@@ -190,6 +192,7 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
             labels=found["labels"],
             taints=tuple(f"{item['key']}:{item['effect']}" for item in found["taints"]),
             pod_cidrs=tuple(found["pod_cidrs"]),
+            leaving=found.get("leaving", False),
         )
         if found
         else None,
