@@ -190,3 +190,38 @@ def test_workers_that_leave(cluster: Cluster, tmp_path: Path) -> None:
     assert cluster.nodes() == {cluster.plane: True} and cluster.podman.held("worker") == []
     assert cluster.kubectl("get", "node", cluster.plane, "--output=jsonpath={.spec.taints}") == ""
     assert cluster.site(kic_cluster_workers=0, kic_cluster_prune=True).changed == []
+
+
+@pytest.mark.full("four minutes: a worker that joins again in three ways; units prove the steps of each too")
+def test_a_name_that_joins_again(cluster: Cluster) -> None:
+    """A worker joins once more: that the API forgot, with its container or only its volume; whose container and volume were lost
+    a moment ago, so that the API still has it as Ready; and one whose cluster was made anew."""
+    variables: dict[str, Any] = {"kic_cluster_workers": 1}
+    cluster.site(**variables)
+    first = cluster.worker(1)
+
+    def joins(*steps: str) -> None:
+        found = result(cluster.site(**variables))["actions"]
+        assert [item for item in found if item.startswith("run step") and item in steps] == list(steps), found
+        assert [item["ready"] for item in statuses()] == [True, True]
+        assert cluster.site(**variables).changed == []
+
+    def statuses() -> list[dict[str, Any]]:
+        return list(result(cluster.site("--check", **variables))["cluster"]["statuses"])
+
+    cluster.kubectl("delete", "node", first)
+    joins("run step reset", "run step join")
+
+    cluster.podman.run("rm", "--force", "--time", "1", first)
+    cluster.kubectl("delete", "node", first)
+    joins("run step reset", "run step join")
+
+    cluster.kubectl("label", "node", first, "example.com/kept=yes")
+    cluster.podman.run("rm", "--force", "--time", "1", first)
+    cluster.podman.run("volume", "rm", first)
+    joins("run step join")
+    assert "yes" in cluster.kubectl("get", "node", first, "--output=jsonpath={.metadata.labels}")
+
+    cluster.podman.run("rm", "--force", "--time", "1", cluster.plane)
+    cluster.podman.run("volume", "rm", cluster.plane)
+    joins("run step reset", "run step join")

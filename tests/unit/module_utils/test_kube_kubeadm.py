@@ -604,13 +604,18 @@ def test_record_survives_its_file() -> None:
         pytest.param(seen_worker(stands=frozenset(("/var/lib/kubelet/config.yaml",))), ["join"], id="no-kubeconfig"),
         pytest.param(seen_worker(record={}), ["join"], id="interrupted"),
         pytest.param(seen_worker(record={"state": "initialized"}), ["join"], id="was-something-else"),
-        pytest.param(seen_worker(node=None), ["join"], id="removed-from-the-api"),
+        pytest.param(seen_worker(node=None), ["reset", "join"], id="removed-from-the-api"),
+        pytest.param(
+            seen_worker(node=None, record={}, stands=frozenset(("/etc/kubernetes/pki/ca.crt",))),
+            ["reset", "join"],
+            id="authority-of-before",
+        ),
         pytest.param(seen_worker(node=None, api=False), [], id="api-does-not-answer"),
         pytest.param(seen_worker(hosts=""), ["hosts"], id="cluster-name"),
         pytest.param(seen_worker(network=NO_FILES), ["pod-network"], id="pod-network-never-written"),
         pytest.param(seen_worker(network=DIFFERS), ["pod-network"], id="pod-network-broken"),
         pytest.param(seen_worker(network=NO_PROGRAM), [], id="pod-network-of-the-user"),
-        pytest.param(seen_worker(network=NO_FILES, node=None), ["join"], id="join-comes-first"),
+        pytest.param(seen_worker(network=NO_FILES, node=None), ["reset", "join"], id="join-comes-first"),
         pytest.param(seen_worker(rotating=False, objects=frozenset()), [], id="what-is-of-control-planes"),
     ],
 )
@@ -775,6 +780,10 @@ def said(out: str = "", rc: int = 0, err: str = "") -> CommandResult:
     return CommandResult((), rc, out.encode(), err.encode())
 
 
+WORDS = (("--subresource=status", "unready"), ("systemctl", "kubelet"))
+"""What a command holds, and what it is for."""
+
+
 class Fake(Unplugged):
     """Holds containers; a command in one is answered by ``answers`` by what it is for, and all are remembered."""
 
@@ -810,7 +819,13 @@ class Fake(Unplugged):
             return Fake.purpose(command[3:])
         if command[0] == "kubeadm":
             return f"token_{command[3]}"
-        words = ((kic.PROGRAM, "network"), ("--raw", "nodes"), ("--filename=-", "create"), ("journalctl", "logs"))
+        words = (
+            *WORDS,
+            (kic.PROGRAM, "network"),
+            ("--raw", "nodes"),
+            ("--filename=-", "create"),
+            ("journalctl", "logs"),
+        )
         return next((name for word, name in words if word in command), "taint")
 
     def call(
@@ -1125,6 +1140,40 @@ def test_join() -> None:
     for purpose, _node, command, stdin in engine.calls:
         assert TOKEN not in " ".join(command)
         assert purpose == "join" or TOKEN not in stdin
+
+
+def test_a_node_that_the_api_forgot_joins_once_more() -> None:
+    """What it remembers is undone first; the lines for /etc/hosts stay."""
+    engine = Fake(container(), WORKER_CONTAINER, looks=[seen_worker(node=None)], token_create=said(JOIN_COMMAND))
+    found = kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    assert [str(item) for item in found.plan.actions] == ["run step reset", "run step join"]
+    done = engine.done()
+    assert done.index("reset") < done.index("create") < done.index("join")
+    ((node, command),) = [(node, command) for purpose, node, command, _stdin in engine.calls if purpose == "reset"]
+    assert node == WORKER and RECORD in command and RECORD.replace("kubeadm.json", "hosts") not in command
+
+
+def test_a_node_that_is_still_said_to_be_ready() -> None:
+    """kubeadm refuses its name, so the API is told before that it is not; its labels and its range stay."""
+    engine = Fake(container(), WORKER_CONTAINER, looks=[seen_worker(record={})], token_create=said(JOIN_COMMAND))
+    kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    done = engine.done()
+    assert done.index("kubelet") < done.index("unready") < done.index("join")
+    failing = Fake(container(), WORKER_CONTAINER, looks=[seen_worker(record={})], unready=said("no", rc=1))
+    with fails("step_failed", "kubectl patch ended with exit code 1"):
+        kubeadm.converge_kubeadm(worker(), failing, check_mode=False)
+
+
+def test_a_node_that_was_to_leave_takes_pods_again() -> None:
+    """Its mark is of a run that did not end."""
+    leaving = replace(API_NODE, name=WORKER, labels={}, address="192.168.128.3", leaving=True)
+    engine = Fake(container(), WORKER_CONTAINER, looks=[seen_worker(node=leaving)])
+    found = kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    assert [str(item) for item in found.plan.actions] == ["run step uncordon"]
+    assert [node for purpose, node, _command, _stdin in engine.calls if purpose == "uncordon"] == [CONTROL_PLANE]
+    failing = Fake(container(), WORKER_CONTAINER, looks=[seen_worker(node=leaving)], uncordon=said("no", rc=1))
+    with fails("step_failed", "uncordon", "exit code 1"):
+        kubeadm.converge_kubeadm(worker(), failing, check_mode=False)
 
 
 def registered_with(**fields: Any) -> dict[str, Any]:

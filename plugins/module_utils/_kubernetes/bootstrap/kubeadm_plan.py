@@ -297,8 +297,10 @@ def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
     refuse_version(spec, seen)
     steps = [] if hosts_fit(spec, seen, observed.api_addresses) else ["hosts"]
     joined = {"/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml"} <= seen.stands
-    if not joined or seen.record.get("state") != "joined" or (seen.api and seen.node is None):
-        steps.append("join")
+    forgotten = seen.api and seen.node is None
+    if not joined or seen.record.get("state") != "joined" or forgotten:
+        # kubeadm keeps the authority and kubelet its credentials, which may be those of a cluster that was.
+        steps += ["reset", "join"] if forgotten and seen.stands else ["join"]
     elif seen.api and seen.node is not None and _pod_network_broken(spec, seen, seen.node):
         steps.append("pod-network")
     if _lacks_labels(spec, seen):

@@ -263,6 +263,9 @@ def initialize(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> t
 def join(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> tuple[Operation, ...]:
     """Make a worker, or what of it is missing, in the order in which it is done."""
     operations = [_hosts(spec, observed)] if "hosts" in steps else []
+    if "reset" in steps:
+        # Not the lines for /etc/hosts, which have just been written.
+        operations.append(Operation("run", "step", "reset", run=partial(_reset, (RECORD, CONFIGURATION, PATCHES))))
     if "join" in steps:
         operations.append(Operation("run", "step", "join", run=partial(_join, observed)))
     return (*operations, *_member(spec, observed, steps, "join" in steps))
@@ -285,7 +288,7 @@ def _member(spec: KubeadmSpec, observed: Observed, steps: Sequence[str], new: bo
 
 def reset() -> Operation:
     """Undo all of Kubernetes in the node."""
-    return Operation("run", "step", "reset", run=_reset)
+    return Operation("run", "step", "reset", run=partial(_reset, (RECORD, CONFIGURATION, PATCHES, HOSTS)))
 
 
 def _step(name: str, command: Sequence[str], stdin: bytes | None = None) -> Operation:
@@ -369,6 +372,8 @@ def _apply_manifests(manifests: Sequence[Mapping[str, Any]], seam: KubeadmSeam) 
 def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
     """Make the node a worker; what was written of the pod network before."""
     spec, limit = seam.spec, seam.limit("kubeadm")
+    if observed.seen.node is not None and observed.seen.node.ready:
+        _mark_unready(seam)
     early = connects(spec, observed) and creates_node_object(spec)
     if early:
         _create_node_object(seam)
@@ -403,6 +408,18 @@ def _token(limit: float, seam: KubeadmSeam) -> tuple[str, str]:
     if match is None:
         raise seam.failed("join", "kubeadm made no token", made.err)
     return match.group(1), match.group(2)
+
+
+def _mark_unready(seam: KubeadmSeam) -> None:
+    """Have the API say of a node that joins once more that it is not Ready, as it still does for 40 seconds after its container
+    was lost: kubeadm refuses a name that is Ready. Labels, range and pods of the node stay."""
+    seam.run("join", ["systemctl", "stop", "kubelet"])
+    condition = {"type": "Ready", "status": "Unknown", "reason": "Rejoins", "message": "The node joins once more."}
+    patch = json.dumps({"status": {"conditions": [condition]}})
+    words = ("patch", "node", seam.spec.node, "--subresource=status", "--type=strategic", f"--patch={patch}")
+    result = seam.api.ask(*words, timeout=seam.limit("join"))
+    if result.rc != 0:
+        raise seam.failed("join", f"kubectl patch ended with exit code {result.rc}", result.words)
 
 
 def _create_node_object(seam: KubeadmSeam) -> None:
@@ -508,9 +525,9 @@ def _kubeadm(command: Sequence[str], stdin: str, limit: float, verb: str, seam: 
     raise seam.failed(step_of(said) or verb, reason, said, logs=True)
 
 
-def _reset(seam: KubeadmSeam) -> None:
+def _reset(files: Sequence[str], seam: KubeadmSeam) -> None:
     scripts = seam.spec.scripts
-    command = alone(scripts, script(scripts, "reset", kic.PROGRAM, RECORD, CONFIGURATION, PATCHES, HOSTS))
+    command = alone(scripts, script(scripts, "reset", kic.PROGRAM, *files))
     limit = seam.limit("reset", LIMITS["kubeadm"])
     result = seam.engine.exec(seam.spec.node, command, check=False, timeout=limit)
     if result.rc == BUSY:
