@@ -41,9 +41,10 @@ options:
     type: int
     default: 1
   workers:
-    description: How many nodes only run pods. Without any, the control plane runs them.
+    description:
+      - How many nodes only run pods. Without any, the control plane runs them.
+      - Left out, there are as many as there are, in a new cluster none.
     type: int
-    default: 0
   prune:
     description:
       - Whether workers that O(workers) does not count are removed. They are cordoned, drained, and removed with their container and
@@ -286,7 +287,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun, workers
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec, validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
@@ -315,8 +316,11 @@ def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[st
             return _result(task, run.absent(name, task.elsewhere), {})
         there = task.seen or cluster_nodes(task.engine, name)
         return _result(task, run.stopped(name, there, boot=params["boot"]), {})
-    spec = ClusterSpec.from_params(params, task.engine.info.as_dict(), completed)
+    facts = task.engine.info.as_dict()
+    spec = ClusterSpec.from_params(params, facts, completed)
     there = task.seen if task.seen is not None else cluster_nodes(task.engine, spec.name)
+    if not spec.counted:
+        spec = ClusterSpec.from_params(params, facts, completed, workers(there))
     outcome = run.present(spec, there)
     return _result(task, outcome, outcome.describe(spec))
 

@@ -41,7 +41,7 @@ def leftover(result: Mapping[str, Any], *, root: bool) -> str:
     ]
     text = "The cluster has more nodes than kic_cluster_workers says, and they stay as they are: "
     return (
-        f"{text}{', '.join(names)}. Fix: set kic_cluster_workers to their number; or have the workers drained and removed: add"
+        f"{text}{', '.join(names)}. Fix: set kic_cluster_workers to their number, or leave it out; or have the workers drained and removed: add"
         f" -e kic_cluster_prune=true; or remove them yourself: {'; '.join(commands)}"
     )
 

@@ -151,7 +151,9 @@ def test_workers_that_leave(cluster: Cluster, tmp_path: Path) -> None:
     cluster.kubectl("apply", "--filename=-", stdin=workload(second))
     cluster.until(lambda: all(cluster.running(app) for app in ("guarded", "keeper", "bare")))
 
-    # Without prune nothing happens, and it is said what to type.
+    # Without a number it is as it is. With fewer and without prune nothing happens, and it is said what to type.
+    played = cluster.site()
+    assert played.changed == [] and "kic_cluster_prune" not in played.text
     played = cluster.site(kic_cluster_workers=1)
     assert played.changed == [] and "-e kic_cluster_prune=true" in played.text
 

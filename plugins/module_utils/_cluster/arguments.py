@@ -12,7 +12,7 @@ CLUSTER: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
     "image": {"type": "str"},
     "control_planes": {"type": "int", "default": 1},
-    "workers": {"type": "int", "default": 0},
+    "workers": {"type": "int"},
     "prune": {"type": "bool", "default": False},
     "prune_data": {"type": "bool", "default": False},
     "drain_timeout": {"type": "int", "default": 300},

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,14 +64,15 @@ NODE_OPTIONS = frozenset(
 
 
 def layout(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The role's variables (without their prefix) as ``nodes``, ``control_plane``, ``workers`` and ``avoid``.
+    """The role's variables (without their prefix) as ``nodes``, ``control_plane``, ``workers`` and ``avoid``. Where no number of
+    workers is given, they are those of the nodes that are ``there``.
 
     Raises ``invalid_option`` with the name of the variable.
     """
     problems = checks.Problems()
     name = problems.take(_name, given) or "cluster"
     problems.take(_check_control_planes, given)
-    workers = problems.take(_count, given, "workers", 0) or 0
+    workers = problems.take(_workers, given, name) or []
     problems.take(_check_kinds, given)
     # Checks versions, ranges, configuration and patches, and their overlaps.
     spec: KubeadmSpec | None = None
@@ -79,7 +81,7 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
         spec = KubeadmSpec.from_params(_kubeadm(given, name, 1 if timeout is None else timeout))
     if spec is not None:
         with problems.collect(prefix="kic_cluster_"):
-            ranges.check_room(spec.shape.pod_subnet, spec.user, 1 + workers)
+            ranges.check_room(spec.shape.pod_subnet, spec.user, 1 + len(workers))
         problems.take(_check_network, given, spec)
     problems.take(_check_pod_network, given)
     labels = {
@@ -105,8 +107,8 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     }
     others: list[dict[str, Any]] = [
         # A port of the host leads to one node only; those of the user's are the control plane's.
-        {"name": f"{name}-worker-{index + 1}", "role": "worker", "publish": [], "env": node.get("env") or {}}
-        for index in range(workers)
+        {"name": worker, "role": "worker", "publish": [], "env": node.get("env") or {}}
+        for worker in workers
     ]
     return {
         "nodes": [control_plane, *others],
@@ -130,11 +132,24 @@ def _name(given: Mapping[str, Any]) -> str:
     name = checks.host_name("kic_cluster_name", str(given["name"]))
     # Its nodes' names are made of it.
     try:
-        most = int(given["workers"])
+        most = int(given.get("workers") or 0)
     except (TypeError, ValueError):
         most = 1
     suffixes = ("-control-plane-1", f"-worker-{max(1, most)}")
     return checks.host_name("kic_cluster_name", name, checks.LABEL_MAX - max(map(len, suffixes)))
+
+
+def worker_names(cluster: str) -> re.Pattern[str]:
+    """What the names of the workers look like that are counted."""
+    return re.compile(rf"{re.escape(cluster)}-worker-([1-9][0-9]*)")
+
+
+def _workers(given: Mapping[str, Any], name: str) -> list[str]:
+    """The names of the workers: as many as there are to be, or those that are ``there``."""
+    if given.get("workers") is not None:
+        return [f"{name}-worker-{index + 1}" for index in range(_count(given, "workers", 0))]
+    found = (worker_names(name).fullmatch(item) for item in given.get("there") or ())
+    return [item[0] for item in sorted((item for item in found if item), key=lambda item: int(item[1]))]
 
 
 def _check_control_planes(given: Mapping[str, Any]) -> None:

@@ -54,7 +54,7 @@ class Leaving:
         workers = {
             name: item.status
             for name, item in there.items()
-            if item.labels.get(labels.ROLE) == WORKER and name not in spec.nodes
+            if spec.counted and item.labels.get(labels.ROLE) == WORKER and name not in spec.nodes
         }
         plane = there.get(spec.control_plane)
         found = self._answer(tuple(workers)) if plane is not None and plane.running else None

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from .._core.diagnosis import failure
 from .._core.operations import Operation
+from .layout import worker_names
 
 NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
 POD_NETWORK, REGISTERED = "pod network", "Kubernetes node"
@@ -65,7 +65,7 @@ def find_leavers(
     :param volumes: of the cluster.
     :param registered: the nodes of the API with their marks; None where it does not answer: then each container is one.
     """
-    own = re.compile(rf"{re.escape(cluster)}-worker-[1-9][0-9]*")
+    own = worker_names(cluster)
     marks = registered or {}
     # The API may have nodes of other machines, and the cluster volumes of its user: what has lost its container has to be
     # known as a worker of ours by its name, or by what else is left of it.

@@ -36,6 +36,7 @@ from .plan import (
     POD_NETWORK,
     REGISTERED,
     VOLUME,
+    WORKER,
     ClusterPlan,
     plan_absent,
     plan_present,
@@ -136,7 +137,8 @@ class ClusterRun:
             spec.name,
             spec.control_plane,
             spec.workers,
-            {name: item.status for name, item in found.items()},
+            # As it is, nothing is surplus.
+            {name: item.status for name, item in found.items() if spec.counted or name in spec.nodes},
             state=spec.state,
             network_given=spec.network_given,
             pod_network=spec.pod_network,
@@ -170,7 +172,9 @@ class ClusterRun:
                 started = any(item.plan.changed for item in acted.values())
                 return self._connect(spec, kubernetes, bool(started or leaving.nodes))
             if operation.kind == BOOT:
-                return self._boot(spec, plan.surplus, found, acted)
+                leavers = {item.name for item in leaving.nodes}
+                others = [name for name in found if name not in spec.nodes and name not in leavers]
+                return self._boot(spec, others, found, acted)
             ready = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
             kubernetes[operation.name] = ready
             return Done(ready.plan, ready.value, ready.warnings)
@@ -217,7 +221,7 @@ class ClusterRun:
         return Done(Plan(actions), {}, found.warnings)
 
     def _boot(
-        self, spec: ClusterSpec, surplus: Sequence[str], there: Mapping[str, Container], acted: Mapping[str, Done]
+        self, spec: ClusterSpec, others: Sequence[str], there: Mapping[str, Container], acted: Mapping[str, Done]
     ) -> Done:
         """Have the nodes start when the machine boots, those too that the declaration does not name and that run.
 
@@ -225,7 +229,7 @@ class ClusterRun:
         """
         ids = {name: str(item.value.get("id") or "") for name, item in acted.items()}
         nodes = {name: ids.get(name, "") for name in spec.nodes}
-        nodes.update({name: there[name].id for name in surplus if there[name].running})
+        nodes.update({name: there[name].id for name in others if there[name].running})
         changed = any(item.plan.changed for item in acted.values())
         boot = BootSpec(spec.name, "enabled" if spec.boot else "absent", nodes, changed)
         created = {
@@ -324,6 +328,11 @@ class ClusterRun:
                     self._converge(resource)
                     del left[key]
         return replace(performed, results=left)
+
+
+def workers(containers: Sequence[Container]) -> list[str]:
+    """The names of the workers among them."""
+    return [name for name, item in by_node(containers).items() if item.labels.get(labels.ROLE) == WORKER]
 
 
 def by_node(containers: Sequence[Container]) -> dict[str, Container]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -46,6 +46,8 @@ class ClusterSpec:
     """Whether its nodes are started when the machine boots."""
     own_policy: bool = False
     """Whether the user requested a restart policy, so that it is not ours to change."""
+    counted: bool = True
+    """Whether a number of workers is declared. Without one the workers are those that are there, and none is surplus."""
     prune: bool = False
     """Whether workers that are not declared leave the cluster."""
     prune_data: bool = False
@@ -54,17 +56,24 @@ class ClusterSpec:
     """Seconds that the pods of a node that leaves may take to end."""
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any], facts: Mapping[str, Any], completed: Completed) -> ClusterSpec:
+    def from_params(
+        cls,
+        params: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        completed: Completed,
+        there: Collection[str] = (),
+    ) -> ClusterSpec:
         """From the module's parameters; raises ``invalid_option`` with all problems, in the names of the role's variables.
 
         :param facts: of the engine, against which limits are checked; {} where none is there.
+        :param there: the names of the cluster's workers.
         """
         problems = checks.Problems()
         if not params["image"]:
             problems.add(
                 "kic_cluster_image", "is empty", "run the role nodeforge.kic.kic_image before, or name a node image"
             )
-        found: Mapping[str, Any] = problems.take(layout, {**params, "engine_facts": facts}) or {}
+        found: Mapping[str, Any] = problems.take(layout, {**params, "engine_facts": facts, "there": there}) or {}
         if not found:
             problems.finish()
         given = params["network"] or {}
@@ -97,6 +106,7 @@ class ClusterSpec:
             pod_network=found["pod_network"],
             boot=params["boot"],
             own_policy=(params["node"] or {}).get("restart_policy") is not None,
+            counted=params["workers"] is not None,
             prune=params["prune"],
             prune_data=params["prune_data"],
             drain_timeout=params["drain_timeout"],

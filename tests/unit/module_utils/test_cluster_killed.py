@@ -18,7 +18,9 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.leaving import Leaving
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import workers as workers_of
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, Resource, converge
@@ -323,6 +325,19 @@ def test_a_node_that_cannot_be_drained_stays(two: Machine) -> None:
     assert caught.value.diagnosis.id == "step_failed"
     assert everything(two) == before
     assert not [text for text in caught.value.done if "cordon" in text]
+
+
+def test_without_a_number_all_stay(two: Machine) -> None:
+    """Also with prune, and one that joined by hand; what lost its container is none of them."""
+    plane = two.container_table[PLANE]
+    two.add(replace(plane, id="own", name="own", labels={**plane.labels, labels.ROLE: "worker"}))
+    two.registered["lab-worker-7"] = ""
+    there = cluster_nodes(two, "lab")
+    params = {"workers": None, "pod_network": "none", "prune": True, "scripts": node_scripts()}
+    declared = spec(there=workers_of(there), **params)
+    assert declared.workers == ("lab-worker-1", "lab-worker-2") and not declared.counted
+    found = ClusterRun(two, None, check_mode=False).present(declared, there)  # type: ignore[arg-type]
+    assert found.actions == ("delete Kubernetes node lab-worker-7",) and found.plan.surplus == ()
 
 
 def test_check_mode_foretells_what_leaves(two: Machine) -> None:

@@ -55,6 +55,20 @@ def test_one_node() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        pytest.param((), [], id="new"),
+        pytest.param(("lab-worker-10", "lab-worker-2"), ["lab-worker-2", "lab-worker-10"], id="as-it-is"),
+        pytest.param(("own", "lab-worker-0", "lab-worker-1-old", "my-lab-worker-1"), [], id="by-hand"),
+    ],
+)
+def test_workers_as_they_are(there: tuple[str, ...], expected: list[str]) -> None:
+    """Without a number they are those that are there and have a name as a number would give it."""
+    assert layout({**GIVEN, "workers": None, "there": there})["workers"] == expected
+    assert layout({**GIVEN, "workers": 0, "there": there})["workers"] == []
+
+
 def test_workers() -> None:
     """Workers are numbered from one and publish nothing; the user's ports lead to the control plane."""
     web = {"port": 80, "host_port": 8080}
@@ -138,7 +152,6 @@ def test_taken(changes: dict[str, Any]) -> None:
         pytest.param({"workers": -1}, "workers", "-1 is not a number from 0 to 99", id="workers-negative"),
         pytest.param({"workers": 100}, "workers", "100 is not a number from 0 to 99", id="workers-many"),
         pytest.param({"workers": "two"}, "workers", "'two' is not a number", id="workers-word"),
-        pytest.param({"workers": None}, "workers", "None is not a number", id="workers-null"),
         pytest.param({"kubernetes_version": "1.35"}, "kubernetes_version", "'v1.35' is not a version", id="version"),
         pytest.param({"pod_subnet": "10.244.0.0"}, "pod_subnet", "'10.244.0.0' is not a CIDR", id="pods"),
         pytest.param(

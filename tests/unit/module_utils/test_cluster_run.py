@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -34,11 +34,11 @@ def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], _option: s
     return found
 
 
-def spec(**given: Any) -> ClusterSpec:
+def spec(there: Sequence[str] = (), **given: Any) -> ClusterSpec:
     """A cluster whose image is another machine's, so that no node of it can be created."""
     defaults = {name: item.get("default") for name, item in CLUSTER.items()}
     own = {"name": "lab", "image": "localhost/node:1", "node_files": []}
-    return ClusterSpec.from_params({**defaults, **own, **given}, {}, completed)
+    return ClusterSpec.from_params({**defaults, **own, **given}, {}, completed, there)
 
 
 @pytest.fixture
