@@ -91,6 +91,29 @@ options:
     description: Options of M(nodeforge.kic.kic_node) for all nodes.
     type: dict
     default: {}
+  control_plane_node:
+    description:
+      - Options as those of O(node) for the control plane alone. An option here replaces the one there; mappings, such as C(env), are
+        merged.
+    type: dict
+    default: {}
+    version_added: 0.1.0
+  worker_node:
+    description:
+      - Likewise for the workers. Kubernetes needs less of their memory than the 1.7 GB of a control plane. Ports of C(publish) lead
+        to each worker; with C(host_port) there can be one.
+    type: dict
+    default: {}
+    version_added: 0.1.0
+  nodes:
+    description:
+      - The nodes by name in the place of O(workers). Each has a C(name), which is that of its container too, and a C(role),
+        V(control-plane) of exactly one and else V(worker). Everything else are options as those of O(node) for this node alone, over
+        those of its role, but C(labels), which are its labels in Kubernetes.
+      - The control plane keeps its name; that of a cluster that was made by number is C(NAME-control-plane-1).
+    type: list
+    elements: dict
+    version_added: 0.1.0
   control_plane_labels:
     description: Labels in Kubernetes of the control plane's node. Others stay.
     type: dict
@@ -175,6 +198,15 @@ EXAMPLES = r"""
     name: lab
     image: docker.io/kindest/node:v1.35.0
     workers: 2
+
+- name: A cluster whose workers differ
+  nodeforge.kic.kic_cluster:
+    name: lab
+    image: docker.io/kindest/node:v1.35.0
+    nodes:
+      - {name: lab-control-plane-1, role: control-plane, memory: 3g}
+      - {name: lab-db, memory: 4g, labels: {tier: db}}
+      - {name: lab-small, memory: 512m}
 
 - name: One worker less
   nodeforge.kic.kic_cluster:

@@ -23,6 +23,9 @@ CLUSTER: dict[str, dict[str, Any]] = {
     "network": {"type": "dict", "default": {}},
     # Not logged: values of its environment may be secrets.
     "node": {"type": "dict", "default": {}, "no_log": True},
+    "control_plane_node": {"type": "dict", "default": {}, "no_log": True},
+    "worker_node": {"type": "dict", "default": {}, "no_log": True},
+    "nodes": {"type": "list", "elements": "dict", "no_log": True},
     "control_plane_labels": {"type": "dict", "default": {}},
     "worker_labels": {"type": "dict", "default": {}},
     "api_address": {"type": "str", "default": "127.0.0.1"},

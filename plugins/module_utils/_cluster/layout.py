@@ -5,62 +5,15 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core import checks
-from .._core.diagnosis import KicError
 from .._core.subnet import overlapping
 from .._kubernetes.access.paths import ADMIN, API_PORT
-from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec, node_labels
+from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from .._kubernetes.network import ranges
-from .._resources.node_options import PASSED_ON
-
-CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000
-"""Bytes below which kubeadm refuses a control plane (kubeadm's constants: ControlPlaneMem = 1700 MB)."""
-
-# What the role sets of each node itself.
-_OWN = frozenset(
-    (
-        "name",
-        "state",
-        "cluster",
-        "role",
-        "image",
-        "network",
-        "ip",
-        "ip6",
-        "hostname",
-        "volume",
-        "files",
-        "no_proxy",
-        "wait",
-        "wait_timeout",
-        "engine",
-        "engine_facts",
-    )
-)
-NODE_OPTIONS = frozenset(
-    (
-        *(
-            "mounts",
-            "tmpfs",
-            "publish",
-            "devices",
-            "memory",
-            "cpus",
-            "pids_limit",
-            "ulimits",
-            "sysctls",
-            "security_opts",
-        ),
-        *("env", "labels", "privileged", "runtime", "restart_policy", "recreate"),
-        *(option.name for option in PASSED_ON),
-    )
-)
-"""Options of kic_node that the role's variable kic_cluster_node may set for all nodes."""
+from .declared import CONTROL_PLANE, WORKER, Declared, count, declared, number
 
 
 def layout(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,52 +25,52 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     problems = checks.Problems()
     name = problems.take(_name, given) or "cluster"
     problems.take(_check_control_planes, given)
-    workers = problems.take(_workers, given, name) or []
     problems.take(_check_kinds, given)
+    nodes = problems.take(declared, given, name) or []
+    plane = next((item.name for item in nodes if item.role == CONTROL_PLANE), f"{name}-control-plane-1")
     # Checks versions, ranges, configuration and patches, and their overlaps.
     spec: KubeadmSpec | None = None
-    timeout = problems.take(_number, "timeout", given["timeout"])
+    timeout = problems.take(number, "kic_cluster_timeout", given["timeout"])
     with problems.collect(prefix="kic_cluster_"):
-        spec = KubeadmSpec.from_params(_kubeadm(given, name, 1 if timeout is None else timeout))
+        spec = KubeadmSpec.from_params(_kubeadm(given, name, plane, 1 if timeout is None else timeout))
     if spec is not None:
         with problems.collect(prefix="kic_cluster_"):
-            ranges.check_room(spec.shape.pod_subnet, spec.user, 1 + len(workers))
+            ranges.check_room(spec.shape.pod_subnet, spec.user, len(nodes) or 1)
         problems.take(_check_network, given, spec)
     problems.take(_check_pod_network, given)
-    labels = {
-        role: problems.take(_labels_of, given, f"{role.replace('-', '_')}_labels")
-        for role in ("control-plane", "worker")
-    }
     problems.take(_check_api, given)
     if "drain_timeout" in given:
         problems.take(_check_drain, given)
-    node = problems.take(_check_node, given) or {}
     problems.finish()
     shape = checks.taken(spec).shape
     avoid = [part.strip() for value in (shape.pod_subnet, shape.service_subnet) for part in value.split(",")]
+    items = [_item(node, given) for node in nodes]
+    return {
+        "nodes": items,
+        "control_plane": plane,
+        "workers": [item["name"] for item in items if item["role"] == WORKER],
+        "avoid": avoid,
+        "labels": {node.name: dict(node.labels) for node in nodes},
+        "pod_network": given.get("pod_network", "kic") != "none",
+        "no_proxy": _direct(checks.taken(spec), avoid, items),
+    }
+
+
+def _item(node: Declared, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node is made with. The control plane publishes the API, and its own kubectl needs no argument:
+    `podman exec NODE kubectl get nodes`."""
     api = {"port": API_PORT, "protocol": "tcp", "address": given["api_address"]}
     if given.get("api_port") is not None:
         api["host_port"] = int(given["api_port"])
-    control_plane = {
-        "name": f"{name}-control-plane-1",
-        "role": "control-plane",
-        "publish": [api, *(node.get("publish") or [])],
-        # With it the node's own kubectl needs no argument: `podman exec NODE kubectl get nodes`.
-        "env": {"KUBECONFIG": ADMIN, **(node.get("env") or {})},
-    }
-    others: list[dict[str, Any]] = [
-        # A port of the host leads to one node only; those of the user's are the control plane's.
-        {"name": worker, "role": "worker", "publish": [], "env": node.get("env") or {}}
-        for worker in workers
-    ]
+    first = node.role == CONTROL_PLANE
     return {
-        "nodes": [control_plane, *others],
-        "control_plane": control_plane["name"],
-        "workers": [item["name"] for item in others],
-        "avoid": avoid,
-        "labels": {item["name"]: labels[item["role"]] for item in (control_plane, *others)},
-        "pod_network": given.get("pod_network", "kic") != "none",
-        "no_proxy": _direct(checks.taken(spec), avoid, [control_plane, *others]),
+        "name": node.name,
+        "role": node.role,
+        "publish": [*([api] if first else []), *(node.options.get("publish") or [])],
+        "env": {**({"KUBECONFIG": ADMIN} if first else {}), **(node.options.get("env") or {})},
+        "options": {key: value for key, value in node.options.items() if key not in ("publish", "env")},
+        "source": node.source,
+        "sources": dict(node.sources),
     }
 
 
@@ -130,6 +83,8 @@ def _direct(spec: KubeadmSpec, ranges_: Sequence[str], nodes: Sequence[Mapping[s
 
 def _name(given: Mapping[str, Any]) -> str:
     name = checks.host_name("kic_cluster_name", str(given["name"]))
+    if given.get("nodes") is not None:
+        return name
     # Its nodes' names are made of it.
     try:
         most = int(given.get("workers") or 0)
@@ -139,21 +94,8 @@ def _name(given: Mapping[str, Any]) -> str:
     return checks.host_name("kic_cluster_name", name, checks.LABEL_MAX - max(map(len, suffixes)))
 
 
-def worker_names(cluster: str) -> re.Pattern[str]:
-    """What the names of the workers look like that are counted."""
-    return re.compile(rf"{re.escape(cluster)}-worker-([1-9][0-9]*)")
-
-
-def _workers(given: Mapping[str, Any], name: str) -> list[str]:
-    """The names of the workers: as many as there are to be, or those that are ``there``."""
-    if given.get("workers") is not None:
-        return [f"{name}-worker-{index + 1}" for index in range(_count(given, "workers", 0))]
-    found = (worker_names(name).fullmatch(item) for item in given.get("there") or ())
-    return [item[0] for item in sorted((item for item in found if item), key=lambda item: int(item[1]))]
-
-
 def _check_control_planes(given: Mapping[str, Any]) -> None:
-    if _count(given, "control_planes", 1) != 1:
+    if count(given, "control_planes", 1) != 1:
         problem = f"{given['control_planes']} control planes are more than this release makes"
         fix = "set it to 1, and give kic_cluster_workers for more nodes"
         raise checks.invalid("kic_cluster_control_planes", problem, fix)
@@ -165,17 +107,6 @@ def _check_pod_network(given: Mapping[str, Any]) -> None:
         raise checks.invalid(
             "kic_cluster_pod_network", problem, "set it to kic, or to none to install another one yourself"
         )
-
-
-def _labels_of(given: Mapping[str, Any], key: str) -> dict[str, str]:
-    value = given.get(key) or {}
-    if not isinstance(value, Mapping):
-        raise checks.invalid(f"kic_cluster_{key}", "is not a mapping", "write it like {ingress-ready: 'true'}")
-    try:
-        return node_labels(value)
-    except KicError as error:
-        cause = error.diagnosis.cause.partition(": ")[2].rstrip(".")
-        raise checks.invalid(f"kic_cluster_{key}", cause, error.diagnosis.fix) from error
 
 
 def _check_kinds(given: Mapping[str, Any]) -> None:
@@ -190,10 +121,10 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
             )
 
 
-def _kubeadm(given: Mapping[str, Any], name: str, timeout: float) -> dict[str, Any]:
+def _kubeadm(given: Mapping[str, Any], name: str, plane: str, timeout: float) -> dict[str, Any]:
     return {
         "state": "initialized",
-        "node": f"{name}-control-plane-1",
+        "node": plane,
         "cluster": name,
         "control_plane": None,
         "kubernetes_version": given.get("kubernetes_version"),
@@ -207,28 +138,6 @@ def _kubeadm(given: Mapping[str, Any], name: str, timeout: float) -> dict[str, A
         "manifests": [],
         "timeout": timeout,
     }
-
-
-def _number(option: str, value: Any) -> float:
-    try:
-        found = float("nan" if isinstance(value, bool) else value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise checks.invalid(f"kic_cluster_{option}", f"{value!r} is not a number", "set it to one")
-    return found
-
-
-def _count(given: Mapping[str, Any], key: str, least: int) -> int:
-    try:
-        found = int(given[key])
-    except (TypeError, ValueError):
-        found = -1
-    if not least <= found <= 99:
-        raise checks.invalid(
-            f"kic_cluster_{key}", f"{given[key]!r} is not a number from {least} to 99", "set it to one"
-        )
-    return found
 
 
 def _check_network(given: Mapping[str, Any], spec: KubeadmSpec) -> None:
@@ -263,43 +172,5 @@ def _check_api(given: Mapping[str, Any]) -> None:
 
 
 def _check_drain(given: Mapping[str, Any]) -> None:
-    if _number("drain_timeout", given["drain_timeout"]) < 1:
+    if number("kic_cluster_drain_timeout", given["drain_timeout"]) < 1:
         raise checks.invalid("kic_cluster_drain_timeout", "is not a time", "give it in seconds, like 300")
-
-
-def _check_node(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    node: Mapping[str, Any] = given.get("node") or {}
-    if not isinstance(node, Mapping):
-        raise checks.invalid(
-            "kic_cluster_node", "is not a mapping of options", "write it like kic_cluster_node: {memory: 4g}"
-        )
-    for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list")):
-        if node.get(key) is not None and not isinstance(node[key], kind):
-            raise checks.invalid(f"kic_cluster_node.{key}", f"is not a {word}", f"see the option {key} of kic_node")
-    for key in node:
-        if key in _OWN:
-            raise checks.invalid(f"kic_cluster_node.{key}", "is set by the role for each node", "leave it out")
-        if key not in NODE_OPTIONS:
-            raise checks.invalid(
-                f"kic_cluster_node.{key}", "is not an option of kic_node", f"use {', '.join(sorted(NODE_OPTIONS))}"
-            )
-    facts = given.get("engine_facts") or {}
-    known = bool(facts) and facts.get("version") != "0"
-    cpus, memory = node.get("cpus"), node.get("memory")
-    if cpus is not None and _number("node.cpus", cpus) > (int(facts["cpus"]) if known else 100_000):
-        have = facts["cpus"] if known else 100_000
-        problem = f"{cpus} is more than the {have} processors of this machine"
-        raise checks.invalid("kic_cluster_node.cpus", problem, f"set it to {have} or less")
-    minimum = f"{CONTROL_PLANE_MEMORY // 1000 // 1000} MB"
-    if memory is not None:
-        asked = checks.size("kic_cluster_node.memory", str(memory))
-        if asked < CONTROL_PLANE_MEMORY:
-            problem = f"{memory} is less than the {minimum} that a control plane of Kubernetes needs"
-            raise checks.invalid("kic_cluster_node.memory", problem, "set it to 2g or more")
-        if known and asked > int(facts["memory"]):
-            problem = f"{memory} is more than the {int(facts['memory']) >> 20} MiB of this machine"
-            raise checks.invalid("kic_cluster_node.memory", problem, "set it to less")
-    elif known and int(facts["memory"]) < CONTROL_PLANE_MEMORY:
-        problem = f"this machine has {int(facts['memory']) >> 20} MiB, a control plane of Kubernetes needs {minimum}"
-        raise checks.invalid("kic_cluster_node.memory", problem, "use a machine with more memory")
-    return node

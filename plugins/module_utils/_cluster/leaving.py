@@ -15,7 +15,8 @@ from .._core.operations import Operation, Performed
 from .._engine.base import Engine
 from .._engine.model import Container
 from .._kubernetes.bootstrap.leave import Departure, LocalVolume, Membership, refuse_losses
-from .plan import REGISTERED, WORKER, Leaver, find_leavers
+from .declared import WORKER
+from .plan import REGISTERED, Leaver, find_leavers
 from .spec import ClusterSpec
 
 CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

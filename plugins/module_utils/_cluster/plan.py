@@ -10,15 +10,12 @@ from dataclasses import dataclass
 
 from .._core.diagnosis import failure
 from .._core.operations import Operation
-from .layout import worker_names
+from .declared import CONTROL_PLANE, worker_names
 
 NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
 POD_NETWORK, REGISTERED = "pod network", "Kubernetes node"
 BOOT = "boot of cluster"
 """Kinds of what a cluster is made of."""
-
-CONTROL_PLANE, WORKER = "control-plane", "worker"
-"""The roles of nodes."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from .._command import Runner
-from .._core import labels, replaced
+from .._core import checks, labels, replaced
 from .._core.diagnosis import KicError, keep_done
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
 from .._core.plan import Outcome, Plan, Resource, converge
@@ -27,6 +27,7 @@ from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec, decode_asked
 from .._resources.volume import VolumeResource
 from .._state.lock import lock_of
+from .declared import CONTROL_PLANE, WORKER
 from .leaving import CHANGED, Leaving
 from .plan import (
     BOOT,
@@ -36,7 +37,6 @@ from .plan import (
     POD_NETWORK,
     REGISTERED,
     VOLUME,
-    WORKER,
     ClusterPlan,
     plan_absent,
     plan_present,
@@ -131,6 +131,7 @@ class ClusterRun:
         :param there: the containers of the cluster's nodes.
         """
         found = by_node(there)
+        _refuse_other_plane(spec, found)
         leaving = Leaving(self.engine, spec)
         leaving.find(found)
         plan = plan_present(
@@ -239,8 +240,11 @@ class ClusterRun:
         }
         found = {**{name: there[name].restart_policy for name in nodes if name in there}, **created}
         first = {**_created_with(there), **created}
-        boots = spec.boot and not spec.own_policy
-        wanted = {name: policy_at_boot(first[name], boots) for name in nodes if name in first}
+        wanted = {
+            name: policy_at_boot(first[name], spec.boot and name not in spec.own_policy)
+            for name in nodes
+            if name in first
+        }
         return self._starts(boot, found, wanted)
 
     def _starts(self, boot: BootSpec, found: Mapping[str, str], wanted: Mapping[str, str]) -> Done:
@@ -328,6 +332,16 @@ class ClusterRun:
                     self._converge(resource)
                     del left[key]
         return replace(performed, results=left)
+
+
+def _refuse_other_plane(spec: ClusterSpec, found: Mapping[str, Container]) -> None:
+    """Raise where the control plane is declared by another name than it has: it would be made a second time."""
+    planes = sorted(name for name, item in found.items() if item.labels.get(labels.ROLE) == CONTROL_PLANE)
+    if planes and spec.control_plane not in planes:
+        problem = (
+            f"the cluster {spec.name} has the control plane {', '.join(planes)}, and {spec.control_plane} is declared"
+        )
+        raise checks.invalid("kic_cluster_nodes", problem, f"declare it there with the name {planes[0]}")
 
 
 def workers(containers: Sequence[Container]) -> list[str]:

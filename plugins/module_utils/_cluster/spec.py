@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from .._core import checks
+from .._core.diagnosis import Diagnosis, KicError
 from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from .._resources.network import NetworkSpec
 from .._resources.network_arguments import NETWORK
 from .._resources.node_arguments import NODE
 from .._resources.node_spec import NodeSpec
 from .._resources.volume import VolumeSpec
+from .declared import ALL
 from .layout import layout
 
 Completed = Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Any]]
@@ -44,8 +47,8 @@ class ClusterSpec:
     """Whether the pod network is ours."""
     boot: bool = True
     """Whether its nodes are started when the machine boots."""
-    own_policy: bool = False
-    """Whether the user requested a restart policy, so that it is not ours to change."""
+    own_policy: frozenset[str] = frozenset()
+    """Nodes of which the user requested a restart policy, so that it is not ours to change."""
     counted: bool = True
     """Whether a number of workers is declared. Without one the workers are those that are there, and none is surplus."""
     prune: bool = False
@@ -87,8 +90,8 @@ class ClusterSpec:
         for item in found["nodes"]:
             name = item["name"]
             options = problems.take(_node, params, found, item, completed)
-            with problems.collect(prefix="kic_cluster_node."):
-                nodes.update({name: NodeSpec.from_params(options)} if options else {})
+            node = problems.take(_in_its_place, item["sources"], NodeSpec.from_params, options) if options else None
+            nodes.update({name: node} if node else {})
             with problems.collect(prefix="kic_cluster_"):
                 kubernetes[name] = KubeadmSpec.from_params(_kubeadm(params, found, name))
             volumes[name] = _volume(name, params["name"], "present")
@@ -105,8 +108,8 @@ class ClusterSpec:
             kubernetes=kubernetes,
             pod_network=found["pod_network"],
             boot=params["boot"],
-            own_policy=(params["node"] or {}).get("restart_policy") is not None,
-            counted=params["workers"] is not None,
+            own_policy=frozenset(item["name"] for item in found["nodes"] if item["options"].get("restart_policy")),
+            counted=params["workers"] is not None or params["nodes"] is not None,
             prune=params["prune"],
             prune_data=params["prune_data"],
             drain_timeout=params["drain_timeout"],
@@ -155,7 +158,6 @@ def _defaults(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _node(
     params: Mapping[str, Any], found: Mapping[str, Any], item: Mapping[str, Any], completed: Completed
 ) -> dict[str, Any]:
-    given = {key: value for key, value in (params["node"] or {}).items() if value is not None}
     own = {
         "name": item["name"],
         "cluster": params["name"],
@@ -169,7 +171,24 @@ def _node(
         # All boot at once; the operation on Kubernetes waits for each.
         "wait": False,
     }
-    return completed(NODE, {**given, **own}, "kic_cluster_node")
+    return completed(NODE, {**item["options"], **own}, item["source"])
+
+
+def _in_its_place(sources: Mapping[str, str], make: Callable[..., NodeSpec], options: Mapping[str, Any]) -> NodeSpec:
+    """The node; its problems are of the variables that each option is from."""
+
+    def placed(found: Diagnosis) -> Diagnosis:
+        key = re.match(r"\w+", found.cause)
+        return replace(found, cause=f"{sources.get(key[0] if key else '', ALL)}.{found.cause}")
+
+    try:
+        return make(options)
+    except checks.InvalidOptions as error:
+        raise checks.InvalidOptions(tuple(placed(item) for item in error.problems)) from error
+    except KicError as error:
+        if error.diagnosis.id != "invalid_option":
+            raise
+        raise KicError(placed(error.diagnosis)) from error
 
 
 def _kubeadm(params: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:

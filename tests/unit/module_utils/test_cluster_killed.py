@@ -37,7 +37,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 
 from .lives import foreign, machine, planned_only, state
-from .support import MemoryEngine, MemoryPorts, host, image, said
+from .support import MemoryEngine, MemoryPorts, fails, host, image, said
 from .test_boot_unit import Systemd
 from .test_cluster_run import PLANE, spec
 from .test_killed import Killing, ends
@@ -356,3 +356,22 @@ def test_check_mode_foretells_what_leaves(two: Machine) -> None:
     } | {f"delete Kubernetes node lab-worker-{number}" for number in (1, 2)}
     assert len(results[0].diff) == 10 and before != everything(two)
     assert list(two.container_table) == [PLANE] and list(two.registered) == [PLANE]
+
+
+def test_a_control_plane_of_another_name_is_refused(two: Machine) -> None:
+    """It would be a second one; nothing is changed."""
+    nodes = [{"name": "brain", "role": "control-plane"}, {"name": "lab-worker-1"}]
+    declared = spec(nodes=nodes, workers=None, pod_network="none")
+    before = everything(two)
+    with fails("invalid_option", PLANE, "brain is declared"):
+        ClusterRun(two, None, check_mode=False).present(declared, cluster_nodes(two, "lab"))  # type: ignore[arg-type]
+    assert everything(two) == before
+
+
+def test_workers_by_name(two: Machine) -> None:
+    """They are created by their names, and those that the list does not name leave."""
+    nodes = [{"name": PLANE, "role": "control-plane"}, {"name": "db", "memory": "256m"}]
+    declared = spec(nodes=nodes, workers=None, pod_network="none", prune=True, scripts=node_scripts())
+    ClusterRun(two, None, check_mode=False).present(declared, cluster_nodes(two, "lab"))  # type: ignore[arg-type]
+    assert set(two.container_table) == set(two.volume_table) == set(two.registered) == {PLANE, "db"}
+    assert two.container_table["db"].limits.memory == 256 << 20

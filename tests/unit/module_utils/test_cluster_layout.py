@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.layout import NODE_OPTIONS, layout
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NODE_OPTIONS
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.layout import layout
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+
+from .support import fails
 
 ROOT = Path(__file__).resolve().parents[3]
 GIVEN: dict[str, Any] = {
@@ -42,7 +45,17 @@ API = {"port": 6443, "protocol": "tcp", "address": "127.0.0.1"}
 def test_one_node() -> None:
     """The defaults are one control plane that publishes the API on a port to be chosen."""
     assert layout(GIVEN) == {
-        "nodes": [{"name": "lab-control-plane-1", "role": "control-plane", "publish": [API], "env": ENV}],
+        "nodes": [
+            {
+                "name": "lab-control-plane-1",
+                "role": "control-plane",
+                "publish": [API],
+                "env": ENV,
+                "options": {},
+                "source": "kic_cluster_node",
+                "sources": {},
+            }
+        ],
         "control_plane": "lab-control-plane-1",
         "workers": [],
         "avoid": ["10.244.0.0/16", "10.96.0.0/16"],
@@ -73,12 +86,105 @@ def test_workers() -> None:
     """Workers are numbered from one and publish nothing; the user's ports lead to the control plane."""
     web = {"port": 80, "host_port": 8080}
     found = layout({**GIVEN, "workers": 2, "node": {"publish": [web]}})
-    assert found["nodes"] == [
+    shown = ("name", "role", "publish", "env")
+    assert [{key: item[key] for key in shown} for item in found["nodes"]] == [
         {"name": "lab-control-plane-1", "role": "control-plane", "publish": [API, web], "env": ENV},
         {"name": "lab-worker-1", "role": "worker", "publish": [], "env": {}},
         {"name": "lab-worker-2", "role": "worker", "publish": [], "env": {}},
     ]
     assert found["workers"] == ["lab-worker-1", "lab-worker-2"]
+
+
+def test_options_of_a_role() -> None:
+    """Those of a role are over those for all nodes; a mapping is merged. A worker needs less memory than a control plane."""
+    given = {
+        "workers": 2,
+        "node": {"memory": "2g", "env": {"A": "1", "B": "1"}, "cpus": 1},
+        "control_plane_node": {"cpus": 2, "publish": [{"port": 80, "host_port": 80}]},
+        "worker_node": {"memory": "512m", "env": {"B": "2"}, "publish": [{"port": 9000}]},
+    }
+    plane, first, second = layout({**GIVEN, **given})["nodes"]
+    assert plane["options"] == {"memory": "2g", "cpus": 2} and plane["publish"][1:] == [{"port": 80, "host_port": 80}]
+    assert first["options"] == second["options"] == {"memory": "512m", "cpus": 1}
+    assert first["env"] == {"A": "1", "B": "2"} and first["publish"] == [{"port": 9000}]
+    assert (plane["source"], first["source"]) == ("kic_cluster_control_plane_node", "kic_cluster_worker_node")
+    assert first["sources"]["cpus"] == "kic_cluster_node"
+
+
+def test_nodes_by_name() -> None:
+    """Each with options of its own over those of its role; the control plane is the first, and the others keep their order."""
+    nodes = [
+        {"name": "big", "memory": "8g", "labels": {"tier": "db"}},
+        {"name": "small", "memory": "256m", "publish": [{"port": 80, "host_port": 8080}]},
+        {"name": "brain", "role": "control-plane", "cpus": 2},
+    ]
+    found = layout(
+        {**GIVEN, "workers": None, "nodes": nodes, "node": {"cpus": 1}, "worker_labels": {"a": "b", "tier": "x"}}
+    )
+    assert (found["control_plane"], found["workers"]) == ("brain", ["big", "small"])
+    assert [item["options"] for item in found["nodes"]] == [
+        {"cpus": 2},
+        {"cpus": 1, "memory": "8g"},
+        {"cpus": 1, "memory": "256m"},
+    ]
+    assert found["labels"] == {"brain": {}, "big": {"a": "b", "tier": "db"}, "small": {"a": "b", "tier": "x"}}
+    assert found["nodes"][2]["publish"] == [{"port": 80, "host_port": 8080}]
+    assert [item["source"] for item in found["nodes"]] == [f"kic_cluster_nodes[{at}]" for at in range(3)]
+
+
+PLANE_ITEM = {"name": "brain", "role": "control-plane"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        pytest.param({"nodes": {"brain": {}}}, "kic_cluster_nodes: is not a list of mappings", id="no-list"),
+        pytest.param({"nodes": []}, "names 0 control planes", id="empty"),
+        pytest.param({"nodes": [{"name": "a"}]}, "names 0 control planes", id="no-control-plane"),
+        pytest.param({"nodes": [PLANE_ITEM, {**PLANE_ITEM, "name": "b"}]}, "names 2 control planes", id="two"),
+        pytest.param({"nodes": [PLANE_ITEM, {}]}, "kic_cluster_nodes[1].name: is empty", id="no-name"),
+        pytest.param({"nodes": [PLANE_ITEM, {"name": "A b"}]}, "kic_cluster_nodes[1].name: 'A b'", id="name"),
+        pytest.param({"nodes": [PLANE_ITEM, {"name": "brain"}]}, "brain is named more than once", id="twice"),
+        pytest.param({"nodes": [PLANE_ITEM, {"name": "b", "role": "x"}]}, "kic_cluster_nodes[1].role: 'x'", id="role"),
+        pytest.param({"nodes": [PLANE_ITEM], "workers": 1}, "kic_cluster_workers: kic_cluster_nodes", id="both"),
+        pytest.param(
+            {"nodes": [PLANE_ITEM, {"name": "b", "memry": 1}]},
+            "kic_cluster_nodes[1].memry: is not an option",
+            id="option",
+        ),
+        pytest.param(
+            {"nodes": [{**PLANE_ITEM, "memory": "1g"}]}, "kic_cluster_nodes[0].memory: 1g is less", id="little-memory"
+        ),
+        pytest.param(
+            {"control_plane_node": {"memory": "1g"}},
+            "kic_cluster_control_plane_node.memory: 1g is less",
+            id="of-the-role",
+        ),
+        pytest.param({"node": {"memory": "1g"}}, "workers alone: kic_cluster_worker_node", id="of-all"),
+        pytest.param(
+            {"nodes": [PLANE_ITEM, {"name": "b", "labels": {"a b": "c"}}]},
+            "kic_cluster_nodes[1].labels: 'a b'",
+            id="label",
+        ),
+        pytest.param({"worker_node": []}, None, id="null-is-nothing"),
+        pytest.param({"worker_node": [1]}, "kic_cluster_worker_node: is not a mapping", id="no-mapping"),
+        pytest.param(
+            {"workers": 2, "worker_node": {"publish": [{"port": 80, "host_port": 80}]}},
+            "kic_cluster_worker_node.publish: its host_port can lead to one node",
+            id="one-port-of-two",
+        ),
+        pytest.param({"workers": 1, "worker_node": {"publish": [{"port": 80, "host_port": 80}]}}, None, id="one-port"),
+        pytest.param({"drain_timeout": 0}, "kic_cluster_drain_timeout: is not a time", id="drain-timeout"),
+    ],
+)
+def test_declared_nodes(given: dict[str, Any], said: str | None) -> None:
+    """What cannot be is refused where the user wrote it."""
+    given = {**GIVEN, **({"workers": None} if "workers" not in given else {}), **given}
+    if said is None:
+        layout(given)
+        return
+    with fails("invalid_option", said):
+        layout(given)
 
 
 def test_environment() -> None:

@@ -84,3 +84,15 @@ def test_problems(given: dict[str, Any], words: str) -> None:
         spec(**given)
     assert caught.value.diagnosis.id == "invalid_option" and words in str(caught.value)
     assert "kic_cluster_node.kic_cluster_node" not in str(caught.value)
+
+
+def test_problems_are_where_they_were_written() -> None:
+    """Of each option of a node, in the variable that it is from, each once."""
+    nodes = [{"name": "a", "role": "control-plane"}, {"name": "b", "pids_limit": "many"}, {"name": "c", "mounts": [{}]}]
+    with pytest.raises(KicError) as caught:
+        spec(workers=None, nodes=nodes, worker_node={"ulimits": {"nofile": "x"}}, node={"memory": "4g"})
+    text = str(caught.value)
+    assert "kic_cluster_nodes[1]: " in text and "kic_cluster_nodes[2]: " in text, text
+    with pytest.raises(KicError) as caught:
+        spec(workers=2, worker_node={"ulimits": {"nofile": "x"}}, node={"memory": "4g"})
+    assert str(caught.value).count("kic_cluster_worker_node.ulimits") == 1, caught.value

@@ -1,0 +1,272 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nodes that the variables of the role kic_cluster declare, by number or by name, and what each is made with."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._core import checks
+from .._core.diagnosis import KicError
+from .._kubernetes.bootstrap.kubeadm_plan import node_labels
+from .._resources.node_options import PASSED_ON
+
+CONTROL_PLANE, WORKER = "control-plane", "worker"
+"""The roles of nodes."""
+
+CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000
+"""Bytes below which kubeadm refuses a control plane (kubeadm's constants: ControlPlaneMem = 1700 MB)."""
+
+# What the role sets of each node itself.
+_OWN = frozenset(
+    (
+        "name",
+        "state",
+        "cluster",
+        "role",
+        "image",
+        "network",
+        "ip",
+        "ip6",
+        "hostname",
+        "volume",
+        "files",
+        "no_proxy",
+        "wait",
+        "wait_timeout",
+        "engine",
+        "engine_facts",
+    )
+)
+NODE_OPTIONS = frozenset(
+    (
+        *(
+            "mounts",
+            "tmpfs",
+            "publish",
+            "devices",
+            "memory",
+            "cpus",
+            "pids_limit",
+            "ulimits",
+            "sysctls",
+            "security_opts",
+        ),
+        *("env", "labels", "privileged", "runtime", "restart_policy", "recreate"),
+        *(option.name for option in PASSED_ON),
+    )
+)
+"""Options of kic_node that the role's variables may set for nodes."""
+
+_OF_ITEM = frozenset(("name", "role", "labels"))
+"""What an item of kic_cluster_nodes has besides them; its labels are those in Kubernetes."""
+
+ALL = "kic_cluster_node"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One node."""
+
+    name: str
+    role: str
+    options: Mapping[str, Any]
+    """Of kic_node."""
+    sources: Mapping[str, str]
+    """The variable that each option is from."""
+    labels: Mapping[str, str]
+    """In Kubernetes."""
+
+    @property
+    def source(self) -> str:
+        """The variable that is the most about this node."""
+        return max(self.sources.values(), key=lambda name: (name.endswith("]"), name != ALL), default=ALL)
+
+
+def number(option: str, value: Any) -> float:
+    """A number of a variable."""
+    try:
+        found = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise checks.invalid(option, f"{value!r} is not a number", "set it to one")
+    return found
+
+
+def count(given: Mapping[str, Any], key: str, least: int) -> int:
+    """A number of nodes."""
+    try:
+        found = int(given[key])
+    except (TypeError, ValueError):
+        found = -1
+    if not least <= found <= 99:
+        raise checks.invalid(
+            f"kic_cluster_{key}", f"{given[key]!r} is not a number from {least} to 99", "set it to one"
+        )
+    return found
+
+
+def worker_names(cluster: str) -> re.Pattern[str]:
+    """What the names of the workers look like that are counted."""
+    return re.compile(rf"{re.escape(cluster)}-worker-([1-9][0-9]*)")
+
+
+def declared(given: Mapping[str, Any], name: str) -> list[Declared]:
+    """The nodes, the control plane first; raises ``invalid_option`` with all problems.
+
+    :param name: of the cluster.
+    """
+    problems = checks.Problems()
+    labels = {
+        role: problems.take(_labels_of, given, f"{role.replace('-', '_')}_labels") or {}
+        for role in (CONTROL_PLANE, WORKER)
+    }
+    layers = {
+        variable: problems.take(_options, given.get(variable) or {}, f"kic_cluster_{variable}", given) or {}
+        for variable in ("node", "control_plane_node", "worker_node")
+    }
+    items = problems.take(_named if given.get("nodes") is not None else _counted, given, name) or []
+    found = []
+    for at, item in enumerate(items):
+        place = f"kic_cluster_nodes[{at}]"
+        own = {key: value for key, value in item.items() if key not in _OF_ITEM}
+        role = item["role"]
+        # A port of the host leads to one node only; those for all nodes are the control plane's.
+        first = {key: value for key, value in layers["node"].items() if role == CONTROL_PLANE or key != "publish"}
+        second = f"{role.replace('-', '_')}_node"
+        stack = {ALL: first, f"kic_cluster_{second}": layers[second]}
+        stack[place] = problems.take(_options, own, place, given) or {}
+        more = problems.take(_node_labels, item.get("labels") or {}, f"{place}.labels") or {}
+        found.append(_merged(item, stack, {**labels[role], **more}))
+    problems.take(_check_ports, layers["worker_node"], [item for item in found if item.role == WORKER])
+    for node in found:
+        if node.role == CONTROL_PLANE:
+            problems.take(_check_memory, node, given)
+    problems.finish()
+    return found
+
+
+def _merged(item: Mapping[str, Any], stack: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str]) -> Declared:
+    """Each option from the variable that is the most about the node; mappings, such as env, from all of them."""
+    options: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for variable, layer in stack.items():
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(options.get(key), Mapping)
+            options[key] = {**options[key], **value} if both else value
+            sources[key] = variable
+    return Declared(item["name"], item["role"], options, sources, labels)
+
+
+def _counted(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """As many as there are to be; where no number is given, the workers that are ``there``."""
+    if given.get("workers") is not None:
+        names = [f"{name}-worker-{index + 1}" for index in range(count(given, "workers", 0))]
+    else:
+        there = (worker_names(name).fullmatch(item) for item in given.get("there") or ())
+        names = [item[0] for item in sorted((item for item in there if item), key=lambda item: int(item[1]))]
+    workers = [{"name": item, "role": WORKER} for item in names]
+    return [{"name": f"{name}-control-plane-1", "role": CONTROL_PLANE}, *workers]
+
+
+def _named(given: Mapping[str, Any], _name: str) -> list[dict[str, Any]]:
+    """Those of the list, in its order."""
+    problems = checks.Problems()
+    if not isinstance(given["nodes"], list) or not all(isinstance(item, Mapping) for item in given["nodes"]):
+        example = "write it like kic_cluster_nodes: [{name: lab-1, role: control-plane}, {name: lab-2}]"
+        raise checks.invalid("kic_cluster_nodes", "is not a list of mappings", example)
+    if given.get("workers") is not None:
+        problems.add("kic_cluster_workers", "kic_cluster_nodes names the workers already", "give one of the two")
+    items = [{"role": WORKER, **item} for item in given["nodes"]]
+    for at, item in enumerate(items):
+        place = f"kic_cluster_nodes[{at}]"
+        problems.take(checks.host_name, f"{place}.name", str(item.get("name") or ""))
+        if item["role"] not in (CONTROL_PLANE, WORKER):
+            problems.add(f"{place}.role", f"{item['role']!r} is not a valid choice", "use control-plane or worker")
+    names = [item.get("name") for item in items]
+    twice = sorted({str(item) for item in names if names.count(item) > 1})
+    if twice:
+        problems.add(
+            "kic_cluster_nodes", f"{', '.join(twice)} is named more than once", "give each node a name of its own"
+        )
+    planes = [item for item in items if item["role"] == CONTROL_PLANE]
+    if len(planes) != 1:
+        problem = f"it names {len(planes)} control planes, and this release makes one"
+        problems.add("kic_cluster_nodes", problem, "give exactly one node the role control-plane")
+    problems.finish()
+    return [*planes, *(item for item in items if item["role"] == WORKER)]
+
+
+def _labels_of(given: Mapping[str, Any], key: str) -> dict[str, str]:
+    return _node_labels(given.get(key) or {}, f"kic_cluster_{key}")
+
+
+def _node_labels(value: Any, option: str) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise checks.invalid(option, "is not a mapping", "write it like {ingress-ready: 'true'}")
+    try:
+        return node_labels(value)
+    except KicError as error:
+        cause = error.diagnosis.cause.partition(": ")[2].rstrip(".")
+        raise checks.invalid(option, cause, error.diagnosis.fix) from error
+
+
+def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options of kic_node in a variable, as far as they can be judged alone."""
+    if not isinstance(node, Mapping):
+        raise checks.invalid(option, "is not a mapping of options", f"write it like {option}: {{memory: 4g}}")
+    for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list")):
+        if node.get(key) is not None and not isinstance(node[key], kind):
+            raise checks.invalid(f"{option}.{key}", f"is not a {word}", f"see the option {key} of kic_node")
+    for key in node:
+        if key in _OWN:
+            raise checks.invalid(f"{option}.{key}", "is set by the role for each node", "leave it out")
+        if key not in NODE_OPTIONS:
+            raise checks.invalid(
+                f"{option}.{key}", "is not an option of kic_node", f"use {', '.join(sorted(NODE_OPTIONS))}"
+            )
+    facts = given.get("engine_facts") or {}
+    known = bool(facts) and facts.get("version") != "0"
+    cpus, memory = node.get("cpus"), node.get("memory")
+    if cpus is not None and number(f"{option}.cpus", cpus) > (int(facts["cpus"]) if known else 100_000):
+        have = facts["cpus"] if known else 100_000
+        problem = f"{cpus} is more than the {have} processors of this machine"
+        raise checks.invalid(f"{option}.cpus", problem, f"set it to {have} or less")
+    if memory is not None and checks.size(f"{option}.memory", str(memory)) > (
+        int(facts["memory"]) if known else math.inf
+    ):
+        problem = f"{memory} is more than the {int(facts['memory']) >> 20} MiB of this machine"
+        raise checks.invalid(f"{option}.memory", problem, "set it to less")
+    return {key: value for key, value in node.items() if value is not None}
+
+
+def _check_ports(worker: Mapping[str, Any], workers: Sequence[Declared]) -> None:
+    fixed = [item for item in worker.get("publish") or () if isinstance(item, Mapping) and item.get("host_port")]
+    using = [item for item in workers if item.sources.get("publish") == "kic_cluster_worker_node"]
+    if fixed and len(using) > 1:
+        problem = f"its host_port can lead to one node, and {len(using)} workers would have it"
+        fix = "leave host_port out to have free ones chosen, or publish it of one node in kic_cluster_nodes"
+        raise checks.invalid("kic_cluster_worker_node.publish", problem, fix)
+
+
+def _check_memory(plane: Declared, given: Mapping[str, Any]) -> None:
+    facts = given.get("engine_facts") or {}
+    known = bool(facts) and facts.get("version") != "0"
+    memory, minimum = plane.options.get("memory"), f"{CONTROL_PLANE_MEMORY // 1000 // 1000} MB"
+    if memory is not None:
+        option = f"{plane.sources['memory']}.memory"
+        if checks.size(option, str(memory)) < CONTROL_PLANE_MEMORY:
+            problem = f"{memory} is less than the {minimum} that a control plane of Kubernetes needs"
+            fix = "set it to 2g or more"
+            if plane.sources["memory"] == ALL:
+                fix += ", or give less to the workers alone: kic_cluster_worker_node"
+            raise checks.invalid(option, problem, fix)
+    elif known and int(facts["memory"]) < CONTROL_PLANE_MEMORY:
+        problem = f"this machine has {int(facts['memory']) >> 20} MiB, a control plane of Kubernetes needs {minimum}"
+        raise checks.invalid(f"{ALL}.memory", problem, "use a machine with more memory")
