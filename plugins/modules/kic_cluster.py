@@ -109,17 +109,18 @@ options:
     description:
       - The nodes by name in the place of O(workers). Each has a C(name), which is that of its container too, and a C(role),
         V(control-plane) of exactly one and else V(worker). Everything else are options as those of O(node) for this node alone, over
-        those of its role, but C(labels), which are its labels in Kubernetes.
+        those of its role, but C(labels) and C(taints), which are those in Kubernetes; a taint is written like
+        V(dedicated=db:NoSchedule).
       - The control plane keeps its name; that of a cluster that was made by number is C(NAME-control-plane-1).
     type: list
     elements: dict
     version_added: 0.1.0
   control_plane_labels:
-    description: Labels in Kubernetes of the control plane's node. Others stay.
+    description: Labels in Kubernetes of the control plane's node. What is not declared any more goes, labels of others stay.
     type: dict
     default: {}
   worker_labels:
-    description: Labels in Kubernetes of each worker's node. Others stay.
+    description: Labels in Kubernetes of each worker's node, likewise.
     type: dict
     default: {}
   api_address:

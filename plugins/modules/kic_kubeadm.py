@@ -83,7 +83,7 @@ options:
     type: dict
   labels:
     description:
-      - Labels that the node has in Kubernetes, as C(nodeSelector) of a pod uses them. Others that it has stay.
+      - Labels that the node has in Kubernetes, as C(nodeSelector) of a pod uses them. Of others those go that a former task set.
       - Labels of the container are O(nodeforge.kic.kic_node#module:labels).
     type: dict
     default: {}

@@ -227,3 +227,40 @@ def test_a_name_that_joins_again(cluster: Cluster) -> None:
     cluster.podman.run("rm", "--force", "--time", "1", cluster.plane)
     cluster.podman.run("volume", "rm", cluster.plane)
     joins("run step reset", "run step join")
+
+
+@pytest.mark.full("three minutes: workers by name with options of their own; units prove the plan too")
+def test_workers_by_name(cluster: Cluster) -> None:
+    """Each has the options, labels and taints of its own, which follow the declaration; those of others stay. One that the list
+    does not name any more leaves."""
+    database, small = f"{cluster.name}-db", f"{cluster.name}-small"
+    plane = {"name": cluster.plane, "role": "control-plane", "labels": {"example.com/first": "yes"}}
+    first = {"name": database, "cpus": 1, "labels": {"tier": "db", "old": "x"}, "taints": ["tier=db:NoSchedule"]}
+    second = {"name": small, "memory": "700m"}
+    cluster.site(kic_cluster_nodes=[plane, first, second])
+
+    def seen(node: str) -> tuple[dict[str, str], list[dict[str, str]]]:
+        item = json.loads(cluster.kubectl("get", "node", node, "--output=json"))
+        labels = {key: value for key, value in item["metadata"]["labels"].items() if "kubernetes.io" not in key}
+        return labels, item["spec"].get("taints", [])
+
+    assert seen(database) == (first["labels"], [{"key": "tier", "value": "db", "effect": "NoSchedule"}])
+    assert seen(small) == ({}, []) and seen(cluster.plane)[0] == plane["labels"]
+    (limits,) = json.loads(cluster.podman.out("container", "inspect", small))
+    assert limits["HostConfig"]["Memory"] == 700 << 20
+    assert cluster.site(kic_cluster_nodes=[plane, first, second]).changed == []
+
+    cluster.kubectl("label", "node", database, "mine=yes")
+    cluster.kubectl("taint", "node", database, "mine=yes:PreferNoSchedule")
+    changed = {**first, "labels": {"tier": "cache"}, "taints": []}
+    assert result(cluster.site(kic_cluster_nodes=[plane, changed, second]))["actions"] == [
+        "run step labels",
+        "run step taints",
+    ]
+    labels, taints = seen(database)
+    assert labels == {"tier": "cache", "mine": "yes"} and [item["key"] for item in taints] == ["mine"]
+
+    played = cluster.site(kic_cluster_nodes=[plane, second], kic_cluster_prune=True)
+    assert result(played)["actions"][-1] == f"delete Kubernetes node {database}"
+    assert cluster.nodes() == {cluster.plane: True, small: True} and cluster.podman.held(database) == []
+    assert cluster.site(kic_cluster_nodes=[plane, second], kic_cluster_prune=True).changed == []

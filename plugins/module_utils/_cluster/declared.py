@@ -9,11 +9,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable
 
 from .._core import checks
 from .._core.diagnosis import KicError
-from .._kubernetes.bootstrap.kubeadm_plan import node_labels
+from .._kubernetes.bootstrap.kubeadm_plan import node_labels, node_taints
 from .._resources.node_options import PASSED_ON
 
 CONTROL_PLANE, WORKER = "control-plane", "worker"
@@ -63,8 +63,8 @@ NODE_OPTIONS = frozenset(
 )
 """Options of kic_node that the role's variables may set for nodes."""
 
-_OF_ITEM = frozenset(("name", "role", "labels"))
-"""What an item of kic_cluster_nodes has besides them; its labels are those in Kubernetes."""
+_OF_ITEM = frozenset(("name", "role", "labels", "taints"))
+"""What an item of kic_cluster_nodes has besides them; its labels and taints are those in Kubernetes."""
 
 ALL = "kic_cluster_node"
 
@@ -81,6 +81,8 @@ class Declared:
     """The variable that each option is from."""
     labels: Mapping[str, str]
     """In Kubernetes."""
+    taints: tuple[str, ...] = ()
+    """Likewise, as kubectl takes them."""
 
     @property
     def source(self) -> str:
@@ -142,7 +144,8 @@ def declared(given: Mapping[str, Any], name: str) -> list[Declared]:
         second = f"{role.replace('-', '_')}_node"
         stack = {ALL: first, f"kic_cluster_{second}": layers[second]}
         stack[place] = problems.take(_options, own, place, given) or {}
-        more = problems.take(_node_labels, item.get("labels") or {}, f"{place}.labels") or {}
+        more = problems.take(_in_kubernetes, node_labels, item.get("labels") or {}, f"{place}.labels") or {}
+        problems.take(_in_kubernetes, node_taints, item.get("taints") or [], f"{place}.taints")
         found.append(_merged(item, stack, {**labels[role], **more}))
     problems.take(_check_ports, layers["worker_node"], [item for item in found if item.role == WORKER])
     for node in found:
@@ -161,7 +164,8 @@ def _merged(item: Mapping[str, Any], stack: Mapping[str, Mapping[str, Any]], lab
             both = isinstance(value, Mapping) and isinstance(options.get(key), Mapping)
             options[key] = {**options[key], **value} if both else value
             sources[key] = variable
-    return Declared(item["name"], item["role"], options, sources, labels)
+    taints = tuple(str(taint) for taint in item.get("taints") or ())
+    return Declared(item["name"], item["role"], options, sources, labels, taints)
 
 
 def _counted(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -204,14 +208,15 @@ def _named(given: Mapping[str, Any], _name: str) -> list[dict[str, Any]]:
 
 
 def _labels_of(given: Mapping[str, Any], key: str) -> dict[str, str]:
-    return _node_labels(given.get(key) or {}, f"kic_cluster_{key}")
+    return _in_kubernetes(node_labels, given.get(key) or {}, f"kic_cluster_{key}")
 
 
-def _node_labels(value: Any, option: str) -> dict[str, str]:
-    if not isinstance(value, Mapping):
+def _in_kubernetes(check: Callable[[Any], dict[str, str]], value: Any, option: str) -> dict[str, str]:
+    """Labels or taints, whose problems are of the variable that they are in."""
+    if check is node_labels and not isinstance(value, Mapping):
         raise checks.invalid(option, "is not a mapping", "write it like {ingress-ready: 'true'}")
     try:
-        return node_labels(value)
+        return check(value)
     except KicError as error:
         cause = error.diagnosis.cause.partition(": ")[2].rstrip(".")
         raise checks.invalid(option, cause, error.diagnosis.fix) from error

@@ -51,6 +51,7 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
         "workers": [item["name"] for item in items if item["role"] == WORKER],
         "avoid": avoid,
         "labels": {node.name: dict(node.labels) for node in nodes},
+        "taints": {node.name: list(node.taints) for node in nodes},
         "pod_network": given.get("pod_network", "kic") != "none",
         "no_proxy": _direct(checks.taken(spec), avoid, items),
     }

@@ -209,6 +209,7 @@ def _kubeadm(params: Mapping[str, Any], found: Mapping[str, Any], name: str) -> 
         # Nothing in it is the user's, and all of it is tested.
         "manifests": [STORAGE] if first else [],
         "labels": found["labels"][name],
+        "taints": found["taints"][name],
         "scripts": params["scripts"],
         "wait": found["pod_network"],
         "pod_network": params["pod_network"],

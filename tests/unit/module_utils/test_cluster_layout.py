@@ -60,6 +60,7 @@ def test_one_node() -> None:
         "workers": [],
         "avoid": ["10.244.0.0/16", "10.96.0.0/16"],
         "labels": {"lab-control-plane-1": {}},
+        "taints": {"lab-control-plane-1": []},
         "pod_network": True,
         "no_proxy": [
             *("lab.kic.internal", "lab-control-plane-1", "10.244.0.0/16", "10.96.0.0/16"),
@@ -115,7 +116,12 @@ def test_nodes_by_name() -> None:
     """Each with options of its own over those of its role; the control plane is the first, and the others keep their order."""
     nodes = [
         {"name": "big", "memory": "8g", "labels": {"tier": "db"}},
-        {"name": "small", "memory": "256m", "publish": [{"port": 80, "host_port": 8080}]},
+        {
+            "name": "small",
+            "memory": "256m",
+            "taints": ["tier=small:NoSchedule"],
+            "publish": [{"port": 80, "host_port": 8080}],
+        },
         {"name": "brain", "role": "control-plane", "cpus": 2},
     ]
     found = layout(
@@ -128,6 +134,7 @@ def test_nodes_by_name() -> None:
         {"cpus": 1, "memory": "256m"},
     ]
     assert found["labels"] == {"brain": {}, "big": {"a": "b", "tier": "db"}, "small": {"a": "b", "tier": "x"}}
+    assert found["taints"] == {"brain": [], "big": [], "small": ["tier=small:NoSchedule"]}
     assert found["nodes"][2]["publish"] == [{"port": 80, "host_port": 8080}]
     assert [item["source"] for item in found["nodes"]] == [f"kic_cluster_nodes[{at}]" for at in range(3)]
 
@@ -165,6 +172,16 @@ PLANE_ITEM = {"name": "brain", "role": "control-plane"}
             {"nodes": [PLANE_ITEM, {"name": "b", "labels": {"a b": "c"}}]},
             "kic_cluster_nodes[1].labels: 'a b'",
             id="label",
+        ),
+        pytest.param(
+            {"nodes": [PLANE_ITEM, {"name": "b", "taints": ["x"]}]},
+            "kic_cluster_nodes[1].taints: 'x' is not",
+            id="taint",
+        ),
+        pytest.param(
+            {"nodes": [PLANE_ITEM, {"name": "b", "taints": {"x": "y"}}]},
+            "kic_cluster_nodes[1].taints: is not a list",
+            id="map",
         ),
         pytest.param({"worker_node": []}, None, id="null-is-nothing"),
         pytest.param({"worker_node": [1]}, "kic_cluster_worker_node: is not a mapping", id="no-mapping"),

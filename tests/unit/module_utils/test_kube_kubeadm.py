@@ -813,7 +813,7 @@ class Fake(Unplugged):
             begin = command.index("bash") + 3
             if command[begin] == "alone":
                 return Fake.purpose(command[begin + 3 :])
-            other = {"label": "labels", "wait-api": "wait", "wait-for-other": "other"}
+            other = {"declare": "labels", "wait-api": "wait", "wait-for-other": "other"}
             return other.get(command[begin], command[begin])
         if command[0] == "timeout":
             return Fake.purpose(command[3:])
@@ -1539,9 +1539,66 @@ def test_labels_of_a_node(make: Callable[..., kubeadm_plan.KubeadmSpec]) -> None
         assert ("labels" in steps(found.plan)) is done
         assert ("labels" in engine.done()) is done
         if done:
-            _purpose, where, command, _stdin = next(call for call in engine.calls if call[0] == "labels")
-            assert where == CONTROL_PLANE
-            assert command[-3:] == [name, "example.com/zone=a", "ingress-ready=true"]
+            _purpose, where, command, stdin = next(call for call in engine.calls if call[0] == "labels")
+            assert where == CONTROL_PLANE and command[-1] == name
+            assert json.loads(stdin) == {"labels": LABELS, "taints": []}
+
+
+@pytest.mark.parametrize(
+    ("have", "declared", "expected"),
+    [
+        pytest.param({"labels": {"a": "1", "x": "y"}, "taint_values": {"d:NoExecute": "2"}}, {}, [], id="all-there"),
+        pytest.param({"labels": {"a": "1"}}, {}, ["taints"], id="taint-missing"),
+        pytest.param({"labels": {}, "taint_values": {"d:NoExecute": "3"}}, {}, ["labels", "taints"], id="both-other"),
+        pytest.param(
+            {"labels": {"a": "1", "old": "x"}, "taint_values": {"d:NoExecute": "2", "old:NoSchedule": ""}},
+            {"labels": ["a", "old", "gone"], "taints": ["old:NoSchedule", "gone:NoSchedule"]},
+            ["labels", "taints"],
+            id="not-declared-any-more",
+        ),
+        pytest.param(
+            {"labels": {"a": "1"}, "taint_values": {"d:NoExecute": "2"}},
+            {"labels": ["gone"], "taints": ["gone:NoSchedule"]},
+            [],
+            id="already-gone",
+        ),
+        pytest.param(
+            {"labels": {"a": "1", "b": "1"}, "taint_values": {"d:NoExecute": "2"}}, {"labels": "b"}, [], id="no-list"
+        ),
+    ],
+)
+def test_labels_and_taints_follow_the_declaration(
+    have: dict[str, Any], declared: dict[str, Any], expected: list[str]
+) -> None:
+    """What is missing or other is set, and what a former run set goes; what others set stays."""
+    asked = worker(labels={"a": "1"}, taints=["d=2:NoExecute"])
+    node = replace(API_NODE, name=WORKER, address="192.168.128.3", declared=json.dumps(declared), **have)
+    assert steps(kubeadm_plan.plan_joined(asked, observed(seen_worker(node=node)))) == expected
+
+
+def test_labels_and_taints_are_one_operation() -> None:
+    """The node has them from its first moment in the API; after the join they are made sure of."""
+    engine = Fake(container(), WORKER_CONTAINER, looks=[fresh()], token_create=said(JOIN_COMMAND))
+    found = kubeadm.converge_kubeadm(
+        worker(labels={"a": "1"}, taints=["d=2:NoExecute", "e:NoSchedule"]), engine, check_mode=False
+    )
+    assert steps(found.plan)[-2:] == ["labels", "taints"]
+    taints = [{"key": "d", "effect": "NoExecute", "value": "2"}, {"key": "e", "effect": "NoSchedule"}]
+    created = json.loads(engine.stdin_of("create"))
+    assert created["spec"] == {"taints": taints} and created["metadata"]["labels"] == {"a": "1"}
+    ours = json.loads(created["metadata"]["annotations"]["nodeforge.kic/declared"])
+    assert ours == {"labels": ["a"], "taints": ["d:NoExecute", "e:NoSchedule"]}
+    assert json.loads(engine.stdin_of("labels")) == {"labels": {"a": "1"}, "taints": taints}
+
+
+@pytest.mark.parametrize(
+    "taint",
+    ["d", "d:", "d=x y:NoSchedule", "d:Never", ":NoSchedule", "node-role.kubernetes.io/control-plane:NoSchedule"],
+)
+def test_taints_refused(taint: str) -> None:
+    """What the API would refuse, and what the role sets itself."""
+    with fails("invalid_option", "taints: "):
+        worker(taints=[taint])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,7 +106,9 @@ class KubeadmSpec:
     manifests: tuple[Mapping[str, Any], ...]
     timeout: float
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels of the node in the API that it has to have; others stay."""
+    """Labels of the node in the API that it has to have; of others, those that former runs gave it go."""
+    taints: Mapping[str, str] = field(default_factory=dict)
+    """Likewise its taints, as ``KEY:EFFECT`` with the value."""
     wait: bool = True
     """Whether a node that is not Ready is waited for; else only until it has registered."""
     pod_network: bool = True
@@ -133,6 +135,7 @@ class KubeadmSpec:
         patches = problems.take(conf.user_patches, params["patches"])
         manifests = [problems.take(_manifest, item) for item in params["manifests"]]
         labels = problems.take(node_labels, params.get("labels") or {})
+        taints = problems.take(node_taints, params.get("taints") or ())
         with problems.collect():
             if params["timeout"] < 1:
                 raise checks.invalid("timeout", "is not a time", "give it in seconds, like 600")
@@ -156,6 +159,7 @@ class KubeadmSpec:
             manifests=tuple(manifests) if state == "initialized" else (),
             timeout=float(params["timeout"]),
             labels=labels,
+            taints=taints,
             wait=params.get("wait", True),
             pod_network=params.get("pod_network", "kic") == "kic",
             scripts=params.get("scripts") or {},
@@ -208,9 +212,39 @@ def node_labels(given: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _lacks_labels(spec: KubeadmSpec, seen: Seen) -> bool:
-    have = seen.node.labels if seen.api and seen.node is not None else {}
-    return any(have.get(key) != value for key, value in spec.labels.items())
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def node_taints(given: Sequence[Any]) -> dict[str, str]:
+    """Taints of a node, written as kubectl takes them; raises ``invalid_option`` for what the API would refuse."""
+    found: dict[str, str] = {}
+    if isinstance(given, (str, Mapping)):
+        raise checks.invalid("taints", "is not a list", "write it like ['dedicated=db:NoSchedule']")
+    for item in given:
+        pair, _colon, effect = str(item).rpartition(":")
+        key, _equal, value = pair.partition("=")
+        if not _LABEL_KEY.fullmatch(key) or (value and not re.fullmatch(_LABEL_NAME, value)) or effect not in _EFFECTS:
+            fix = f"write it like dedicated=db:NoSchedule, or without a value; effects are {', '.join(_EFFECTS)}"
+            raise checks.invalid("taints", f"{item!r} is not a taint of Kubernetes", fix)
+        if f"{key}:{effect}" == TAINT:
+            raise checks.invalid("taints", f"{item!r} is set by the role", "leave it out")
+        found[f"{key}:{effect}"] = value
+    return found
+
+
+def _differs(wanted: Mapping[str, str], have: Mapping[str, str], ours: Collection[str]) -> bool:
+    """Whether something that has to be there is missing or other, or something of ours has to go."""
+    return any(have.get(key) != value for key, value in wanted.items()) or any(
+        key in have for key in ours if key not in wanted
+    )
+
+
+def _declared_differs(spec: KubeadmSpec, seen: Seen) -> list[str]:
+    """The steps for labels and taints of the node in the API."""
+    node = seen.node if seen.api else None
+    labels = _differs(spec.labels, node.labels if node else {}, node.ours("labels") if node else ())
+    taints = _differs(spec.taints, node.taint_values if node else {}, node.ours("taints") if node else ())
+    return [name for name, differs in (("labels", labels), ("taints", taints)) if differs]
 
 
 def _manifest(item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -254,7 +288,7 @@ def plan_new(spec: KubeadmSpec) -> Plan:
     """The steps of a node that nothing is known of yet."""
     names = ["hosts", *(step.name for step in STEPS)] if spec.state == "initialized" else ["hosts", "join"]
     names += [f"manifest-{item['name']}" for item in spec.manifests]
-    names += ["labels"] if spec.labels else []
+    names += [name for name, asked in (("labels", spec.labels), ("taints", spec.taints)) if asked]
     operations = tuple(Operation("run", "step", name) for name in names)
     return Plan(operations, {"state": "absent", "missing": names}, {"state": spec.state, "missing": []})
 
@@ -284,8 +318,7 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         # A node that has no such file has nothing to apply.
         if not seen.api or (item["name"] in seen.changes and not unchanged(seen.changes[item["name"]])):
             steps.append(f"manifest-{item['name']}")
-    if _lacks_labels(spec, seen):
-        steps.append("labels")
+    steps += _declared_differs(spec, seen)
     if not done and not steps:
         steps.append("record")
     return _plan(spec, seen, steps, drift)
@@ -303,8 +336,7 @@ def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
         steps += ["reset", "join"] if forgotten and seen.stands else ["join"]
     elif seen.api and seen.node is not None and _pod_network_broken(spec, seen, seen.node):
         steps.append("pod-network")
-    if _lacks_labels(spec, seen):
-        steps.append("labels")
+    steps += _declared_differs(spec, seen)
     if seen.node is not None and seen.node.leaving:
         steps.append("uncordon")
     return _plan(spec, seen, steps, find_drift(spec, seen))

@@ -279,8 +279,9 @@ def _member(spec: KubeadmSpec, observed: Observed, steps: Sequence[str], new: bo
         operations.append(connect)
     elif new and connects(spec, observed):
         operations.append(replace(connect, changes=False, takes=("run step join",), run=_connect_late))
-    if "labels" in steps:
-        operations.append(Operation("run", "step", "labels", run=_label))
+    given = [name for name in ("labels", "taints") if name in steps]
+    if given:
+        operations += _group("labels and taints", given, partial(_declare, given))
     if "uncordon" in steps:
         operations.append(Operation("run", "step", "uncordon", run=_uncordon))
     return (*operations, wait_for_ready(observed))
@@ -423,8 +424,13 @@ def _mark_unready(seam: KubeadmSeam) -> None:
 
 
 def _create_node_object(seam: KubeadmSeam) -> None:
-    """Create the joining node in the API, so that it has its range before kubelet starts."""
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": seam.spec.node}}
+    """Create the joining node in the API, so that it has its range, labels and taints before kubelet starts."""
+    spec = seam.spec
+    metadata: dict[str, Any] = {"name": spec.node, "labels": dict(spec.labels)}
+    if spec.labels or spec.taints:
+        ours = json.dumps({"labels": sorted(spec.labels), "taints": sorted(spec.taints)})
+        metadata["annotations"] = {"nodeforge.kic/declared": ours}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": _taints(spec)}}
     # It may be there, of an interrupted run. Without it kubelet creates it.
     action, limit = f"creating the node {seam.spec.node} in the API", seam.limit("join")
     seam.api.ask("create", "--filename=-", action=action, stdin=json.dumps(node).encode(), timeout=limit)
@@ -485,13 +491,19 @@ def _taint(taint: str, seam: KubeadmSeam) -> None:
         raise seam.failed("schedulable", f"kubectl taint ended with exit code {result.rc}", result.words)
 
 
-def _label(seam: KubeadmSeam) -> None:
+def _declare(names: Sequence[str], seam: KubeadmSeam) -> None:
     limit = seam.limit("labels")
-    pairs = [f"{key}={value}" for key, value in sorted(seam.spec.labels.items())]
-    command = script(seam.spec.scripts, "label", str(int(limit)), seam.spec.node, *pairs)
-    result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
+    stdin = json.dumps({"labels": dict(sorted(seam.spec.labels.items())), "taints": _taints(seam.spec)}).encode()
+    command = script(seam.spec.scripts, "declare", str(int(limit)), seam.spec.node)
+    result = seam.engine.exec(seam.api_node, command, check=False, stdin=stdin, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
-        raise seam.failed("labels", f"kubectl label ended with exit code {result.rc}", result.words)
+        raise seam.failed(names[0], f"kubectl patch ended with exit code {result.rc}", result.words)
+
+
+def _taints(spec: KubeadmSpec) -> list[dict[str, str]]:
+    """The taints as the API has them."""
+    pairs = ((key.rpartition(":"), value) for key, value in sorted(spec.taints.items()))
+    return [{"key": key, "effect": effect, **({"value": value} if value else {})} for (key, _, effect), value in pairs]
 
 
 def _uncordon(seam: KubeadmSeam) -> None:

@@ -67,6 +67,15 @@ class ApiNode:
     pod_cidrs: tuple[str, ...]
     leaving: bool = False
     """Whether a run that did not end cordoned it, as one that leaves the cluster."""
+    taint_values: Mapping[str, str] = field(default_factory=dict)
+    """The value of each of the taints."""
+    declared: str = ""
+    """What former runs gave it of labels and taints, as JSON."""
+
+    def ours(self, kind: str) -> frozenset[str]:
+        """The ``labels`` or ``taints`` that former runs gave it. Whoever may change the node may write any text there."""
+        found = (_json(self.declared) or {}).get(kind)
+        return frozenset(item for item in found if isinstance(item, str)) if isinstance(found, list) else frozenset()
 
     def as_dict(self) -> dict[str, Any]:
         """What a task returns of it."""
@@ -193,6 +202,8 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
             taints=tuple(f"{item['key']}:{item['effect']}" for item in found["taints"]),
             pod_cidrs=tuple(found["pod_cidrs"]),
             leaving=found.get("leaving", False),
+            taint_values={f"{item['key']}:{item['effect']}": item.get("value", "") for item in found["taints"]},
+            declared=found.get("declared", ""),
         )
         if found
         else None,
