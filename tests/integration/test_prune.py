@@ -52,6 +52,11 @@ class Cluster:
         interactive = ["--interactive"] if stdin is not None else []
         return self.podman.run("exec", *interactive, self.plane, "kubectl", *arguments, stdin=stdin).stdout.strip()
 
+    @staticmethod
+    def of_nodes(played: Played) -> list[str]:
+        """What a run did to nodes; what it did to the boot of the machine depends on the machine."""
+        return [item for item in result(played)["actions"] if " boot unit " not in item]
+
     def nodes(self) -> dict[str, bool]:
         """The nodes of the API, and whether they take pods."""
         items = json.loads(self.kubectl("get", "nodes", "--output=json"))["items"]
@@ -172,7 +177,8 @@ def test_workers_that_leave(cluster: Cluster, tmp_path: Path) -> None:
     foretold = result(cluster.site("--check", kic_cluster_prune_data=True, **fewer))
     assert cluster.nodes() == {cluster.plane: True, first: True, second: True}
     played = cluster.site(kic_cluster_prune_data=True, **fewer)
-    assert foretold["actions"] == result(played)["actions"] == [
+    assert foretold["actions"] == result(played)["actions"]
+    assert cluster.of_nodes(played) == [
         f"cordon Kubernetes node {second}",
         f"drain Kubernetes node {second}",
         f"remove node {second}",
@@ -188,7 +194,7 @@ def test_workers_that_leave(cluster: Cluster, tmp_path: Path) -> None:
     # One whose container was lost, and then none is left: the control plane takes the pods.
     cluster.podman.run("rm", "--force", "--time", "1", first)
     played = cluster.site(kic_cluster_workers=0, kic_cluster_prune=True)
-    assert result(played)["actions"][-2:] == [f"remove volume {first}", f"delete Kubernetes node {first}"]
+    assert cluster.of_nodes(played)[-2:] == [f"remove volume {first}", f"delete Kubernetes node {first}"]
     assert cluster.nodes() == {cluster.plane: True} and cluster.podman.held("worker") == []
     assert cluster.kubectl("get", "node", cluster.plane, "--output=jsonpath={.spec.taints}") == ""
     assert cluster.site(kic_cluster_workers=0, kic_cluster_prune=True).changed == []
@@ -261,6 +267,6 @@ def test_workers_by_name(cluster: Cluster) -> None:
     assert labels == {"tier": "cache", "mine": "yes"} and [item["key"] for item in taints] == ["mine"]
 
     played = cluster.site(kic_cluster_nodes=[plane, second], kic_cluster_prune=True)
-    assert result(played)["actions"][-1] == f"delete Kubernetes node {database}"
+    assert cluster.of_nodes(played)[-1] == f"delete Kubernetes node {database}"
     assert cluster.nodes() == {cluster.plane: True, small: True} and cluster.podman.held(database) == []
     assert cluster.site(kic_cluster_nodes=[plane, second], kic_cluster_prune=True).changed == []

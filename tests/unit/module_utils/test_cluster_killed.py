@@ -43,6 +43,7 @@ from .test_cluster_run import PLANE, spec
 from .test_killed import Killing, ends
 
 WORKER = "lab-worker-1"
+BOOT_WRITTEN = "write boot unit nodeforge.kic-lab.service"
 
 
 class Machine(MemoryEngine):
@@ -336,8 +337,8 @@ def test_without_a_number_all_stay(two: Machine) -> None:
     params = {"workers": None, "pod_network": "none", "prune": True, "scripts": node_scripts()}
     declared = spec(there=workers_of(there), **params)
     assert declared.workers == ("lab-worker-1", "lab-worker-2") and not declared.counted
-    found = ClusterRun(two, None, check_mode=False).present(declared, there)  # type: ignore[arg-type]
-    assert found.actions == ("delete Kubernetes node lab-worker-7",) and found.plan.surplus == ()
+    found = ClusterRun(two, Systemd(), check_mode=False).present(declared, there)
+    assert found.actions == ("delete Kubernetes node lab-worker-7", BOOT_WRITTEN) and found.plan.surplus == ()
 
 
 def test_check_mode_foretells_what_leaves(two: Machine) -> None:
@@ -353,8 +354,8 @@ def test_check_mode_foretells_what_leaves(two: Machine) -> None:
         f"{what} lab-worker-{number}"
         for what in ("cordon Kubernetes node", "drain Kubernetes node", "remove node", "remove volume")
         for number in (1, 2)
-    } | {f"delete Kubernetes node lab-worker-{number}" for number in (1, 2)}
-    assert len(results[0].diff) == 10 and before != everything(two)
+    } | {BOOT_WRITTEN, *(f"delete Kubernetes node lab-worker-{number}" for number in (1, 2))}
+    assert len(results[0].diff) == 11 and before != everything(two)
     assert list(two.container_table) == [PLANE] and list(two.registered) == [PLANE]
 
 
@@ -364,7 +365,7 @@ def test_a_control_plane_of_another_name_is_refused(two: Machine) -> None:
     declared = spec(nodes=nodes, workers=None, pod_network="none")
     before = everything(two)
     with fails("invalid_option", PLANE, "brain is declared"):
-        ClusterRun(two, None, check_mode=False).present(declared, cluster_nodes(two, "lab"))  # type: ignore[arg-type]
+        ClusterRun(two, Systemd(), check_mode=False).present(declared, cluster_nodes(two, "lab"))
     assert everything(two) == before
 
 
@@ -372,6 +373,6 @@ def test_workers_by_name(two: Machine) -> None:
     """They are created by their names, and those that the list does not name leave."""
     nodes = [{"name": PLANE, "role": "control-plane"}, {"name": "db", "memory": "256m"}]
     declared = spec(nodes=nodes, workers=None, pod_network="none", prune=True, scripts=node_scripts())
-    ClusterRun(two, None, check_mode=False).present(declared, cluster_nodes(two, "lab"))  # type: ignore[arg-type]
+    ClusterRun(two, Systemd(), check_mode=False).present(declared, cluster_nodes(two, "lab"))
     assert set(two.container_table) == set(two.volume_table) == set(two.registered) == {PLANE, "db"}
     assert two.container_table["db"].limits.memory == 256 << 20

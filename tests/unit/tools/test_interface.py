@@ -40,7 +40,7 @@ def test_what_is_gone_breaks() -> None:
         "- module kic_node (present)",
         "- module kic_node: state (type: str, default: started",
         "- module kic_node returns node.ip (str)",
-        "- role kic_cluster: kic_cluster_workers (type: int, default: 0)",
+        "- role kic_cluster: kic_cluster_timeout (type: int, default: 600)",
     ):
         assert part in gone.stdout
     new = compare(nothing, "HEAD")
