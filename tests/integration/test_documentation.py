@@ -26,6 +26,7 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # Blocks by what they begin with. A block that stands here in no list fails test_every_block_is_run.
 PLAYS = ("- name: A machine with systemd", "- name: A cluster for the tests", "- name: A machine on which dev")
 FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
+VARIABLES = ("kic_cluster_nodes:",)
 COMMANDS = (
     "apt-get install",
     "make site",
@@ -100,7 +101,7 @@ def shell(text: str, cwd: Path, env: dict[str, str]) -> str:
 
 def test_every_block_is_run() -> None:
     """Each block is in one of the lists above, and each entry of the lists is a block."""
-    known = (*PLAYS, *FILES, *COMMANDS)
+    known = (*PLAYS, *FILES, *COMMANDS, *VARIABLES)
     found = blocks("console", "yaml", "bash", "sh", "shell", "")
     assert [text for text in found if not text.startswith(known)] == []
     assert len(found) == len(known)
@@ -130,6 +131,15 @@ def test_workers_by_variables(podman: Client, node_image: str, environment: dict
     said = shell(text.replace("ARGS='", f"ARGS='{more} "), ROOT, environment)
     assert "kictest-readme-worker-1" in said and "failed=0" in said
     assert podman.held("kictest-readme") == []
+
+
+def test_nodes_by_name(podman: Client, node_image: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """The variables are foretold as a cluster with these nodes."""
+    (tmp_path / "nodes.yml").write_text(block(VARIABLES[0]))
+    more = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image} -e @{tmp_path}/nodes.yml"
+    said = shell(f"make site ARGS='{more}'", ROOT, environment)
+    assert all(name in said for name in ("lab-control-plane-1", "lab-db", "lab-small")) and "failed=0" in said
+    assert podman.held("lab-db") == podman.held("kictest-readme") == []
 
 
 def test_make_test() -> None:
