@@ -373,7 +373,8 @@ def _apply_manifests(manifests: Sequence[Mapping[str, Any]], seam: KubeadmSeam) 
 def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
     """Make the node a worker; what was written of the pod network before."""
     spec, limit = seam.spec, seam.limit("kubeadm")
-    if observed.seen.node is not None and observed.seen.node.ready:
+    # A kubelet that was forgotten and that has just started registers its node by itself, until the reset ends it.
+    if observed.seen.stands if observed.seen.node is None else observed.seen.node.ready:
         _mark_unready(seam)
     early = connects(spec, observed) and creates_node_object(spec)
     if early:
@@ -419,7 +420,7 @@ def _mark_unready(seam: KubeadmSeam) -> None:
     patch = json.dumps({"status": {"conditions": [condition]}})
     words = ("patch", "node", seam.spec.node, "--subresource=status", "--type=strategic", f"--patch={patch}")
     result = seam.api.ask(*words, timeout=seam.limit("join"))
-    if result.rc != 0:
+    if result.rc != 0 and "(NotFound)" not in result.err:
         raise seam.failed("join", f"kubectl patch ended with exit code {result.rc}", result.words)
 
 
