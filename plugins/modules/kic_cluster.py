@@ -352,8 +352,9 @@ def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[st
     facts = task.engine.info.as_dict()
     spec = ClusterSpec.from_params(params, facts, completed)
     there = task.seen if task.seen is not None else cluster_nodes(task.engine, spec.name)
-    if not spec.counted:
-        spec = ClusterSpec.from_params(params, facts, completed, workers(there))
+    as_it_is = () if spec.counted else workers(there)
+    if as_it_is:
+        spec = ClusterSpec.from_params(params, facts, completed, as_it_is)
     outcome = run.present(spec, there)
     return _result(task, outcome, outcome.describe(spec))
 
