@@ -39,7 +39,7 @@ class Named(Fake):
     def info(self) -> Any:
         if self.broken:
             raise failure(self.broken, engine=self.name, package=self.name, reason="x", fix="y")
-        return type("Info", (), {"rootless": False})()
+        return type("Info", (), {"rootless": False, "as_dict": dict})()
 
 
 @pytest.fixture(autouse=True)
