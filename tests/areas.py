@@ -129,6 +129,7 @@ AREAS = (
             "pod_network_nodes",
             "role_cluster",
             "boot",
+            "node_image",
             "containerd_image_store",
         ),
         "engines",

@@ -14,10 +14,12 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import IO, Any, Callable, Protocol, Union
 
 TIMED_OUT = 124
 """The exit code of coreutils' timeout(1) when the limit was reached; both runners report it."""
@@ -149,6 +151,164 @@ def _end(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
             with contextlib.suppress(OSError):
                 stream.close()
     return said
+
+
+class Readable(Protocol):
+    """A file that is open."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+
+
+Source = Union[Sequence[str], Readable]
+"""A command whose output is meant, or a file."""
+
+
+class Unreadable(Exception):
+    """A file that is to be given to programs cannot be read to its end."""
+
+
+_CHUNK = 1 << 20
+_PIPE_SIZE = 1031
+"""F_SETPIPE_SZ of fcntl(2), which Python knows from 3.10 on."""
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A program that is given something to read."""
+
+    argv: Sequence[str]
+    connect: Callable[[Callable[[], bool]], IO[bytes] | None] | None = None
+    """Opens what it reads, in place of its standard input; told by a function whether it runs. None where it has ended before."""
+
+
+@dataclass(frozen=True)
+class Fed:
+    """How programs ended that were given the same bytes; ``source`` is the one that wrote them, None for a file."""
+
+    source: CommandResult | None
+    sinks: tuple[CommandResult, ...]
+
+
+class Feed:
+    """Gives what one program writes, or a file holds, to the standard input of several programs at once.
+
+    A program that ends before all was written gets no more, and the others go on.
+
+    :param directories: where programs are searched after those of PATH.
+    """
+
+    def __init__(self, directories: Sequence[str] = SYSTEM_DIRECTORIES) -> None:
+        self._runner = SubprocessRunner(directories)
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._late = False
+
+    def run(
+        self, source: Source, sinks: Sequence[Sink], *, timeout: float, env: Mapping[str, str] | None = None
+    ) -> Fed:
+        """Start all, and wait for all of them, for at most ``timeout`` seconds."""
+        environment = self._runner._environment(env or {})
+        clock = threading.Timer(timeout, self._expire)
+        clock.daemon = True
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._kill)
+            stack.callback(clock.cancel)
+            outputs = [stack.enter_context(_outputs()) for _program in range(len(sinks) + 1)]
+            readers = [
+                self._start(sink.argv, environment, subprocess.DEVNULL if sink.connect else subprocess.PIPE, *found)
+                for sink, found in zip(sinks, outputs)
+            ]
+            clock.start()
+            targets = [_target(sink, process) for sink, process in zip(sinks, readers)]
+            writer = None
+            if isinstance(source, Sequence):
+                writer = self._start(source, environment, subprocess.DEVNULL, subprocess.PIPE, outputs[-1][1])
+                source = writer.stdout or outputs[-1][0]
+            _copy(source, [target for target in targets if target is not None])
+            if writer is not None and writer.stdout is not None:
+                # Where nobody reads any more, it must not wait for that.
+                writer.stdout.close()
+            ended = [self._result(process, *found) for process, found in zip(readers, outputs)]
+            return Fed(self._result(writer, *outputs[-1]) if writer is not None else None, tuple(ended))
+
+    def _start(
+        self, argv: Sequence[str], environment: Mapping[str, str], stdin: int, stdout: Any, stderr: Any
+    ) -> subprocess.Popen[bytes]:
+        try:
+            process = subprocess.Popen(
+                list(argv), stdin=stdin, stdout=stdout, stderr=stderr, env=environment, start_new_session=True
+            )
+        except FileNotFoundError as error:
+            raise CommandNotFound(argv[0]) from error
+        self._started.append(process)
+        return process
+
+    def _expire(self) -> None:
+        self._late = True
+        self._kill()
+
+    def _kill(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def _result(self, process: subprocess.Popen[bytes], out: IO[bytes], err: IO[bytes]) -> CommandResult:
+        rc = process.wait()
+        late = self._late and rc in KILLED
+        argv = tuple(str(item) for item in process.args) if isinstance(process.args, list) else ()
+        return CommandResult(argv, TIMED_OUT if late else rc, _content(out), _content(err), late)
+
+
+def _target(sink: Sink, process: subprocess.Popen[bytes]) -> IO[bytes] | None:
+    """Where a program reads from."""
+    if sink.connect is None:
+        return process.stdin
+    return sink.connect(lambda: process.poll() is None)
+
+
+def _content(stream: IO[bytes]) -> bytes:
+    stream.seek(0)
+    return stream.read()
+
+
+@contextlib.contextmanager
+def _outputs() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Files for what a program says: nobody has to read them while it runs."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        yield out, err
+
+
+def _copy(source: Readable, sinks: Sequence[IO[bytes]]) -> None:
+    """Copy all of ``source``. A sink whose reader has ended is left out; at the end all are closed."""
+    import fcntl
+
+    left = list(sinks)
+    try:
+        for sink in sinks:
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(sink.fileno(), _PIPE_SIZE, _CHUNK)
+        while left:
+            try:
+                chunk = source.read(_CHUNK)
+            except Exception as error:
+                raise Unreadable(f"{type(error).__name__}: {error}") from error
+            if not chunk:
+                return
+            left = [sink for sink in left if _taken(sink, chunk)]
+    finally:
+        for sink in sinks:
+            with contextlib.suppress(OSError):
+                sink.close()
+
+
+def _taken(sink: IO[bytes], chunk: bytes) -> bool:
+    """Give a program what it is to read; False where it reads no more."""
+    try:
+        sink.write(chunk)
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _timeout_program() -> str:

@@ -95,11 +95,12 @@ def _aside(engine: EngineReader, name: str) -> Container | None:
     return next((item for item in found if node_of(item.name) == name), None)
 
 
-_HOLDS: dict[str, Callable[[Engine, str], Any]] = {
+_HOLDS: dict[str, Callable[[Engine, Any], Any]] = {
     # What others made under this name is no reason to go to their engine.
     "network": lambda engine, name: [item for item in engine.networks() if item.name == name and is_ours(item.labels)],
     "volume": lambda engine, name: _ours(engine.volume(name)),
     "container": lambda engine, name: _ours(engine.container(name)) or _aside(engine, name),
+    "nodes": lambda engine, names: [found for name in names if (found := _ours(engine.container(name))) is not None],
     "cluster": cluster_nodes,
 }
 
@@ -108,7 +109,7 @@ def _ours(found: Any) -> Any:
     return found if found is not None and is_ours(found.labels) else None
 
 
-def _asked(module: AnsibleModule, held: str) -> tuple[str, str]:
+def _asked(module: AnsibleModule, held: str) -> tuple[str, Any]:
     """The kind and the name of what the task is about: the first of the parameters in ``held`` that is set; or nothing."""
     for pair in held.split(","):
         parameter, _separator, kind = pair.partition(":")

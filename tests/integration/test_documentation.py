@@ -24,7 +24,10 @@ from .stranger import Project, make_project
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 
 # Blocks by what they begin with. A block that stands here in no list fails test_every_block_is_run.
-PLAYS = ("- name: A machine with systemd", "- name: A cluster for the tests", "- name: A machine on which dev")
+PLAYS = (
+    *("- name: A machine with systemd", "- name: A cluster for the tests", "- name: A machine on which dev"),
+    "- name: The application of this branch",
+)
 FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
 VARIABLES = ("kic_cluster_nodes:",)
 COMMANDS = (
@@ -181,6 +184,18 @@ def test_the_play_of_a_cluster(podman: Client, node_image: str, project: Project
     played = project.play("cluster.yml", "--check", kic_image_name=node_image)
     assert any("Bring the cluster into its state" in task for task in played.changed), played.text
     assert podman.held("branch-42") == []
+
+
+def test_the_play_of_images(project: Project, environment: dict[str, str], tmp_path: Path) -> None:
+    """Without that cluster and those images check mode says what is missing, and the run is refused by the same."""
+    del environment
+    folder = tmp_path / "images"
+    text = block(PLAYS[3]).replace("branch-42", "kictest-none").replace("/srv/images", str(folder))
+    (project.folder / "images.yml").write_text("---\n" + text)
+    played = project.play("images.yml", "--check")
+    for word in ("kictest-none has no node yet", "does not have the image app:1", str(folder)):
+        assert word in played.text
+    assert "cluster_without_nodes" in project.play("images.yml", ok=False).text
 
 
 def test_rootless(project: Project) -> None:

@@ -359,6 +359,29 @@ CATALOGUE: dict[str, Entry] = {
         "correct the name, tag or digest; the tags it has: {engine} search --list-tags {repository}",
         known="podman 4.3, docker 20.10 and docker-registry 2.8, words of the pull",
     ),
+    "image_not_loaded": Entry(
+        "the node {node} did not take the image {name}.",
+        "read the output of its containerd below; see its log: {engine} exec {node} journalctl --unit containerd --lines 50",
+    ),
+    "node_platform": Entry(
+        "the image {name} is made for {found}, and the node {node} is {machine}.",
+        "name an image that is made for {machine}, or nodes that are {found} (nodes)",
+        known="image inspect (Architecture), the configuration in an archive, uname -m in the node",
+    ),
+    "node_disk_full": Entry(
+        "the file system of the node {node} has no room for the image {name}.",
+        "see what takes it: {engine} exec {node} df -h /var; remove images that no pod uses: nodeforge.kic.kic_node_image with"
+        " state: absent; a node's /var is on the disk of the engine: {engine} system df",
+        known="ENOSPC in the output of tar and of containerd's client in the node",
+    ),
+    "containerd_not_answering": Entry(
+        "the containerd of the node {node} does not answer, so its images are not known.",
+        "see why: {engine} exec {node} systemctl status containerd; {engine} exec {node} journalctl --unit containerd",
+    ),
+    "cluster_without_nodes": Entry(
+        "{engine} has no node of the cluster {cluster}.",
+        "create it first with the role nodeforge.kic.kic_cluster, or name another cluster",
+    ),
     "archive_missing": Entry(
         "there is no archive {path} on this machine.",
         "copy it there first, for example with ansible.builtin.copy, or name another",

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .._core.diagnosis import KicError
 from .._host.machine import architecture, cgroup_version, cpus, memory, runtimes
 from .base import Engine
 from .drivers import driver
-from .model import EngineInfo
+from .model import EngineInfo, Image
 
 
 class AbsentEngine(Engine):
@@ -63,10 +64,13 @@ class AbsentEngine(Engine):
     def _refuse(self, *_given: Any, **_options: Any) -> NoReturn:
         raise self.reason
 
+    def images_named(self, references: Sequence[str]) -> list[Image | None]:
+        return [None for _reference in references]
+
     volume = image = container = read_file = ask_registry = _none
     networks = volumes = images = nameless_images = containers = _empty
     attached_to_network = attached_to_volume = attached_to_image = _empty
     create_network = remove_network = create_volume = remove_volume = _refuse
-    pull_image = load_image = import_image = tag_image = remove_image = _refuse
+    pull_image = load_image = import_image = tag_image = remove_image = feed_images = _refuse
     create_container = start_container = stop_container = resume_container = rename_container = _refuse
     remove_container = update_limits = set_restart_policy = put_files = exec = _refuse

@@ -12,7 +12,19 @@ from .._command import CommandResult
 from .._core.capabilities import Capabilities
 from .._core.checks import IPNetwork
 from .._core.diagnosis import KicError, failure
-from .model import Attached, BootCommands, Container, EngineInfo, Image, Limits, Network, NewContainer, Offered, Volume
+from .model import (
+    Attached,
+    BootCommands,
+    Container,
+    EngineInfo,
+    Image,
+    Limits,
+    Network,
+    NewContainer,
+    Offered,
+    Reader,
+    Volume,
+)
 
 
 class EngineReader(ABC):
@@ -105,6 +117,10 @@ class EngineReader(ABC):
         """The image that ``reference`` (name, name with digest, or id) means in the local store."""
 
     @abstractmethod
+    def images_named(self, references: Sequence[str]) -> list[Image | None]:
+        """What each of ``references`` means, as :meth:`image` says it, by one question where all are there."""
+
+    @abstractmethod
     def images(self, label: str) -> list[Image]:
         """Images that carry ``label`` (``key`` or ``key=value``)."""
 
@@ -187,6 +203,18 @@ class Engine(EngineReader):
     @abstractmethod
     def remove_image(self, name: str) -> None:
         """Take ``name`` from its image, and remove the image with its last name; one that is gone already is fine."""
+
+    @abstractmethod
+    def feed_images(
+        self, source: str | Sequence[str], commands: Mapping[str, Reader], seconds: float
+    ) -> dict[str, CommandResult]:
+        """Give an archive of images to a command in each of several containers, read once for all.
+
+        It is not compressed there. How the commands ended is returned by container; what is wrong with the source is raised.
+
+        :param source: path of an archive on this machine, or references to images of the store.
+        :param commands: by container.
+        """
 
     # Containers.
     @abstractmethod

@@ -5,19 +5,24 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import signal
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar
+from functools import partial
+from typing import IO, Any, ClassVar
 
-from .._command import CommandNotFound, CommandResult, Runner
+from .._command import CommandNotFound, CommandResult, Feed, Runner, Sink, Unreadable
 from .._core import labels as our_labels
 from .._core.diagnosis import KicError, failure
+from .._host.pipe import connect
 from .base import Engine
 from .limits import is_question, limit_of, verb
-from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Offered, Publication
+from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Offered, Publication, Reader
 from .proxy import without_proxy
 from .secrecy import hand_over
 
@@ -338,6 +343,16 @@ class CommandLineEngine(Engine):
         found = self._inspect("image", reference)
         return self._decode_image(found) if found else None
 
+    def images_named(self, references: Sequence[str]) -> list[Image | None]:
+        if not references:
+            return []
+        action = f"inspecting the images {', '.join(references)}"
+        result = self.call(["image", "inspect", "--", *references], action=action, check=False)
+        found = self._decode(result, action) if result.rc == 0 else []
+        if len(found) == len(references):
+            return [self._decode_image(item) for item in found]
+        return [self.image(reference) for reference in references]
+
     def images(self, label: str) -> list[Image]:
         return self._images(f"label={label}")
 
@@ -373,6 +388,38 @@ class CommandLineEngine(Engine):
 
     def load_image(self, path: str) -> None:
         self.call(["load", "--quiet", "--input", path], action=f"loading the images of {path}")
+
+    def feed_images(
+        self, source: str | Sequence[str], commands: Mapping[str, Reader], seconds: float
+    ) -> dict[str, CommandResult]:
+        sinks = [self._sink(node, reader) for node, reader in commands.items()]
+        try:
+            if isinstance(source, str):
+                with opened(source) as stream:
+                    fed = Feed().run(stream, sinks, timeout=seconds, env=self._environment())
+            else:
+                saving = [self.name, *self.save_arguments(source)]
+                fed = Feed().run(saving, sinks, timeout=seconds, env=self._environment())
+        except CommandNotFound:
+            raise failure("engine_not_installed", engine=self.name, package=self.package) from None
+        if fed.source is not None and fed.source.rc != 0:
+            action = f"saving the images {', '.join(source)}"
+            # Where no node reads to the end, that is what went wrong.
+            unread = fed.source.rc == -signal.SIGPIPE or "broken pipe" in fed.source.err
+            if not unread or any(item.rc == 0 for item in fed.sinks):
+                if fed.source.timed_out:
+                    raise self._timed_out(["save"], action, seconds, fed.source)
+                raise self._explain(fed.source, action)
+        return dict(zip(commands, fed.sinks))
+
+    def _sink(self, container: str, reader: Reader) -> Sink:
+        if not reader.pipe:
+            return Sink([self.name, "exec", "--interactive", container, *reader.command])
+        return Sink([self.name, "exec", container, *reader.command], partial(connect, reader.pid, reader.pipe))
+
+    def save_arguments(self, references: Sequence[str]) -> list[str]:
+        """What writes an archive of images to standard output."""
+        return ["save", *references]
 
     def import_image(self, path: str, name: str, label: str) -> None:
         self.call(["import", "--change", f"LABEL {label}", path, name], action=f"importing the image {name}")
@@ -500,6 +547,30 @@ class CommandLineEngine(Engine):
             return ""
         # A node's console is a terminal: both streams are one, with its line ends.
         return (result.out + result.err).replace("\r", "") if result.rc == 0 else ""
+
+
+_COMPRESSED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ\x00", "lzma"))
+
+
+@contextmanager
+def opened(path: str) -> Iterator[IO[bytes]]:
+    """An archive, as it is before it was compressed. Raises ``archive_missing`` and ``archive_unusable``."""
+    try:
+        with open(path, "rb") as stream:
+            begin = stream.read(8)
+            stream.seek(0)
+            module = next((module for magic, module in _COMPRESSED if begin.startswith(magic)), None)
+            if module is None:
+                yield stream
+                return
+            # Few archives are compressed; the other tasks need not pay for the imports.
+            with importlib.import_module(module).open(stream) as unpacked:
+                yield unpacked
+    except FileNotFoundError:
+        raise failure("archive_missing", path=path) from None
+    except Unreadable as error:
+        reason = f"it cannot be read to its end ({error})"
+        raise failure("archive_unusable", path=path, reason=reason, engine="podman", name="IMAGE") from error
 
 
 def release(version: str) -> tuple[int, ...]:

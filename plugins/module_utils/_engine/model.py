@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -229,6 +229,17 @@ class Mount:
     def as_dict(self) -> dict[str, Any]:
         """The documented keys."""
         return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A command in a container that reads its standard input, or a named pipe that it makes."""
+
+    command: Sequence[str]
+    pid: int = 0
+    """The container's first process, by which the pipe is reached."""
+    pipe: str = ""
+    """Path in the container; empty for standard input."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from .._command import CommandResult
@@ -269,6 +269,10 @@ class Podman(CommandLineEngine):
             # Only the pull uses these credentials (4.3.1); this command looks where podman login puts them.
             return Offered()
         raise refused
+
+    def save_arguments(self, references: Sequence[str]) -> list[str]:
+        several = ["--multi-image-archive"] if len(references) > 1 else []
+        return ["save", "--quiet", *several, *references]
 
     # Containers.
     def create_container(self, new: NewContainer) -> str:

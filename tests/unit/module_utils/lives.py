@@ -29,12 +29,15 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import ImageResource, ImageSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_image import NodeImages
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_image_plan import NodeImagesSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.volume import VolumeResource, VolumeSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import ClusterState, Subject
 
 from .support import (
     GIB,
+    IMAGE_SCRIPTS,
     OURS,
     MemoryEngine,
     MemoryPorts,
@@ -156,6 +159,29 @@ def asked_image(**given: Any) -> Callable[[Engine], Resource[Any, Any]]:
     return lambda engine: ImageResource(spec, engine)
 
 
+APP = "registry.example/app:1"
+
+
+def asked_node_image(**given: Any) -> Callable[[Engine], Resource[Any, Any]]:
+    """An image of the store in both nodes of the cluster one."""
+    params = {"cluster": "one", "nodes": None, "images": [APP], "state": "present", "timeout": 60}
+    spec = NodeImagesSpec.from_params({**params, "scripts": IMAGE_SCRIPTS, **given})
+    return lambda engine: NodeImages(spec, engine)
+
+
+def held(*nodes: dict[str, str]) -> Callable[[MemoryEngine], object]:
+    """Nodes that hold images, given with their ids by name; and the image that is requested, in the store."""
+
+    def before(engine: MemoryEngine) -> None:
+        engine.image_table["app"] = image(id="2" * 64, tags=(APP,))
+        for number, found in enumerate(nodes, 1):
+            name = f"one-{number}"
+            engine.add(container(name, labels=labels.ownership("one")))
+            engine.containerd[name] = dict(found)
+
+    return before
+
+
 def done(*resources: Callable[[Engine], Resource[Any, Any]]) -> Callable[[MemoryEngine], object]:
     """These have been brought into their state before."""
     return lambda engine: [run(item(engine)) for item in resources]
@@ -235,6 +261,10 @@ LIVES = (
     Life("node-restored-and-replaced", interrupted, asked_node(role="worker", recreate="on_drift")),
     Life("node-removed-with-its-old-one", interrupted, asked_node(state="absent", **BARE)),
     Life("image-pulled", nothing, asked_image()),
+    Life("image-loaded", held({"b:1": "1" * 64}, {}), asked_node_image()),
+    Life("image-named", held({"b:1": "2" * 64}, {"b:1": "2" * 64}), asked_node_image()),
+    Life("image-moved", held({APP: "1" * 64}, {}), asked_node_image()),
+    Life("image-taken-from-nodes", held({APP: "2" * 64, "b:1": "3" * 64}, {}), asked_node_image(state="absent")),
     Life("image-removed", done(asked_image()), asked_image(state="absent")),
 )
 
@@ -277,6 +307,7 @@ def state(engine: MemoryEngine) -> dict[str, Any]:
         "containers": {
             item.name: replace(item, id="", labels=known(dict(item.labels))) for item in engine.container_table.values()
         },
+        "images in nodes": {name: dict(found) for name, found in engine.containerd.items() if found},
         "limits": ClusterState.load(Subject("podman", "one")).limits,
     }
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     NewContainer,
     Offered,
     Range,
+    Reader,
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import HostLimits
@@ -311,6 +313,25 @@ class Unplugged(ByClient, AbsentEngine):  # type: ignore[misc]
         super().__init__("podman", failure("engine_not_installed", engine="podman", package="podman"))
 
 
+IMAGE_SCRIPTS = dict.fromkeys(("images-look", "images-load", "images-remove"), "")
+"""What is run in nodes for their images; :class:`MemoryEngine` knows it by name."""
+
+
+def target(identity: str) -> str:
+    """The digest of the manifest by which a containerd knows an image."""
+    return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def listing(held: Mapping[str, str], machine: str = "x86_64") -> str:
+    """What images-look.sh prints where a containerd holds images, given with their ids by name."""
+    names = {**held, **{f"sha256:{identity}": identity for identity in held.values()}}
+    rows = [
+        f"{name} application/vnd.oci.image.manifest.v1+json sha256:{target(identity)} 1.0 KiB linux/amd64 x=y"
+        for name, identity in names.items()
+    ]
+    return "\n".join([machine, "REF TYPE DIGEST SIZE PLATFORMS LABELS", *rows, ""])
+
+
 class MemoryEngine(ByClient):
     """An engine that keeps everything in dictionaries and writes down what was done to it in ``done``."""
 
@@ -322,6 +343,11 @@ class MemoryEngine(ByClient):
     def __init__(self, info: EngineInfo | None = None) -> None:
         self.facts = info or engine_info()
         self.contents: dict[tuple[str, str], bytes] = {}
+        self.containerd: dict[str, dict[str, str]] = {}
+        """Images that nodes hold: ids by name."""
+        self.machine = "x86_64"
+        self.load_fails: dict[str, CommandResult] = {}
+        """How a load ends in a node."""
         self.network_table: dict[str, Network] = {}
         self.volume_table: dict[str, Volume] = {}
         self.image_table: dict[str, Image] = {}
@@ -393,6 +419,46 @@ class MemoryEngine(ByClient):
             if reference in (found.id, *found.tags, *digests):
                 return found
         return None
+
+    def images_named(self, references: Sequence[str]) -> list[Image | None]:
+        return [self.image(reference) for reference in references]
+
+    def feed_images(
+        self, source: str | Sequence[str], commands: Mapping[str, Reader], seconds: float
+    ) -> dict[str, CommandResult]:
+        self.done.append(f"feed {source if isinstance(source, str) else ' '.join(source)} to {' '.join(commands)}")
+        ended = {}
+        for node, reader in commands.items():
+            ended[node] = self.load_fails.get(node, CommandResult((), 0, b"", b""))
+            for item in json.loads(reader.command[-1]) if ended[node].rc == 0 else ():
+                self.containerd.setdefault(node, {}).update(dict.fromkeys(item["names"], item["id"]))
+        return ended
+
+    def exec(
+        self,
+        container: str,
+        command: Sequence[str],
+        *,
+        action: str = "",
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        held = self.containerd.setdefault(container, {})
+        words = command[3] if command[0] == "bash" else command[0]
+        if words == "images-look":
+            return CommandResult((), 0, listing(held, self.machine).encode(), b"")
+        if words == "images-remove":
+            self.done.append(f"images-remove {container} {' '.join(command[4:])}")
+            for name in command[4:]:
+                held.pop(name, None)
+            return CommandResult((), 0, b"", b"")
+        if words == "ctr":
+            self.done.append(f"tag {container} {' '.join(command[6:])}")
+            identity = command[6].partition("sha256:")[2] or held[command[6]]
+            held.update(dict.fromkeys(command[7:], identity))
+            return CommandResult((), 0, b"", b"")
+        return super().exec(container, command, action=action, stdin=stdin, timeout=timeout, check=check)
 
     def images(self, label: str) -> list[Image]:
         return [item for item in self.image_table.values() if labels.carries(item.labels, label)]

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import inspect
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,10 +26,14 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import (
     TIMED_OUT,
     CommandNotFound,
     CommandResult,
+    Feed,
     ModuleRunner,
     Runner,
+    Sink,
     SubprocessRunner,
+    Unreadable,
 )
+from ansible_collections.nodeforge.kic.plugins.module_utils._host.pipe import connect
 
 
 class Run(Protocol):
@@ -46,6 +53,63 @@ def by(runner: Runner) -> Run:
 
 
 RUN = by(SubprocessRunner())
+
+
+def test_feed() -> None:
+    """What one program writes reaches several, whole; one that ends before gets no more."""
+    count = Sink(["sh", "-c", "cat | wc -c; echo err >&2"])
+    writer = ["sh", "-c", "head -c 3000000 /dev/zero; echo w >&2; exit 4"]
+    found = Feed().run(writer, [count, Sink(["sh", "-c", "exit 3"]), count], timeout=60)
+    assert [item.rc for item in found.sinks] == [0, 3, 0]
+    assert found.sinks[0].out == found.sinks[2].out == "3000000\n" and found.sinks[0].err == "err\n"
+    assert found.source is not None and (found.source.rc, found.source.err) == (4, "w\n")
+
+
+def test_feed_of_those_who_do_not_read() -> None:
+    """Nobody waits for them: the one that writes is ended by its next write."""
+    found = Feed().run(
+        ["cat", "/dev/zero"], [Sink(["false"]), Sink(["sh", "-c", "head -c 10 >/dev/null; exit 2"])], timeout=60
+    )
+    assert found.source is not None and found.source.rc == -signal.SIGPIPE and not found.source.timed_out
+    assert [item.rc for item in found.sinks] == [1, 2]
+
+
+def test_feed_of_a_file(tmp_path: Path) -> None:
+    """A file, compressed or not; one that ends too early is named."""
+    path = tmp_path / "x.gz"
+    path.write_bytes(gzip.compress(os.urandom(100000)))
+    with gzip.open(path) as stream:
+        assert Feed().run(stream, [Sink(["wc", "-c"])], timeout=60).sinks[0].out == "100000\n"
+    path.write_bytes(path.read_bytes()[:-50])
+    with gzip.open(path) as stream, pytest.raises(Unreadable, match="EOFError"):
+        Feed().run(stream, [Sink(["cat"])], timeout=60)
+
+
+def test_feed_of_a_pipe(tmp_path: Path) -> None:
+    """A program that makes a named pipe and reads it, reached by the process that it is in; one that ends before; a link."""
+    pipe = tmp_path / "pipe"
+    reader = Sink(["sh", "-c", f"sleep 0.3; mkfifo {pipe}; wc -c <{pipe}"], partial(connect, os.getpid(), str(pipe)))
+    early = Sink(["false"], partial(connect, os.getpid(), str(tmp_path / "none")))
+    found = Feed().run(["head", "-c", "3000000", "/dev/zero"], [reader, early], timeout=60)
+    assert found.sinks[0].out == "3000000\n" and [item.rc for item in found.sinks] == [0, 1]
+    (tmp_path / "link").symlink_to(pipe)
+    (tmp_path / "file").write_text("kept")
+    for name in ("link", "file"):
+        with pytest.raises(OSError, match=r"named pipe|symbolic"):
+            connect(os.getpid(), str(tmp_path / name), lambda: True)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_feed_has_a_limit() -> None:
+    """Programs that hang are ended, all of them, with what they have started."""
+    began = time.monotonic()
+    found = Feed().run(
+        ["sh", "-c", "sleep 50; true"], [Sink(["cat"]), Sink(["sh", "-c", "sleep 50; true"])], timeout=0.5
+    )
+    assert found.source is not None and found.source.timed_out and found.sinks[1].timed_out
+    assert time.monotonic() - began < 20
+    with pytest.raises(CommandNotFound):
+        Feed().run(["kictest-none"], [Sink(["cat"])], timeout=60)
 
 
 def test_answer() -> None:

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, Resource
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
 
@@ -24,7 +25,8 @@ from .support import Killed, MemoryEngine, host
 
 @pytest.fixture(autouse=True)
 def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with plain limits and no networks but those of the engine."""
+    """A machine with plain limits and no networks but those of the engine, whose nodes are up."""
+    monkeypatch.setattr(images, "entered", lambda *_given: True)
     monkeypatch.setattr(node, "host_limits", host)
     monkeypatch.setattr(routes, "routed", list)
     monkeypatch.setattr(routes, "default_route_mtu", lambda: 1500)

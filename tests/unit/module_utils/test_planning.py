@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import kubeadm, kubeadm_plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import Seen
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import images
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import plan_delegation
@@ -29,7 +30,8 @@ from .support import host
 
 @pytest.fixture(autouse=True)
 def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with plain limits and no networks but those of the engine."""
+    """A machine with plain limits and no networks but those of the engine, whose nodes are up."""
+    monkeypatch.setattr(images, "entered", lambda *_given: True)
     monkeypatch.setattr(node, "host_limits", host)
     monkeypatch.setattr(routes, "routed", list)
 

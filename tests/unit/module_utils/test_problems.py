@@ -22,6 +22,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegatio
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.plan import HostSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import ImageSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_image_plan import NodeImagesSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_spec import NodeSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.volume import VolumeSpec
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
@@ -58,6 +59,18 @@ CASES: list[tuple[Any, Mapping[str, Any], list[str]]] = [
     # What is wrong in itself has one message, and none about how it goes with others.
     (NetworkSpec, network_params(subnet="x", gateway="10.0.0.1", mtu=1), ["subnet", "mtu"]),
     (NetworkSpec, network_params(pools=["10.0.0.0/28"], mtu=1), ["pools", "mtu"]),
+    (
+        NodeImagesSpec,
+        {
+            "cluster": "a/b",
+            "nodes": ["c d"],
+            "images": ["./x", "Y Z"],
+            "state": "present",
+            "timeout": 0,
+            "scripts": None,
+        },
+        ["cluster", "nodes", "images", "images", "timeout"],
+    ),
     (
         VolumeSpec,
         volume_params(name="a/b", labels=BAD_LABEL, options={"c d": "e"}, cluster="../f"),

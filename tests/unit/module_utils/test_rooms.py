@@ -125,7 +125,7 @@ def test_decisions_are_seen(text: str) -> None:
 
 
 SHELLS = {"bash", "sh"}
-OF_A_SHELL = {("_kubernetes", "bootstrap", "scripts"), ("_host", "delegation")}
+OF_A_SHELL = {("_node", "scripts"), ("_host", "delegation")}
 """Where a shell is started: with the scripts of files, and once in a scope of systemd whose limits only it can read."""
 
 
