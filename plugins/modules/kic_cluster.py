@@ -141,6 +141,14 @@ options:
   patches:
     description: Patches of kubeadm, as O(nodeforge.kic.kic_kubeadm#module:patches).
     type: dict
+  images:
+    description:
+      - Images that all nodes have to have, as O(nodeforge.kic.kic_node_image#module:images). They are loaded while Kubernetes is
+        made, also into a node that joins later.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
   timeout:
     description: Seconds for all steps of Kubernetes on one node together.
     type: int

@@ -33,6 +33,7 @@ CLUSTER: dict[str, dict[str, Any]] = {
     "api_sans": {"type": "list", "elements": "str", "default": []},
     "configuration": {"type": "raw"},
     "patches": {"type": "dict"},
+    "images": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 600},
     "boot": {"type": "bool", "default": True},
     "node_files": {

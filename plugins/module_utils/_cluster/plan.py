@@ -13,7 +13,7 @@ from .._core.operations import Operation
 from .declared import CONTROL_PLANE, worker_names
 
 NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
-POD_NETWORK, REGISTERED = "pod network", "Kubernetes node"
+POD_NETWORK, REGISTERED, IMAGES = "pod network", "Kubernetes node", "images"
 BOOT = "boot of cluster"
 """Kinds of what a cluster is made of."""
 
@@ -120,6 +120,7 @@ def plan_present(
     boot: bool = True,
     leavers: Sequence[Leaver] = (),
     asked: bool = True,
+    images: bool = False,
 ) -> ClusterPlan:
     """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
 
@@ -130,6 +131,7 @@ def plan_present(
     :param boot: whether the nodes are to start when the machine boots.
     :param leavers: nodes that leave the cluster, when all that is declared is there.
     :param asked: whether the API has said what is lost with them.
+    :param images: whether images of the user's are loaded into the nodes, which needs no more of a node than its containerd.
     """
     nodes = (control_plane, *workers)
     kept = tuple(item for item in nodes if item in there) if state == "present" else ()
@@ -154,6 +156,8 @@ def plan_present(
         for item in workers
         if item in created
     ]
+    if images and created:
+        operations.append(Operation("load", IMAGES, name, needs=tuple(f"start {NODE} {item}" for item in created)))
     joined = tuple(item.key for item in operations if item.kind == KUBERNETES)
     leaving = _plan_leaving(leavers, name, asked, joined) if leavers else []
     operations += leaving

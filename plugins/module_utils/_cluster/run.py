@@ -23,6 +23,7 @@ from .._kubernetes.network.connect import PodNetwork
 from .._resources.boot import BootSpec, BootUnit, RestartPolicies, policy_at_boot
 from .._resources.network import NetworkResource
 from .._resources.node import NodeResource
+from .._resources.node_image import NodeImages
 from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec, decode_asked
 from .._resources.volume import VolumeResource
@@ -31,6 +32,7 @@ from .declared import CONTROL_PLANE, WORKER
 from .leaving import CHANGED, Leaving
 from .plan import (
     BOOT,
+    IMAGES,
     KUBERNETES,
     NETWORK,
     NODE,
@@ -146,6 +148,7 @@ class ClusterRun:
             boot=spec.boot,
             leavers=leaving.nodes,
             asked=leaving.asked,
+            images=spec.images is not None,
         )
         nodes = {
             name: replace(node, state="present" if name in plan.kept else "started")
@@ -176,6 +179,9 @@ class ClusterRun:
                 leavers = {item.name for item in leaving.nodes}
                 others = [name for name in found if name not in spec.nodes and name not in leavers]
                 return self._boot(spec, others, found, acted)
+            if operation.kind == IMAGES:
+                wanted = replace(checks.taken(spec.images), nodes=plan.created)
+                return self._converge(NodeImages(wanted, self.engine, there))
             ready = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
             kubernetes[operation.name] = ready
             return Done(ready.plan, ready.value, ready.warnings)

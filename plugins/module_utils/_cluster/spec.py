@@ -16,6 +16,7 @@ from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from .._resources.network import NetworkSpec
 from .._resources.network_arguments import NETWORK
 from .._resources.node_arguments import NODE
+from .._resources.node_image_plan import NodeImagesSpec, images_of
 from .._resources.node_spec import NodeSpec
 from .._resources.volume import VolumeSpec
 from .declared import ALL
@@ -26,6 +27,10 @@ Completed = Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Any]
 
 STORAGE = {"name": "storage", "path": "/kind/manifests/default-storage.yaml", "validate": False}
 """The default StorageClass, where kind's images keep it."""
+
+
+IMAGE_SECONDS = 1800.0
+"""In which what one source of images holds has to be in all nodes, as the module kic_node_image has it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class ClusterSpec:
     """Whether data that only they have may be lost."""
     drain_timeout: int = 300
     """Seconds that the pods of a node that leaves may take to end."""
+    images: NodeImagesSpec | None = None
+    """The user's images, which all nodes have to have; None where none are named."""
 
     @classmethod
     def from_params(
@@ -95,6 +102,7 @@ class ClusterSpec:
             with problems.collect(prefix="kic_cluster_"):
                 kubernetes[name] = KubeadmSpec.from_params(_kubeadm(params, found, name))
             volumes[name] = _volume(name, params["name"], "present")
+        images = _images(params, problems)
         problems.finish()
         return cls(
             name=params["name"],
@@ -113,7 +121,18 @@ class ClusterSpec:
             prune=params["prune"],
             prune_data=params["prune_data"],
             drain_timeout=params["drain_timeout"],
+            images=images,
         )
+
+
+def _images(params: Mapping[str, Any], problems: checks.Problems) -> NodeImagesSpec | None:
+    """What all nodes have to have; a part of the same run creates those that are not there."""
+    if not params["images"]:
+        return None
+    names, archives, references = images_of("kic_cluster_images", params["images"], problems)
+    scripts = params["scripts"] or {}
+    cluster = params["name"]
+    return NodeImagesSpec(cluster, (), True, names, archives, IMAGE_SECONDS, references, scripts, expected=True)
 
 
 def validate(params: Mapping[str, Any], completed: Completed) -> None:

@@ -29,15 +29,15 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection im
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.systemd import Units
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
-from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot, images
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import boot as boot_unit
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 
-from .lives import foreign, machine, planned_only, state
-from .support import MemoryEngine, MemoryPorts, fails, host, image, said
+from .lives import APP, foreign, machine, planned_only, state
+from .support import IMAGE_SCRIPTS, MemoryEngine, MemoryPorts, fails, host, image, said
 from .test_boot_unit import Systemd
 from .test_cluster_run import PLANE, spec
 from .test_killed import Killing, ends
@@ -83,6 +83,7 @@ class Machine(MemoryEngine):
     def remove_volume(self, name: str) -> None:
         """With what is in it."""
         self.kubernetes.pop(name, None)
+        self.containerd.pop(name, None)
         super().remove_volume(name)
 
 
@@ -129,6 +130,14 @@ def present(engine: Machine, workers: int = 1, prune: bool = False) -> None:
     """The cluster as it is declared."""
     declared = spec(workers=workers, pod_network="none", prune=prune, scripts=node_scripts())
     ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
+
+
+def with_images(engine: Machine, workers: int = 1) -> None:
+    """The cluster as it is declared, with an image of the user's in all of its nodes."""
+    engine.image_table["app"] = image(id="2" * 64, tags=(APP,))
+    declared = spec(workers=workers, pod_network="none", images=[APP], scripts=IMAGE_SCRIPTS)
+    ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
+    assert all(engine.containerd[name] == {APP: "2" * 64} for name in declared.nodes)
 
 
 def stopped(engine: Machine) -> None:
@@ -201,6 +210,8 @@ CHANGES: dict[str, tuple[Step, Step]] = {
     "lost a worker": (lost_worker, present),
     "control plane ended": (one_stopped, present),
     "started": (all_stopped, present),
+    "created with images": (nothing, with_images),
+    "images and one more worker": (partial(with_images, workers=0), with_images),
     "stopped": (present, stopped),
     "boots from now on": (without_boot, present),
     "boots no more": (present, without_boot),
@@ -221,6 +232,7 @@ def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "routed", list)
     monkeypatch.setattr(boot, "wait", lambda *_given: Boot("running"))
     monkeypatch.setattr(boot, "peek", lambda *_given: Boot("running"))
+    monkeypatch.setattr(images, "entered", lambda *_given: True)
     monkeypatch.setattr(cluster_run, "PARALLEL", 1)
     monkeypatch.setattr(boot_unit, "program", "/usr/bin/{}".format)
     monkeypatch.setattr(boot_unit, "disabled_units", list)

@@ -137,6 +137,11 @@ def test_present(
     own = plan_present("lab", PLANE, workers_named, there, state=state, network_given=network, pod_network=False)
     assert short(own.operations) == [item for item in operations if item != CONNECT]
     assert list(plan.surplus) == surplus
+    loading = plan_present("lab", PLANE, workers_named, there, state=state, network_given=network, images=True)
+    loads = [item for item in loading.operations if item.kind == "images"]
+    starts = {item.key for item in plan.operations if item.verb == "start"}
+    assert [{*item.needs} for item in loads] == ([starts] if starts else [])
+    assert [item for item in short(loading.operations) if item != "load images lab"] == operations
     unwanted = plan_present("lab", PLANE, workers_named, there, state=state, network_given=network, boot=False)
     assert short(unwanted.operations) == [*(item for item in operations if item != BOOT), "disable boot lab"]
 
