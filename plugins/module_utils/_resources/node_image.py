@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from .._core.diagnosis import KicError, failure
@@ -50,11 +50,15 @@ class NodeImages(Resource[ObservedImages, Sources]):
         self._spec = spec
         self._engine = engine
         self._nodes = nodes
+        self._store: Future[tuple[list[Wanted], tuple[str, ...]]] | None = None
+        """What the engine's store has, which is asked while the nodes are."""
 
     def observe(self) -> ObservedImages:
         found = self._containers()
-        # A question to a node is waited for, not worked on.
+        # A question to a node or to the engine is waited for, not worked on.
         with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+            if self._store is None and self._spec.present:
+                self._store = pool.submit(self._stored)
             return ObservedImages(tuple(pool.map(lambda item: self._seen(*item), found.items())))
 
     def _containers(self) -> dict[str, Container | None]:
@@ -87,7 +91,7 @@ class NodeImages(Resource[ObservedImages, Sources]):
         if not spec.present:
             archived, problems = self._archived()
             return Sources((*(Wanted(name, images.names_in_node(name)) for name in spec.images), *archived), problems)
-        stored, missing = self._stored()
+        stored, missing = self._store.result() if self._store is not None else self._stored()
         archived, problems = self._archived()
         return Sources((*stored, *archived), problems, missing)
 
