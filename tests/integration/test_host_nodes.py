@@ -329,7 +329,7 @@ def test_nodes_start_at_boot(testhost: Host, project: Project, node_image: str) 
     def into(state: str) -> dict[str, list[str]]:
         found = {}
         for name, (user, program) in clusters.items():
-            asked = {"its_name": name, "its_user": user, "its_engine": program, "its_image": node_image}
+            asked: dict[str, Any] = {"its_name": name, "its_user": user, "its_engine": program, "its_image": node_image}
             played = on(testhost, project, "light.yml", **asked, its_state=state, its_command=LIGHT)
             found[name] = played.results("kic_cluster")[-1]["actions"]
         return found
