@@ -159,7 +159,9 @@ def plan_present(
     if images and created:
         operations.append(Operation("load", IMAGES, name, needs=tuple(f"start {NODE} {item}" for item in created)))
     joined = tuple(item.key for item in operations if item.kind == KUBERNETES)
-    leaving = _plan_leaving(leavers, name, asked, joined) if leavers else []
+    # A pod that moves needs its image where it comes to.
+    ready = (*joined, *(item.key for item in operations if item.kind == IMAGES))
+    leaving = _plan_leaving(leavers, name, asked, ready) if leavers else []
     operations += leaving
     if pod_network and (created or leaving):
         after = (*joined, *(item.key for item in leaving if item.verb == "delete"))

@@ -131,6 +131,19 @@ def test_what_is_left_of_a_node(given: dict[str, Any], expected: list[str]) -> N
     assert [item.partition(" ")[0] for item in found] == expected
 
 
+def test_pods_move_to_where_their_images_are() -> None:
+    """Nothing is cordoned before the user's images are in the nodes that stay."""
+    plan = plan_present(
+        *("lab", PLANE, [], {PLANE: "running"}),
+        state="started",
+        network_given=False,
+        images=True,
+        leavers=[leaver(FIRST)],
+    )
+    needs = {item.key: item.needs for item in plan.operations}
+    assert "load images lab" in needs[f"cordon Kubernetes node {FIRST}"]
+
+
 def test_asked_late() -> None:
     """Where the API did not answer before, it is asked before the first is cordoned."""
     assert operations(leaver(FIRST), asked=False)[:2] == [
