@@ -1036,6 +1036,19 @@ def test_container_commands() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said_by_docker", "policy"), [({"Name": "unless-stopped"}, "unless-stopped"), ({"Name": ""}, "no"), (None, "no")]
+)
+def test_restart_policy(said_by_docker: dict[str, str] | None, policy: str) -> None:
+    """It is read from what docker keeps, which is not what the container was created with once it was changed."""
+    found = recorded("container-inspect-running.json")[0]
+    found["HostConfig"]["RestartPolicy"] = said_by_docker
+    assert decode_container(found).restart_policy == policy
+    client, runner = engine(update=said())
+    client.set_restart_policy("x", policy)
+    assert runner.commands == [f"docker update --restart={policy} x"]
+
+
+@pytest.mark.parametrize(
     ("about", "condition"),
     [
         ("address taken", "address_taken"),

@@ -406,6 +406,7 @@ def test_every_call_of_an_engine_has_a_limit(kind: type[CommandLineEngine]) -> N
         lambda engine: engine.remove_container("x", 1),
         lambda engine: engine.rename_container("x", "y"),
         lambda engine: engine.update_limits("x", Limits(memory=1)),
+        lambda engine: engine.set_restart_policy("x", "no"),
         lambda engine: engine.exec("x", ["true"]),
     ]
     for call in calls:
@@ -685,6 +686,7 @@ CHANGES: list[tuple[str, Callable[[Engine], object]]] = [
     ("remove_container", lambda engine: engine.remove_container("a", 1)),
     ("rename_container", lambda engine: engine.rename_container("a", "b")),
     ("update_limits", lambda engine: engine.update_limits("a", Limits())),
+    ("set_restart_policy", lambda engine: engine.set_restart_policy("a", "no")),
     ("import_image", lambda engine: engine.import_image("a", "b", "c=1")),
     ("exec", lambda engine: engine.exec("a", ["b"])),
 ]
