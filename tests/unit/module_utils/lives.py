@@ -22,10 +22,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+import pytest
+
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, Resource, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine, EngineReader
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached, Limits, Volume
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import images
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import ImageResource, ImageSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
@@ -42,6 +47,7 @@ from .support import (
     MemoryEngine,
     MemoryPorts,
     container,
+    host,
     image,
     image_params,
     network,
@@ -120,6 +126,15 @@ def planned_only(resource: Resource[Any, Any]) -> Resource[Any, Any]:
 
     resource.plan = refused  # type: ignore[method-assign]
     return resource
+
+
+def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with plain limits and no networks but those of the engine, whose nodes are up."""
+    monkeypatch.setattr(images, "entered", lambda *_given: True)
+    monkeypatch.setattr(node, "host_limits", host)
+    monkeypatch.setattr(routes, "routed", list)
+    monkeypatch.setattr(routes, "default_route_mtu", lambda: 1500)
+    monkeypatch.setattr(routes, "has_ipv6", lambda: False)
 
 
 @dataclass(frozen=True)

@@ -19,24 +19,19 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.cli import C
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Offered
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
-from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
 
-from .lives import LIVES, Life, foreign, machine, run, state
-from .support import MemoryEngine, host
+from .lives import LIVES, Life, foreign, machine, plain_machine, run, state
+from .support import MemoryEngine
 
 CALLS = tuple(sorted(name for name in Engine.__abstractmethods__ if callable(getattr(MemoryEngine, name))))
 """What is a call of the client each."""
 
 
 @pytest.fixture(autouse=True)
-def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with plain limits and no networks but those of the engine."""
-    monkeypatch.setattr(node, "host_limits", host)
-    monkeypatch.setattr(routes, "routed", list)
-    monkeypatch.setattr(routes, "default_route_mtu", lambda: 1500)
-    monkeypatch.setattr(routes, "has_ipv6", lambda: False)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of which nothing differs by where the test runs."""
+    plain_machine(monkeypatch)
 
 
 class Faults:

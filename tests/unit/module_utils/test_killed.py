@@ -14,23 +14,16 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, Resource
-from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
-from ansible_collections.nodeforge.kic.plugins.module_utils._node import images
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
 
-from .lives import LIVES, Life, foreign, machine, planned_only, run, state
-from .support import Killed, MemoryEngine, host
+from .lives import LIVES, Life, foreign, machine, plain_machine, planned_only, run, state
+from .support import Killed, MemoryEngine
 
 
 @pytest.fixture(autouse=True)
-def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with plain limits and no networks but those of the engine, whose nodes are up."""
-    monkeypatch.setattr(images, "entered", lambda *_given: True)
-    monkeypatch.setattr(node, "host_limits", host)
-    monkeypatch.setattr(routes, "routed", list)
-    monkeypatch.setattr(routes, "default_route_mtu", lambda: 1500)
-    monkeypatch.setattr(routes, "has_ipv6", lambda: False)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of which nothing differs by where the test runs."""
+    plain_machine(monkeypatch)
 
 
 class Killing:

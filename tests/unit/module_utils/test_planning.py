@@ -13,27 +13,21 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import kubeadm, kubeadm_plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import Seen
-from ansible_collections.nodeforge.kic.plugins.module_utils._node import images
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.delegation import plan_delegation
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.plan import plan_host
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.host.units import Unit
 
 from . import test_delegation, test_host, test_image, test_kube_kubeadm, test_network, test_node, test_volume
-from .lives import LIVES, Life, NameOnly, machine, planned_only, refusing_machine, run, state
-from .support import host
+from .lives import LIVES, Life, NameOnly, machine, plain_machine, planned_only, refusing_machine, run, state
 
 
 @pytest.fixture(autouse=True)
-def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with plain limits and no networks but those of the engine, whose nodes are up."""
-    monkeypatch.setattr(images, "entered", lambda *_given: True)
-    monkeypatch.setattr(node, "host_limits", host)
-    monkeypatch.setattr(routes, "routed", list)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of which nothing differs by where the test runs."""
+    plain_machine(monkeypatch)
 
 
 @pytest.mark.parametrize("life", LIVES, ids=lambda life: life.name)
