@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Volume
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 
-from .support import MemoryEngine, host, image, network
+from .support import IMAGE_SCRIPTS, MemoryEngine, host, image, network
 
 PLANE = "lab-control-plane-1"
 MINE = labels.ownership("lab")
@@ -84,3 +86,15 @@ def test_check_mode_changes_nothing(engine: MemoryEngine, there: bool) -> None:
     before = dict(engine.network_table)
     error = refused(engine, check_mode=True)
     assert (engine.done, engine.network_table, error.done) == ([], before, ())
+
+
+def test_check_mode_names_the_images_of_new_nodes(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of nodes that the same run creates, and no warning that these are not there."""
+    engine.image_table["i"] = image(tags=("localhost/node:1",))
+    engine.image_table["app"] = image(id="2" * 64, tags=("localhost/app:1",))
+    monkeypatch.setattr(cluster_run, "converge_kubeadm", lambda *_given, **_more: Outcome(Plan(), {}))
+    declared = spec(images=["localhost/app:1"], scripts=IMAGE_SCRIPTS, workers=1, pod_network="none", boot=False)
+    outcome = ClusterRun(engine, None, check_mode=True).present(declared, [])  # type: ignore[arg-type]
+    loads = [text for text in outcome.actions if text.startswith("load")]
+    assert loads == [f"load image localhost/app:1 into {name}" for name in (PLANE, "lab-worker-1")]
+    assert not any("image" in text for text in outcome.warnings) and engine.containerd == {}
