@@ -29,7 +29,9 @@ PLAYS = (
     "- name: The application of this branch",
 )
 FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
-VARIABLES = ("kic_cluster_nodes:",)
+VARIABLES = ("kic_cluster_nodes:", "kic_cluster_name: shop")
+# Of another tool; tests/unit/tools/test_migration.py compares it with ours.
+PEERS = ("kind: Cluster",)
 COMMANDS = (
     "apt-get install",
     "make site",
@@ -104,7 +106,7 @@ def shell(text: str, cwd: Path, env: dict[str, str]) -> str:
 
 def test_every_block_is_run() -> None:
     """Each block is in one of the lists above, and each entry of the lists is a block."""
-    known = (*PLAYS, *FILES, *COMMANDS, *VARIABLES)
+    known = (*PLAYS, *FILES, *COMMANDS, *VARIABLES, *PEERS)
     found = blocks("console", "yaml", "bash", "sh", "shell", "")
     assert [text for text in found if not text.startswith(known)] == []
     assert len(found) == len(known)
@@ -143,6 +145,16 @@ def test_nodes_by_name(podman: Client, node_image: str, environment: dict[str, s
     said = shell(f"make site ARGS='{more}'", ROOT, environment)
     assert all(name in said for name in ("lab-control-plane-1", "lab-db", "lab-small")) and "failed=0" in said
     assert podman.held("lab-db") == podman.held("kictest-readme") == []
+
+
+def test_variables_for_a_file_of_kind(
+    podman: Client, node_image: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """They are foretold as its three nodes."""
+    (tmp_path / "shop.yml").write_text(block(VARIABLES[1]))
+    said = shell(f"make site ARGS='--check -e kic_image_name={node_image} -e @{tmp_path}/shop.yml'", ROOT, environment)
+    assert all(name in said for name in ("shop-control-plane-1", "shop-worker-1", "shop-worker-2"))
+    assert "failed=0" in said and podman.held("shop") == []
 
 
 def test_make_test() -> None:
