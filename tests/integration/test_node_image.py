@@ -102,6 +102,7 @@ def test_store_and_archives(
     assert not foretold(run_module, **asked, state="absent")["changed"]
 
 
+@pytest.mark.full("two more nodes; each diagnosis is a unit test, and loads are in the quick set")
 def test_what_goes_wrong(
     run_module: Run, podman: Client, nodes: Sequence[str], images: Callable[[str], str], tmp_path: Path
 ) -> None:
