@@ -128,6 +128,7 @@ AREAS = (
             "pod_network",
             "pod_network_nodes",
             "role_cluster",
+            "allocatable",
             "boot",
             "node_image",
             "containerd_image_store",

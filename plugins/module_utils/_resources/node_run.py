@@ -188,9 +188,20 @@ def _update(
     found = seam.engine.container(before.id)
     if found is not None and found.running:
         seam.engine.update_limits(before.id, limits)
+        _tell_kubelet(seam.engine, found)
         found = seam.engine.container(before.id)
     # docker keeps the change itself: what is recorded next to it would undo what another user sets meanwhile.
     _record(name, cluster, kept_limits(wanted, found.limits if found is not None else before.limits), seam)
+
+
+def _tell_kubelet(engine: Engine, container: Container) -> None:
+    """Have kubelet look at the node's limits, which it does at its start. Before the node is up it has not done so yet."""
+    command = ["systemctl", "try-restart", "--no-block", "kubelet.service"]
+    action = f"restarting kubelet in {container.name}"
+    # A node without Kubernetes has none; what it is not told now, it is told at its next start.
+    with suppress(KicError):
+        if boot.entered(engine, container):
+            engine.exec(container.id, command, action=action, timeout=30, check=False)
 
 
 def _read_back(name: str, identity: str, limits: Limits, seam: NodeSeam) -> None:
