@@ -2,8 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Clusters that come back: after a restart of docker's daemon, after a loss of power on podman, and what is said of podman
-where there is no systemd.
+"""Clusters that come back: after a restart of docker's daemon, and what is said of podman where there is no systemd.
 
 Boots of a machine are in test_host_nodes.py.
 """
@@ -11,20 +10,12 @@ Boots of a machine are in test_host_nodes.py.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import driver
 
 from .conftest import ROOT, Client, Play, have_image
 from .dockerd import Daemon
@@ -59,98 +50,6 @@ def wait_for_api(client: Client, node: str, seconds: float = 120) -> float:
         assert time.monotonic() - begin < seconds, client.out("ps", "--all") + client.out("logs", "--tail=30", node)
         time.sleep(0.5)
     return time.monotonic() - begin
-
-
-LEASES = Path("/run/containers/networks/ipam.db")
-"""Which addresses podman's containers have, until the next boot."""
-
-
-def lose_power(client: Client, node: str, folder: Path, leases: bytes | None) -> None:
-    """Leave of a running node what a machine finds at its next boot: all that is not in its memory.
-
-    :param leases: the leases of addresses without the node's.
-    """
-    found = json.loads(client.out("container", "inspect", node))[0]
-    identity, state, sandbox = found["Id"], found["State"], found["NetworkSettings"]["SandboxKey"]
-    for pid in (state["ConmonPid"], state["Pid"]):
-        os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{state['Pid']}/ns/mnt").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for path in (sandbox, *reversed([item for item in mounted if item.startswith(f"{folder}/")])):
-        subprocess.run(["umount", "--lazy", path], check=False, capture_output=True)
-    with suppress(FileNotFoundError):
-        Path(sandbox).unlink()
-    for path in (*(folder / name for name in ("run", "tmp")), Path("/run/runc") / identity):
-        shutil.rmtree(path, ignore_errors=True)
-    LEASES.unlink()
-    if leases is not None:
-        LEASES.write_bytes(leases)
-    groups = [path for path in Path("/sys/fs/cgroup").glob("**/libpod_parent") if path.is_dir()]
-    for group in groups:
-        for path in sorted(group.glob(f"libpod*{identity}*/**/"), reverse=True):
-            with suppress(OSError):
-                path.rmdir()
-
-
-@pytest.fixture
-def forgetful(podman: Client) -> Iterator[tuple[Client, Path]]:
-    """A podman of the test's own, all of whose files are in one folder, those too that a boot removes."""
-    folder = Path(tempfile.mkdtemp(prefix="kictest-boot-", dir="/var/tmp"))
-    storage, settings = folder / "storage.conf", folder / "containers.conf"
-    storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n')
-    settings.write_text(
-        f'[engine]\ntmp_dir = "{folder}/tmp"\nlock_type = "file"\n[network]\nnetwork_config_dir = "{folder}/networks"\n'
-    )
-    own = {"CONTAINERS_STORAGE_CONF": str(storage), "CONTAINERS_CONF": str(settings)}
-    client = Client({**podman.environment, **own})
-    yield client, folder
-    client.run("rm", "--all", "--force", "--time", "1", check=False)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.mark.full("a cluster in a store of its own; the virtual machine boots with nodes in it")
-def test_podman_after_a_loss_of_power(
-    play: Play, forgetful: tuple[Client, Path], unique: Callable[[str], str], tmp_path: Path
-) -> None:
-    """What the unit runs at boot brings the API back, with the same address and the same certificates, and the run after it
-    finds nothing to do."""
-    client, folder = forgetful
-    cluster = unique("power")
-    node = f"{cluster}-control-plane-1"
-    there = {key: client.environment[key] for key in ("CONTAINERS_STORAGE_CONF", "CONTAINERS_CONF")}
-    image = have_image(play, process_env=there, kic_engine="podman")
-    asked: dict[str, Any] = {
-        "kic_engine": "podman",
-        "kic_cluster_name": cluster,
-        "kic_cluster_image": image,
-        "kic_image_name": image,
-        "kic_cluster_kubeconfig": str(tmp_path / "kubeconfig"),
-    }
-
-    def identity() -> list[str]:
-        address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        return [client.out("container", "inspect", "--format", address, node), client.out("exec", node, *FILES)]
-
-    leases = LEASES.read_bytes() if LEASES.exists() else None
-    try:
-        play(SITE, process_env=there, **asked)
-        before = identity()
-        lose_power(client, node, folder, leases)
-        commands = driver("podman").boot_commands("podman", {node: ""}, {}, 30)
-        assert commands is not None
-        begin = time.monotonic()
-        for _program, *arguments in commands.start:
-            client.run(*arguments)
-        started = time.monotonic() - begin
-        ready = wait_for_api(client, node)
-        assert identity() == before
-        again = play(SITE, process_env=there, **asked)
-        assert [item["actions"] for item in again.results("kic_cluster")] == [[], []]
-        print(f"podman: started in {started:.1f} s, the API is ready {ready:.1f} s later")
-    finally:
-        play(TEARDOWN, process_env=there, kic_cluster_name=cluster, kic_engine="podman")
 
 
 @pytest.mark.full("a cluster and two starts of a daemon; policies and their life are unit tests")
