@@ -146,6 +146,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "kic_kubeadm": {"node": "t1", "cluster": "t"},
     "kic_kubeconfig": {"cluster": "t", "state": "absent"},
     "kic_node": NODE,
+    "kic_node_image": {"cluster": "t", "images": ["localhost/kictest:1"], "state": "absent"},
     "kic_node_info": {},
     "oci_engine_info": {},
     "oci_engine_probe": {},
