@@ -22,8 +22,8 @@ options:
     type: str
   ask_nodes:
     description:
-      - Whether each running node is asked how its system is. Without it RV(nodes[].ready), RV(nodes[].systemd_state) and
-        RV(nodes[].failed_units) say nothing, and nothing is run in a node.
+      - Whether each running node is asked how its system is. Without it C(ready), C(systemd_state) and C(failed_units) of RV(nodes)
+        say nothing, and nothing is run in a node.
     type: bool
     default: true
     version_added: 0.1.0
