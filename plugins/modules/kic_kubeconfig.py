@@ -164,7 +164,26 @@ engine_facts:
   description: What the engine is like, for the option of the same name of other modules.
   type: dict
   returned: with O(probe)
-diagnosis:
+  sample:
+    address_pools: []
+    apparmor: false
+    architecture: amd64
+    cgroup_controllers: [cpuset, cpu, memory, pids]
+    cgroup_manager: systemd
+    cgroup_version: 2
+    cpus: 2
+    memory: 25276510208
+    name: podman
+    network_backend: netavark
+    rootless: false
+    runtime: crun
+    runtimes: [crun]
+    selinux: false
+    storage_driver: overlay
+    storage_filesystem: extfs
+    storage_path: /var/lib/containers/storage
+    userns_remap: false
+    version: 5.4.2diagnosis:
   description: Why the task failed.
   type: dict
   returned: failure
