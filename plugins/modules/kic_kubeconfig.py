@@ -183,7 +183,8 @@ engine_facts:
     storage_filesystem: extfs
     storage_path: /var/lib/containers/storage
     userns_remap: false
-    version: 5.4.2diagnosis:
+    version: 5.4.2
+diagnosis:
   description: Why the task failed.
   type: dict
   returned: failure

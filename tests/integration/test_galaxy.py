@@ -63,11 +63,12 @@ def test_a_role_in_a_playbook_of_the_project(
 
 
 # What each module must be told. None of them gets as far as using it.
-ARGUMENTS: dict[str, dict[str, str]] = {
+ARGUMENTS: dict[str, dict[str, str | list[str]]] = {
     "kic_cluster": {"name": "kictest-none", "image": "localhost/kictest/none:1"},
     "kic_kubeadm": {"cluster": "kictest-none", "node": "kictest-none"},
     "kic_kubeconfig": {"cluster": "kictest-none"},
     "kic_node": {"name": "kictest-none", "image": "localhost/kictest/none:1"},
+    "kic_node_image": {"cluster": "kictest-none", "images": ["localhost/kictest:1"], "state": "absent"},
     "kic_node_info": {},
     "oci_engine_info": {},
     "oci_engine_probe": {},
