@@ -161,9 +161,9 @@ engine:
   returned: always
   sample: podman
 engine_facts:
-  description: What the engine is like, for the option of the same name of other modules.
+  description: With O(probe) what the engine is like, for the option of the same name of other modules; else null.
   type: dict
-  returned: with O(probe)
+  returned: success
   sample:
     address_pools: []
     apparmor: false
@@ -251,6 +251,7 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     path = files.target(task.params["path"] or files.searched(task.params["search"], owner, recorded), owner)
     found, known = files.read(path, owner), path in recorded
     result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid}
+    result["engine_facts"] = task.engine.info.as_dict() if task.params["probe"] else None
     # A member of group docker, too, uses it as that user.
     result["needs_sudo"] = os.geteuid() == 0 and owner.pw_uid != 0
     result.update(files=[{**found, "known": known}], place=files.place_of(task.engine))
@@ -258,7 +259,6 @@ def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
     probe = task.params["probe"]
     if probe:
         files.refuse_unwritable(path, owner)
-        result["engine_facts"] = task.engine.info.as_dict()
     container = files.control_plane(task.engine, cluster, stopped=task.check_mode or probe)
     admin = ""
     if container is not None:
@@ -308,6 +308,7 @@ def _absent(task: Task, cluster: str) -> dict[str, Any]:
         "elsewhere": True in asked.values(),
     }
     result = {"changed": False, "context": "", "path": paths[0], "place": place, "unrecorded": bool(known)}
+    result["engine_facts"] = None
     result["needs_sudo"] = False
     result["files"] = [
         {**item, "known": path in known, "store": files.record_of(known.get(path, task.engine), cluster).engine}
