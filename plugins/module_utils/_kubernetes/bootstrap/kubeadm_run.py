@@ -504,7 +504,9 @@ def _declare(names: Sequence[str], seam: KubeadmSeam) -> None:
 def _taints(spec: KubeadmSpec) -> list[dict[str, str]]:
     """The taints as the API has them."""
     pairs = ((key.rpartition(":"), value) for key, value in sorted(spec.taints.items()))
-    return [{"key": key, "effect": effect, **({"value": value} if value else {})} for (key, _, effect), value in pairs]
+    return [
+        {"key": key, "effect": effect, **({"value": value} if value else {})} for (key, _colon, effect), value in pairs
+    ]
 
 
 def _uncordon(seam: KubeadmSeam) -> None:
