@@ -5,15 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed_action import DiagnosedAction
-from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.scripted_action import ScriptedAction
 
 
-class ActionModule(DiagnosedAction):
+class ActionModule(ScriptedAction):
     """One task: the module with the collection's own scripts."""
 
-    def converge(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        """The module's result."""
-        return self.module("kic_node_image", {"scripts": node_scripts(), **self._task.args}, task_vars)
+    name = "kic_node_image"

@@ -236,8 +236,8 @@ def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, A
             raise checks.invalid(
                 f"{option}.{key}", "is not an option of kic_node", f"use {', '.join(sorted(NODE_OPTIONS))}"
             )
-    facts = given.get("engine_facts") or {}
-    known = bool(facts) and facts.get("version") != "0"
+    facts = _facts(given)
+    known = bool(facts)
     cpus, memory = node.get("cpus"), node.get("memory")
     if cpus is not None and number(f"{option}.cpus", cpus) > (int(facts["cpus"]) if known else 100_000):
         have = facts["cpus"] if known else 100_000
@@ -251,6 +251,12 @@ def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, A
     return {key: value for key, value in node.items() if value is not None}
 
 
+def _facts(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of the engine; {} where none was there yet when they were taken (check mode)."""
+    facts: Mapping[str, Any] = given.get("engine_facts") or {}
+    return facts if facts.get("version") != "0" else {}
+
+
 def _check_ports(worker: Mapping[str, Any], workers: Sequence[Declared]) -> None:
     fixed = [item for item in worker.get("publish") or () if isinstance(item, Mapping) and item.get("host_port")]
     using = [item for item in workers if item.sources.get("publish") == "kic_cluster_worker_node"]
@@ -261,8 +267,7 @@ def _check_ports(worker: Mapping[str, Any], workers: Sequence[Declared]) -> None
 
 
 def _check_memory(plane: Declared, given: Mapping[str, Any]) -> None:
-    facts = given.get("engine_facts") or {}
-    known = bool(facts) and facts.get("version") != "0"
+    facts = _facts(given)
     memory, minimum = plane.options.get("memory"), f"{CONTROL_PLANE_MEMORY // 1000 // 1000} MB"
     if memory is not None:
         option = f"{plane.sources['memory']}.memory"
@@ -272,6 +277,6 @@ def _check_memory(plane: Declared, given: Mapping[str, Any]) -> None:
             if plane.sources["memory"] == ALL:
                 fix += ", or give less to the workers alone: kic_cluster_worker_node"
             raise checks.invalid(option, problem, fix)
-    elif known and int(facts["memory"]) < CONTROL_PLANE_MEMORY:
+    elif facts and int(facts["memory"]) < CONTROL_PLANE_MEMORY:
         problem = f"this machine has {int(facts['memory']) >> 20} MiB, a control plane of Kubernetes needs {minimum}"
         raise checks.invalid(f"{ALL}.memory", problem, "use a machine with more memory")

@@ -18,7 +18,7 @@ from .files import read
 from .kernel import MODULES, SYSCTLS, kept, sysctl
 
 # The names that Go, and with it every engine and registry, gives to the architectures of uname(2).
-GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "i386": "386"}
 
 
 def architecture() -> str:

@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 
 from .._core import checks
 from .._core.diagnosis import KicError, failure
-from .._engine.base import Engine
-from .._engine.model import Container
-from . import boot
+from .._host.machine import architecture_of
 
 LOOK_SECONDS = 30.0
 """How long one question to a node's containerd may take."""
@@ -31,9 +29,6 @@ CTR = ("ctr", "--namespace", "k8s.io")
 _ID = re.compile(r"sha256:([0-9a-f]{64})")
 _SOURCE = re.compile(r"nodeforge\.kic\.source=([0-9a-f]{64})\.([0-9a-f]{64})")
 """The label by which images-load.sh notes an id of a store that has ids of its own, with the digest that it is true of."""
-
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "i386": "386"}
-"""Architectures that the kernel calls otherwise than images do; others are the same: ppc64le, riscv64, s390x."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def decode(text: str) -> Held:
         noted = _SOURCE.search(line)
         if noted is not None and noted.group(2) == match.group(1):
             marks[fields[0]] = noted.group(1)
-    return Held(_MACHINES.get(machine.strip(), machine.strip()), targets, marks)
+    return Held(architecture_of(machine.strip()), targets, marks)
 
 
 def names_in_node(name: str) -> tuple[str, ...]:
@@ -108,16 +103,6 @@ def names_in_node(name: str) -> tuple[str, ...]:
 
 def _of_hub(path: str) -> str:
     return f"docker.io/{path}" if "/" in path else f"docker.io/library/{path}"
-
-
-def entered(engine: Engine, container: Container) -> bool:
-    """Whether something may be run in the node."""
-    return boot.entered(engine, container)
-
-
-def enter(engine: Engine, container: Container, seconds: float) -> None:
-    """Wait until something may be run in the node."""
-    boot.enter(engine, container, seconds)
 
 
 def refuse_unanswered(node: str, engine: str, output: str) -> KicError:

@@ -19,7 +19,7 @@ from .._core.replaced import is_aside
 from .._engine.base import Engine
 from .._engine.model import Container, Image
 from .._engine.selection import cluster_nodes
-from .._node import images
+from .._node import boot, images
 from .image import ArchivedImage, has_name, read_archive
 from .node_image_plan import (
     SUFFIXES,
@@ -80,7 +80,7 @@ class NodeImages(Resource[ObservedImages, Sources]):
         if not container.running:
             return NodeSeen(name, container.id, container.status)
         self.seam.processes[name] = (container.pid, container.id)
-        if not images.entered(self._engine, container):
+        if not boot.entered(self._engine, container):
             return NodeSeen(name, container.id, "booting")
         held = look(self.seam, name, 0)
         return NodeSeen(name, container.id, "booting" if held is None else "running", held or images.Held())

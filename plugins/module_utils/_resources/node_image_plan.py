@@ -36,7 +36,7 @@ class NodeImagesSpec:
     """Archives, and directories of archives."""
     timeout: float
     references: Mapping[str, str] = field(default_factory=dict)
-    """What the engine is asked for, where a name was given with a digest."""
+    """What is looked up in the engine, where a name was given with a digest."""
     scripts: Mapping[str, str] = field(default_factory=dict)
     """What is run in nodes, by name."""
     expected: bool = False
@@ -120,7 +120,7 @@ class Wanted:
 
     @property
     def request(self) -> dict[str, Any]:
-        """What images-load.sh is asked for."""
+        """What images-load.sh has to load."""
         return {"id": self.id, "tag": self.tag, "names": list(self.names)}
 
 

@@ -18,7 +18,7 @@ from .._core.operations import Again, Operation
 from .._engine.base import Engine
 from .._engine.model import Reader
 from .._host.pipe import reachable
-from .._node import images
+from .._node import boot, images
 from .._node.images import BUSY, CTR, LOOK_SECONDS, Held, decode
 from .._node.scripts import Scripts, script
 
@@ -101,7 +101,7 @@ def wait_for(node: str) -> Operation:
         container = seam.engine.container(node)
         if container is None:
             raise failure("node_missing", node=node)
-        images.enter(seam.engine, container, WAIT_SECONDS)
+        boot.enter(seam.engine, container, WAIT_SECONDS)
         if look(seam, node, WAIT_SECONDS) is None:
             output = f"it did not answer within {WAIT_SECONDS} seconds"
             raise images.refuse_unanswered(node, seam.engine.name, output)

@@ -29,7 +29,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Ou
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine, EngineReader
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached, Limits, Volume
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
-from ansible_collections.nodeforge.kic.plugins.module_utils._node import images
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.image import ImageResource, ImageSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.network import NetworkResource, NetworkSpec
@@ -130,7 +130,7 @@ def planned_only(resource: Resource[Any, Any]) -> Resource[Any, Any]:
 
 def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with plain limits and no networks but those of the engine, whose nodes are up."""
-    monkeypatch.setattr(images, "entered", lambda *_given: True)
+    monkeypatch.setattr(boot, "entered", lambda *_given: True)
     monkeypatch.setattr(node, "host_limits", host)
     monkeypatch.setattr(routes, "routed", list)
     monkeypatch.setattr(routes, "default_route_mtu", lambda: 1500)

@@ -29,7 +29,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection im
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.systemd import Units
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
-from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot, images
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import boot as boot_unit
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
@@ -232,7 +232,7 @@ def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "routed", list)
     monkeypatch.setattr(boot, "wait", lambda *_given: Boot("running"))
     monkeypatch.setattr(boot, "peek", lambda *_given: Boot("running"))
-    monkeypatch.setattr(images, "entered", lambda *_given: True)
+    monkeypatch.setattr(boot, "entered", lambda *_given: True)
     monkeypatch.setattr(cluster_run, "PARALLEL", 1)
     monkeypatch.setattr(boot_unit, "program", "/usr/bin/{}".format)
     monkeypatch.setattr(boot_unit, "disabled_units", list)

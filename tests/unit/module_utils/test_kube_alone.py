@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import alone, scripts
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import alone
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import scripts
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import MemoryEngine, fails
 

@@ -20,7 +20,7 @@ from ..._core.diagnosis import KicError, failure
 from ..._engine.base import Engine
 from ..._host.files import read
 from ..._host.process import peer
-from .scripts import Scripts, script
+from ..._node.scripts import Scripts, script
 
 BUSY = 75
 """The exit code of a command that did not run, as another holds the lock of the node (EX_TEMPFAIL of sysexits.h)."""

@@ -23,6 +23,7 @@ from ..._core.diagnosis import KicError, failure, keep_done
 from ..._core.operations import Again, Operation
 from ..._engine.base import Engine
 from ..._node import boot
+from ..._node.scripts import script
 from ..access.api import Api, InNode
 from ..access.paths import ADMIN, API_PORT
 from ..network import kic, ranges
@@ -43,8 +44,7 @@ from .kubeadm_plan import (
     unanswered,
 )
 from .look import RECORD, STATE, ApiNode, Seen, look
-from .scripts import script
-from .steps import Deadline, last_lines
+from .steps import CLIENT_SECONDS, Deadline, last_lines
 
 PATCHES = f"{STATE}/patches"
 CONFIGURATION = f"{STATE}/kubeadm.conf"
@@ -66,10 +66,6 @@ LIMITS = {
     "ready": 180.0,
 }
 """Seconds that each step may take by itself; what is left of the total limits it too."""
-
-CLIENT_SECONDS = 60.0
-"""How much longer the engine's client may take than what it runs inside, whose own limit is the one that tells why. On a
-slow machine it takes seconds to begin."""
 
 
 _TOO_SLOW = "Client.Timeout|TLS handshake timeout|in the time allotted|request timed out"

@@ -14,13 +14,12 @@ from typing import Any
 from ..._command import CommandResult
 from ..._core.diagnosis import KicError, failure
 from ..._engine.base import Engine
+from ..._node.scripts import Scripts, script
 from ..access.api import InNode
-from .scripts import Scripts, script
+from .steps import CLIENT_SECONDS
 
 _SECONDS = 30
 """How long one request to the API may take."""
-_CLIENT_SECONDS = 60.0
-"""How much longer the engine's client may take than what it runs inside, whose own limit is the one that tells why."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Membership:
     volumes: tuple[LocalVolume, ...] = ()
     budgets: tuple[Budget, ...] = ()
     pods: tuple[Pod, ...] = ()
-    """On the nodes that were asked for."""
+    """On the nodes whose pods were queried."""
 
     @classmethod
     def decode(cls, text: str) -> Membership:
@@ -177,7 +176,7 @@ class Departure:
     def ask(self, nodes: Collection[str]) -> Membership:
         """What the API says; raises ``step_failed`` where it does not answer.
 
-        :param nodes: whose pods are asked for.
+        :param nodes: whose pods are queried.
         """
         found = self._run("membership", str(_SECONDS), *sorted(nodes), limit=_SECONDS)
         if found.rc != 0:
@@ -199,7 +198,7 @@ class Departure:
         """Remove the node from the API."""
         words = ("delete", "node", node, "--ignore-not-found", "--wait=false", f"--request-timeout={_SECONDS}s")
         api = InNode(self.engine, self.control_plane)
-        self._done("delete", node, api.ask(*words, timeout=_SECONDS + _CLIENT_SECONDS))
+        self._done("delete", node, api.ask(*words, timeout=_SECONDS + CLIENT_SECONDS))
 
     def drain(self, node: str) -> None:
         """Evict the pods of the node; where it does not succeed, the node takes pods again."""
@@ -235,7 +234,7 @@ class Departure:
 
     def _run(self, name: str, *arguments: str, limit: float) -> CommandResult:
         command = script(self.scripts, name, *arguments)
-        return self.engine.exec(self.control_plane, command, check=False, timeout=limit + _CLIENT_SECONDS)
+        return self.engine.exec(self.control_plane, command, check=False, timeout=limit + CLIENT_SECONDS)
 
     def _done(self, step: str, node: str, result: CommandResult) -> None:
         if result.rc != 0:

@@ -17,9 +17,9 @@ from typing import Any
 from ..._core.diagnosis import failure
 from ..._engine.base import Engine
 from ..._node.boot import Boot, decode_boot
+from ..._node.scripts import Scripts, script
 from ..network import kic
 from .configuration import NodeFacts
-from .scripts import Scripts, script
 
 STATE = "/var/lib/nodeforge.kic"
 """Where a node keeps what it must remember; it is on the node's volume."""

@@ -11,6 +11,10 @@ from typing import Callable
 from ..._core.diagnosis import KicError, failure
 from ..._engine.base import Engine
 
+CLIENT_SECONDS = 60.0
+"""How much longer the engine's client may take than what it runs inside, whose own limit is the one that tells why. On a
+slow machine it takes seconds to begin."""
+
 LINES = 15
 
 USUAL = 600.0

@@ -114,7 +114,8 @@ api_state() {
         node: ([$items[] | select(.kind == "Node") | {
           name: .metadata.name, labels: (.metadata.labels // {}), taints: (.spec.taints // []),
           declared: (.metadata.annotations["nodeforge.kic/declared"] // ""),
-          leaving: (.metadata.annotations["nodeforge.kic/leaving"] != null), pod_cidrs: (.spec.podCIDRs // []), version: (.status.nodeInfo.kubeletVersion // ""),
+          leaving: (.metadata.annotations["nodeforge.kic/leaving"] != null),
+          pod_cidrs: (.spec.podCIDRs // []), version: (.status.nodeInfo.kubeletVersion // ""),
           ready: ([.status.conditions[]? | select(.type == "Ready") | .status] | first // "Unknown"),
           why: ([.status.conditions[]? | select(.type == "Ready") | .message] | first // ""),
           address: ([.status.addresses[]? | select(.type == "InternalIP") | .address] | first // "")}] | first)}}' \
