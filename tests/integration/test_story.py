@@ -454,6 +454,14 @@ def test_addons_are_repaired_together(story: Story) -> None:
     assert story.site("--check").changed == []
 
 
+@pytest.mark.part_of("own")
+def test_api_that_starts(story: Story) -> None:
+    """An API server that died a moment ago is waited for; nothing is made again because of it, nor foretold."""
+    for arguments in (["--check"], []):
+        story.client.out("exec", story.node, "pkill", "-KILL", "kube-apiserver")
+        assert story.site(*arguments).changed == []
+
+
 @pytest.mark.full("half a minute; the action has unit tests")
 @pytest.mark.part_of("own")
 def test_kubeconfig_entry_is_repaired_alone(story: Story) -> None:

@@ -379,11 +379,17 @@ def test_broken_part(changes: dict[str, Any], expected: list[str]) -> None:
 
 
 def test_api_that_does_not_answer() -> None:
-    """What the API does not answer for is not complete; what the node itself shows still is."""
-    found = seen(api=False, api_error="refused", objects=frozenset(), node=None)
-    plan = kubeadm_plan.plan_initialized(spec(manifests=[MANIFEST]), observed(found))
+    """Of a node that is not whole, what the API does not answer for is not complete; what the node itself shows still is. Of a
+    complete one nothing is known until its API answers, which may start just now."""
+    silent: dict[str, Any] = {"api": False, "api_error": "refused", "objects": frozenset(), "node": None}
+    asked = spec(manifests=[MANIFEST])
+    plan = kubeadm_plan.plan_initialized(asked, observed(seen(**silent, record={})))
     expected = ["upload-config", "mark-control-plane", "bootstrap-token", "coredns", "kube-proxy", "manifest-storage"]
     assert steps(plan) == expected
+    for changes in ({}, {MANIFEST["name"]: REFUSED}):
+        plan = kubeadm_plan.plan_initialized(asked, observed(seen(**silent, changes=changes)))
+        assert not steps(plan) and "does not answer" in plan.warnings[0]
+    assert steps(kubeadm_plan.plan_initialized(asked, observed(seen(**silent, hosts="")))) == ["hosts"]
 
 
 @pytest.mark.parametrize(
@@ -1026,6 +1032,23 @@ def test_init_goes_on(changes: dict[str, Any], left: list[str], waits: bool) -> 
 
 
 SLOW = "failed\nUnable to connect to the server: net/http: TLS handshake timeout"
+REFUSED = (
+    "failed\nE1130 02:09:58 memcache.go:265] \"Unhandled Error\" err=\"couldn't get current server API group list: unknown\"\n"
+    "error: unable to recognize \"storage.yaml\": unknown"
+)
+"""What kubectl says of an API that has not read its roles: of a 403 to its discovery it has no more than this word."""
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["run", "check"])
+def test_api_that_is_starting(check_mode: bool) -> None:
+    """A complete node whose API refuses everything at once is waited for by the run, and foretold as unchanged."""
+    asked = spec(manifests=[MANIFEST])
+    name = MANIFEST["name"]
+    starting = seen(api=False, api_error="Forbidden", objects=frozenset(), node=None, changes={name: REFUSED})
+    started = seen(changes={name: "role x unchanged (server dry run)"})
+    engine = Fake(container(), looks=[starting, started])
+    found = kubeadm.converge_kubeadm(asked, engine, check_mode=check_mode)
+    assert engine.done() == (["look"] if check_mode else ["look", "wait", "look"]) and not found.plan.changed
 
 
 @pytest.mark.parametrize("check_mode", [False, True], ids=["run", "check"])
@@ -1035,8 +1058,9 @@ def test_api_that_is_slow_to_judge_its_manifests(check_mode: bool) -> None:
     slow, fast = (seen(changes={MANIFEST["name"]: text}) for text in (SLOW, "role x unchanged (server dry run)"))
     engine = Fake(container(), looks=[slow, slow, fast])
     found = kubeadm.converge_kubeadm(asked, engine, check_mode=check_mode)
-    assert engine.done() == ["look"] * 3 and not found.plan.changed
-    assert all("REQUEST=30" in command for _purpose, _node, command, _stdin in engine.calls)
+    # Each time when it says that it is ready, not at once: one that is starting refuses everything in no time.
+    assert engine.done() == ["look", "wait", "look", "wait", "look"] and not found.plan.changed
+    assert all("REQUEST=30" in command for purpose, _node, command, _stdin in engine.calls if purpose == "look")
     with pytest.raises(KicError, match="TLS handshake timeout"):
         kubeadm.converge_kubeadm(asked, Fake(container(), looks=[slow]), check_mode=check_mode)
     # What never was made whole is made now, whatever the API said of it.

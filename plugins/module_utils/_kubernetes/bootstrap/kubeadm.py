@@ -30,11 +30,11 @@ from ..network.connect import PodNetwork, node_addresses
 from . import kubeadm_run as run
 from .alone import only_run
 from .kubeadm_plan import (
-    LOOKED_FOR,
     Booting,
     KubeadmSpec,
     Observed,
     Written,
+    is_complete,
     plan_initialized,
     plan_joined,
     plan_new,
@@ -181,11 +181,10 @@ def bound(spec: KubeadmSpec, observed: Observed, plan: Plan) -> Plan:
     The steps keep their order in the report.
     """
     seen, steps = observed.seen, [item.name for item in plan.actions]
-    complete = bool(seen.record) and set(LOOKED_FOR if spec.state == "initialized" else ()) <= seen.stands
     waits = []
     if not seen.boot.ready:
         waits.append(run.wait_for_boot(Booting(observed.container, observed.api_addresses, observed.addresses)))
-    elif not complete:
+    elif not is_complete(spec, seen):
         # Nobody can be in the middle of making a node that is complete.
         waits.append(run.wait_for_other_run(spec.node))
     elif not seen.api:

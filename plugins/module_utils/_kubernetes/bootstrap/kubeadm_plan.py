@@ -304,9 +304,11 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         lost = [path for path in AUTHORITIES if path not in seen.stands] if "certs" not in left_out else []
         if lost:
             raise failure("authority_lost", node=spec.node, files=", ".join(lost))
-    steps: list[str] = []
-    if not hosts_fit(spec, seen, observed.api_addresses):
-        steps.append("hosts")
+    steps = [] if hosts_fit(spec, seen, observed.api_addresses) else ["hosts"]
+    if is_complete(spec, seen) and not seen.api:
+        # Starting, most of the time. The run waits for it and looks again.
+        unknown = f"the API of {spec.node} does not answer: what it lacks is not known until it does."
+        return _plan(spec, seen, steps, drift).warned(unknown)
     steps += missing_phases(spec, seen)
     if seen.node is not None and seen.api:
         if spec.shape.schedulable == (TAINT in seen.node.taints):
@@ -422,6 +424,11 @@ def hosts_fit(spec: KubeadmSpec, seen: Seen, addresses: Sequence[str]) -> bool:
     """Whether the cluster's name leads to its API, now and after the next start."""
     lines = hosts_lines(spec, addresses)
     return seen.hosts.strip() == lines.strip() and set(lines.splitlines()) <= set(seen.names.splitlines())
+
+
+def is_complete(spec: KubeadmSpec, seen: Seen) -> bool:
+    """Whether a former run was through with the node, and of its files none is missing."""
+    return bool(seen.record) and set(LOOKED_FOR if spec.state == "initialized" else ()) <= seen.stands
 
 
 def unchanged(text: str) -> bool:

@@ -138,15 +138,27 @@ class KubeadmSeam:
         )
 
     def answered(self, seen: Seen) -> Seen:
-        """Ask a slow API again, until it has said of all manifests of a complete cluster what an apply would do."""
+        """Ask a slow API again, until it has said of all manifests of a complete cluster what an apply would do.
+
+        One that answers nothing at all is what the plan waits for.
+        """
         looks = 0
-        while seen.record and (said := unanswered(seen)):
+        while seen.record and seen.api and (said := unanswered(seen)):
             if looks == _LOOKS:
                 reason = f"the API did not say what {looks + 1} times was asked of its manifests"
                 raise self.failed("api", reason, said)
             looks += 1
+            self.await_api()
             seen = self.look()
         return seen
+
+    def await_api(self) -> None:
+        """Wait until the API says that it is ready: until then it also answers at once, that it knows no role (403)."""
+        limit = self.limit("ready")
+        command = script(self.spec.scripts, "wait-api", str(int(limit)))
+        result = self.engine.exec(self.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
+        if result.rc != 0:
+            raise self.failed("api", f"nothing within {limit:g} seconds", result.words, logs=True)
 
 
 # Waiting.
@@ -195,11 +207,7 @@ def wait_for_api(node: str) -> Operation:
 
 
 def _api(seam: KubeadmSeam) -> None:
-    limit = seam.limit("ready")
-    command = script(seam.spec.scripts, "wait-api", str(int(limit)))
-    result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
-    if result.rc != 0:
-        raise seam.failed("api", f"nothing within {limit:g} seconds", result.words, logs=True)
+    seam.await_api()
     raise Again
 
 
