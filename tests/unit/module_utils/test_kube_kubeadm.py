@@ -1033,8 +1033,8 @@ def test_init_goes_on(changes: dict[str, Any], left: list[str], waits: bool) -> 
 
 SLOW = "failed\nUnable to connect to the server: net/http: TLS handshake timeout"
 REFUSED = (
-    "failed\nE1130 02:09:58 memcache.go:265] \"Unhandled Error\" err=\"couldn't get current server API group list: unknown\"\n"
-    "error: unable to recognize \"storage.yaml\": unknown"
+    'failed\nE1130 02:09:58 memcache.go:265] "Unhandled Error" err="couldn\'t get current server API group list: unknown"\n'
+    'error: unable to recognize "storage.yaml": unknown'
 )
 """What kubectl says of an API that has not read its roles: of a 403 to its discovery it has no more than this word."""
 
