@@ -36,10 +36,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = Path(__file__).parent / "playbooks"
 
 # Runs modules as Ansible does on a managed machine, without the second that ansible-playbook takes to start: each in a
-# process of its own, which begins where importing Ansible's part has ended.
+# process of its own, which begins where importing Ansible's part and this collection's module_utils has ended.
 MODULE_PROGRAM = """
-import json, os, runpy, signal, socket, sys
+import importlib, json, os, pkgutil, runpy, signal, socket, sys
 import ansible.module_utils.basic as basic
+from ansible_collections.nodeforge.kic.plugins import module_utils
 try:
     from ansible.module_utils.testing import patch_module_args
 except ImportError:  # ansible-core 2.18
@@ -56,6 +57,8 @@ def run(request):
         with patch_module_args(request["arguments"]):
             runpy.run_module(module, run_name="__main__")
 
+for found in pkgutil.walk_packages(module_utils.__path__, module_utils.__name__ + "."):
+    importlib.import_module(found.name)
 listener = socket.socket(fileno=int(sys.argv[1]))
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:

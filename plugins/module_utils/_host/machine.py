@@ -128,7 +128,6 @@ def host_limits() -> HostLimits:
 
 PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where engines look for runtimes and packet filters, also when a task's own PATH is short."""
-_PATH = os.pathsep.join(filter(None, (os.environ.get("PATH"), PROGRAMS)))
 
 
 def has_program(name: str) -> bool:
@@ -138,7 +137,8 @@ def has_program(name: str) -> bool:
 
 def program(name: str) -> str | None:
     """The absolute path of a program, by which what has another PATH finds it too; None where there is none."""
-    found = shutil.which(name, path=_PATH)
+    places = os.pathsep.join(filter(None, (os.environ.get("PATH"), PROGRAMS)))
+    found = shutil.which(name, path=places)
     return os.path.abspath(found) if found is not None else None
 
 

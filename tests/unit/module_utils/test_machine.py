@@ -128,7 +128,8 @@ def test_host_limits_without_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_runtimes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Runtimes are those of our two that can be started."""
-    monkeypatch.setattr(machine, "_PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(machine, "PROGRAMS", "")
     assert machine.runtimes() == ()
     for name in ("runc", "crun", "kata"):
         (tmp_path / name).write_text("")
