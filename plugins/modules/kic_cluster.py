@@ -29,12 +29,18 @@ options:
       - V(started) has all nodes running and Ready.
       - V(present) creates what is missing and leaves nodes that are there as they are, running or not.
       - V(stopped) stops the nodes, the workers first.
+      - V(restarted) does what V(started) does, and stops the nodes that run before, each time. The control plane is the last that
+        stops and the first that starts.
+      - V(paused) freezes the nodes, the workers first; they keep their memory and take no processor time. V(started) resumes them,
+        V(stopped) and V(absent) need no start before. A node that is not there or does not run is refused and nothing is changed,
+        since it holds nothing that a pause would keep. A paused API does not answer. A boot of the machine, or a restart of
+        docker's daemon, ends a pause. On control groups of version 1 only root can pause.
       - V(absent) removes nodes, volumes with their data, and the network, all found by their labels.
     type: str
-    choices: [present, started, stopped, absent]
+    choices: [present, started, stopped, restarted, paused, absent]
     default: started
   image:
-    description: The node image, which has to be in the engine's store. Needed for V(present) and V(started).
+    description: The node image, which has to be in the engine's store. Needed for V(present), V(started) and V(restarted).
     type: str
   control_planes:
     description: How many nodes run the control plane. This release creates one.
@@ -224,6 +230,11 @@ EXAMPLES = r"""
     workers: 1
     prune: true
 
+- name: Freeze it over night
+  nodeforge.kic.kic_cluster:
+    name: lab
+    state: paused
+
 - name: Remove it with its data
   nodeforge.kic.kic_cluster:
     name: lab
@@ -351,11 +362,13 @@ def body(task: Task) -> dict[str, Any]:
 
 
 def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[str, Any]:
-    if params["state"] in ("absent", "stopped"):
+    if params["state"] in ("absent", "stopped", "paused"):
         name = checks.host_name("kic_cluster_name", params["name"])
         if params["state"] == "absent":
             return _result(task, run.absent(name, task.elsewhere), {})
         there = task.seen or cluster_nodes(task.engine, name)
+        if params["state"] == "paused":
+            return _result(task, run.paused(name, there), {})
         return _result(task, run.stopped(name, there, boot=params["boot"]), {})
     facts = task.engine.info.as_dict()
     spec = ClusterSpec.from_params(params, facts, completed)

@@ -28,10 +28,13 @@ options:
       - V(present) makes it and leaves it as it is, running or not.
       - V(started) makes it and has it running, V(stopped) has it not running.
       - V(restarted) stops and starts it, each time.
+      - V(paused) freezes its processes, which keep their memory and take no processor time; V(started) resumes them. A node that is
+        not there or does not run is refused, since it holds nothing that a pause would keep. A boot of the machine, or a restart of
+        docker's daemon, ends a pause. On control groups of version 1 only root can pause.
       - V(absent) removes the container. Its volume stays.
       - Without O(image) only the state of a node that is there changes, and the other options say nothing.
     type: str
-    choices: [present, started, stopped, restarted, absent]
+    choices: [present, started, stopped, restarted, paused, absent]
     default: started
   cluster:
     description: The cluster it belongs to, kept in a label. A node of another cluster is refused.

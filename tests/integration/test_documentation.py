@@ -9,8 +9,9 @@ from __future__ import annotations
 import pwd
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from ansible_collections.nodeforge.kic.plugins.filter.cluster_summary import clu
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import CATALOGUE
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import cgroup_mode
 
+from . import small
 from .conftest import ROOT, Client
 from .stranger import Project, make_project
 
@@ -27,6 +29,7 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 PLAYS = (
     *("- name: A machine with systemd", "- name: A cluster for the tests", "- name: A machine on which dev"),
     "- name: The application of this branch",
+    "- name: The cluster of this branch sleeps",
 )
 FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
 VARIABLES = ("kic_cluster_nodes:", "kic_cluster_name: shop")
@@ -208,6 +211,27 @@ def test_the_play_of_images(project: Project, environment: dict[str, str], tmp_p
     for word in ("kictest-none has no node yet", "does not have the image app:1", str(folder)):
         assert word in played.text
     assert "cluster_without_nodes" in project.play("images.yml", ok=False).text
+
+
+def test_the_play_of_a_pause(
+    podman: Client,
+    run_module: Callable[..., dict[str, Any]],
+    unique: Callable[[str], str],
+    project: Project,
+    tmp_path: Path,
+) -> None:
+    """It freezes the nodes of a cluster once."""
+    name, archive = unique("sleep"), tmp_path / "small.tar"
+    archive.write_bytes(small.archive(f"localhost/{name}:1"))
+    podman.run("load", "--input", str(archive))
+    made = {"image": f"localhost/{name}:1", "volume": "none", "wait": False, "cluster": name, "role": "control-plane"}
+    assert not run_module("kic_node", name=name, **made).get("failed")
+    (project.folder / "pause.yml").write_text("---\n" + block(PLAYS[4]).replace("branch-42", name))
+    assert project.play("pause.yml").changed == ["Freeze its nodes"]
+    assert podman.out("container", "inspect", "--format", "{{.State.Status}}", name) == "paused"
+    assert project.play("pause.yml").changed == []
+    podman.run("rm", "--force", "--time", "0", name)
+    podman.run("image", "rm", f"localhost/{name}:1")
 
 
 def test_rootless(project: Project) -> None:

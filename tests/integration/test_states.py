@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -81,9 +82,16 @@ MODULES: dict[str, tuple[Row, ...]] = {
         row("present", expected=False, **NODE, hostname="drifted"),
         row("started", **NODE, hostname="replaced", recreate="on_drift"),
         row("stopped", **NODE, hostname="replaced"),
+        row("paused", expected=REFUSED, **NODE, hostname="replaced"),
         row("restarted", again=True, **NODE, hostname="replaced"),
+        row("paused", **NODE, hostname="replaced"),
+        row("paused", **NODE, hostname="replaced", memory="80m"),
         row("restarted", again=True, wait=False),
+        row("paused"),
+        row("started", wait=False),
+        row("paused", **NODE, hostname="third", recreate="on_drift"),
         row("stopped"),
+        row("paused", expected=REFUSED),
         row("started", wait=False),
         row("started", expected=REFUSED, **NODE, cpus=4096),
         row("absent", expected=REFUSED, cluster="kictest-other"),
@@ -127,12 +135,17 @@ ROLES: dict[str, tuple[Row, ...]] = {
         row("present", **ROLE),
         row("started", **ROLE),
         row("restarted", again=True, **ROLE),
+        row("paused", **ROLE),
         row("stopped", **ROLE),
         row("present", expected=False, **ROLE, kic_node_hostname="drifted"),
         row("started", **ROLE, kic_node_hostname="replaced", kic_node_recreate="on_drift"),
         row("absent", **ROLE),
     ),
-    "kic_cluster": (row("stopped", kic_cluster_name="{name}"), row("absent", kic_cluster_name="{name}")),
+    "kic_cluster": (
+        row("paused", kic_cluster_name="{name}"),
+        row("stopped", kic_cluster_name="{name}"),
+        row("absent", kic_cluster_name="{name}"),
+    ),
     "kic_image": (
         row("present", kic_image_name="{reference}", kic_image_source="archive", kic_image_archive="{archive}"),
         row("absent"),
@@ -147,9 +160,9 @@ PLAYBOOKS: dict[str, tuple[Row, ...]] = {
 
 KUBERNETES: dict[str, tuple[str, ...]] = {
     "kic_kubeadm": ("initialized", "joined", "reset"),
-    "role kic_cluster": ("started", "present"),
+    "role kic_cluster": ("started", "present", "restarted"),
     # The role is this module and the kubeconfig.
-    "kic_cluster": ("started", "present", "stopped", "absent"),
+    "kic_cluster": ("started", "present", "stopped", "restarted", "paused", "absent"),
     # test_node_image.py compares each of its runs with what check mode says.
     "kic_node_image": ("present", "absent"),
     "playbook site": ("",),
@@ -325,6 +338,48 @@ def test_modules(module: str, world: World, run_module: Module) -> None:
     for item in MODULES[module]:
         values = filled({"name": "{name}", **item.values}, world.names)
         compare(item, run, partial(world.seen, module), **values)
+
+
+def test_hard_stops(podman_world: World, run_module: Module) -> None:
+    """What the kill of a node's process, of its monitor and of both leaves: one that can be started is, frozen or not, and one
+    that podman cannot start any more is told with the way out."""
+    world = podman_world
+    ground(world, run_module)
+    name, client = world.name, world.client
+    run = partial(run_module, "kic_node", name=name, **filled(NODE, world.names))
+
+    def come_to(state: str, status: str) -> None:
+        result = run(state=state)
+        assert not result.get("failed"), result
+        assert client.out("container", "inspect", "--format", "{{.State.Status}}", name) == status
+
+    def kill(*fields: str) -> None:
+        form = " ".join(f"{{{{.State.{field}}}}}" for field in fields)
+        for pid in client.out("container", "inspect", "--format", form, name).split():
+            os.kill(int(pid), signal.SIGKILL)
+
+    come_to("started", "running")
+    kill("Pid")
+    come_to("started", "running")
+    come_to("paused", "paused")
+    kill("Pid")
+    # The signal waits for a process that is frozen.
+    run(state="started")
+    come_to("started", "running")
+    kill("ConmonPid")
+    come_to("paused", "paused")
+    come_to("started", "running")
+    come_to("stopped", "stopping")
+    for state in ("started", "restarted"):
+        assert run(state=state)["diagnosis"]["id"] == "process_lost", state
+    come_to("absent", "")
+    for state in ("started", "paused"):
+        come_to("started", "running")
+        come_to(state, {"started": "running"}.get(state, state))
+        kill("ConmonPid", "Pid")
+        for again in ("started", "restarted", "paused"):
+            assert run(state=again)["diagnosis"]["id"] == "process_lost", (state, again)
+        come_to("absent", "")
 
 
 PRIVATE = """
@@ -594,7 +649,18 @@ def test_kubernetes(podman_world: World, node_image: str, play: Play, run_module
         row("present", expected=False),
         row("stopped"),
         row("present", expected=False),
+        row("paused", expected=REFUSED),
         row("started"),
+        row("paused"),
+        row("paused", expected=False),
+        row("present", expected=False),
+        row("started"),
+        row("restarted"),
+        row("paused"),
+        row("restarted"),
+        row("paused"),
+        row("stopped"),
+        row("restarted"),
     ):
         compare(item, role, state, twice=False)
     kubeadm = partial(run_module, "kic_kubeadm", cluster=name, engine="podman")

@@ -9,7 +9,11 @@ from typing import Any
 
 CLUSTER: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
+    "state": {
+        "type": "str",
+        "choices": ["present", "started", "stopped", "restarted", "paused", "absent"],
+        "default": "started",
+    },
     "image": {"type": "str"},
     "control_planes": {"type": "int", "default": 1},
     "workers": {"type": "int"},

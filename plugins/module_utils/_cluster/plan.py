@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._core.diagnosis import failure
 from .._core.operations import Operation
@@ -176,18 +176,62 @@ def plan_present(
     return ClusterPlan(tuple(operations), created, kept, surplus, tuple(leavers))
 
 
+UP = ("running", "paused", "restarting")
+"""States of containers in which there is something to stop."""
+
+
+def plan_restarted(plan: ClusterPlan, control_plane: str, there: Mapping[str, str]) -> ClusterPlan:
+    """``plan`` with the nodes stopped before it starts them: the control plane is the last to stop and the first to start, so
+    that the workers always have somebody to report to.
+
+    :param plan: of the state ``started``.
+    :param there: nodes of the cluster with their states.
+    """
+    up = [item for item in plan.created if there.get(item) in UP]
+    workers = tuple(f"stop {NODE} {item}" for item in up if item != control_plane)
+    stops = [
+        Operation("stop", NODE, item, needs=workers if item == control_plane else ())
+        for item in sorted(up, key=lambda item: (item == control_plane, item))
+    ]
+    operations = []
+    for item in plan.operations:
+        needs = item.needs
+        if item.verb == "start" and item.name in there:
+            needs = (*needs, f"stop {NODE} {item.name}")
+            needs += (f"start {NODE} {control_plane}",) if item.name != control_plane else ()
+        operations.append(replace(item, needs=needs))
+    return replace(plan, operations=(*stops, *operations))
+
+
+def plan_paused(name: str, roles: Mapping[str, str], there: Mapping[str, str], engine: str) -> ClusterPlan:
+    """Freeze the nodes, the control plane last: it misses nobody that long. A boot, which ends a pause, starts them.
+
+    :param roles: of the cluster's nodes.
+    :param there: the same nodes with their states.
+    """
+    if not there:
+        raise failure("cluster_missing", cluster=name, engine=engine)
+    idle = [f"{item} ({state})" for item, state in sorted(there.items()) if state not in ("running", "paused")]
+    if idle:
+        raise failure("pause_not_running", nodes=", ".join(idle))
+    return ClusterPlan(tuple(_each("pause", roles)))
+
+
+def _each(verb: str, roles: Mapping[str, str]) -> list[Operation]:
+    """The workers at the same time, and when they are done the control planes."""
+    workers = sorted(item for item, role in roles.items() if role != CONTROL_PLANE)
+    planes = sorted(item for item, role in roles.items() if role == CONTROL_PLANE)
+    after = tuple(f"{verb} {NODE} {item}" for item in workers)
+    operations = [Operation(verb, NODE, item) for item in workers]
+    return operations + [Operation(verb, NODE, item, needs=after) for item in planes]
+
+
 def plan_stopped(name: str, there: Mapping[str, str]) -> ClusterPlan:
     """Stop the workers first: they report to an API that still answers. A boot does not start them.
 
     :param there: nodes of the cluster with their roles.
     """
-    workers = sorted(item for item, role in there.items() if role != CONTROL_PLANE)
-    planes = sorted(item for item, role in there.items() if role == CONTROL_PLANE)
-    after = tuple(f"stop {NODE} {item}" for item in workers)
-    operations = [Operation("disable", BOOT, name)]
-    operations += [Operation("stop", NODE, item) for item in workers]
-    operations += [Operation("stop", NODE, item, needs=after) for item in planes]
-    return ClusterPlan(tuple(operations))
+    return ClusterPlan((Operation("disable", BOOT, name), *_each("stop", there)))
 
 
 def plan_absent(name: str, nodes: Collection[str], volumes: Collection[str], networks: Collection[str]) -> ClusterPlan:

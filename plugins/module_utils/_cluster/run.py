@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from .._command import Runner
 from .._core import checks, labels, replaced
-from .._core.diagnosis import KicError, keep_done
+from .._core.diagnosis import KicError, failure, keep_done
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
 from .._core.plan import Outcome, Plan, Resource, converge
 from .._engine.base import Engine
@@ -41,7 +41,9 @@ from .plan import (
     VOLUME,
     ClusterPlan,
     plan_absent,
+    plan_paused,
     plan_present,
+    plan_restarted,
     plan_stopped,
 )
 from .spec import ClusterSpec, absent_network, absent_volume, bare_node
@@ -136,12 +138,13 @@ class ClusterRun:
         _refuse_other_plane(spec, found)
         leaving = Leaving(self.engine, spec)
         leaving.find(found)
+        # As it is, nothing is surplus.
+        states = {name: item.status for name, item in found.items() if spec.counted or name in spec.nodes}
         plan = plan_present(
             spec.name,
             spec.control_plane,
             spec.workers,
-            # As it is, nothing is surplus.
-            {name: item.status for name, item in found.items() if spec.counted or name in spec.nodes},
+            states,
             state=spec.state,
             network_given=spec.network_given,
             pod_network=spec.pod_network,
@@ -154,9 +157,15 @@ class ClusterRun:
             name: replace(node, state="present" if name in plan.kept else "started")
             for name, node in spec.nodes.items()
         }
-        if any((operation.verb, operation.kind) == ("ensure", VOLUME) for operation in plan.operations):
+        restarts = spec.state == "restarted"
+        if restarts or any((item.verb, item.kind) == ("ensure", VOLUME) for item in plan.operations):
             # Nodes that all run have what they need.
             refuse_unfit(self.engine.info, self.runner)
+        stops: frozenset[str] = frozenset()
+        if restarts:
+            plan = plan_restarted(plan, spec.control_plane, states)
+            stops = frozenset(item.name for item in plan.operations if item.verb == "stop")
+            self._refuse_unstartable([nodes[name] for name in sorted(stops)])
 
         kubernetes: dict[str, Outcome] = {}
         acted: dict[str, Done] = {}
@@ -168,8 +177,11 @@ class ClusterRun:
                 return self._converge(NetworkResource(spec.network, self.engine))
             if operation.kind == VOLUME:
                 return self._converge(VolumeResource(spec.volumes[operation.name], self.engine))
+            if operation.verb == "stop":
+                return self._node(bare_node(operation.name, spec.name, "stopped"))
             if operation.kind == NODE:
-                node = self._node(nodes[operation.name])
+                ended = self.check_mode and operation.name in stops
+                node = self._node(nodes[operation.name], ended=ended)
                 acted[operation.name] = node
                 return node
             if operation.kind == POD_NETWORK:
@@ -193,6 +205,14 @@ class ClusterRun:
                 performed = self._taken_back(spec, performed)
             performed = leaving.taken_back(performed)
         return self._outcome(plan, performed)
+
+    def _refuse_unstartable(self, nodes: Sequence[NodeSpec]) -> None:
+        """Raise what would keep one of these from starting, as long as none is stopped."""
+        for node in nodes:
+            resource = NodeResource(node, self.engine, runner=self.runner, ended=True)
+            found = converge(resource, check_mode=True, lock=lock_of(resource.lock_name)).plan
+            if found.missing and not self.check_mode:
+                raise found.missing[0].error
 
     def _leave(self, spec: ClusterSpec, leaving: Leaving, operation: Operation) -> Done:
         """One operation on a node that leaves the cluster."""
@@ -277,6 +297,15 @@ class ClusterRun:
 
         return self._outcome(plan, self._perform(plan, run))
 
+    def paused(self, name: str, there: Sequence[Container]) -> ClusterOutcome:
+        """Freeze the nodes."""
+        if not self.engine.info.freezes:
+            raise failure("pause_needs_freezer", engine=self.engine.name)
+        found = by_node(there)
+        roles = {node: item.labels.get(labels.ROLE, "") for node, item in found.items()}
+        plan = plan_paused(name, roles, {node: item.status for node, item in found.items()}, self.engine.name)
+        return self._outcome(plan, self._perform(plan, lambda item: self._node(bare_node(item.name, name, "paused"))))
+
     def absent(self, name: str, elsewhere: Callable[[str], bool]) -> ClusterOutcome:
         """Remove the nodes of the cluster, their volumes with the data, and its network."""
         nodes = find_nodes(self.engine, None, name, looks_inside=False)
@@ -305,8 +334,8 @@ class ClusterRun:
         outcome = converge(resource, check_mode=self.check_mode, lock=lock_of(resource.lock_name))
         return Done(outcome.plan, outcome.value, outcome.warnings)
 
-    def _node(self, spec: NodeSpec, going: frozenset[str] = frozenset()) -> Done:
-        return self._converge(NodeResource(spec, self.engine, runner=self.runner, going=going))
+    def _node(self, spec: NodeSpec, going: frozenset[str] = frozenset(), *, ended: bool = False) -> Done:
+        return self._converge(NodeResource(spec, self.engine, runner=self.runner, going=going, ended=ended))
 
     def _outcome(self, plan: ClusterPlan, performed: Performed[Done]) -> ClusterOutcome:
         """What was done; raises the first failure, with what was done before and next to it."""

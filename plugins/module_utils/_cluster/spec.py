@@ -39,7 +39,7 @@ class ClusterSpec:
 
     name: str
     state: str
-    """``started`` or ``present``."""
+    """``started``, ``restarted`` or ``present``."""
     control_plane: str
     workers: tuple[str, ...]
     network: NetworkSpec
@@ -137,7 +137,7 @@ def _images(params: Mapping[str, Any], problems: checks.Problems) -> NodeImagesS
 
 def validate(params: Mapping[str, Any], completed: Completed) -> None:
     """Raise ``invalid_option`` with all problems that can be known without asking the machine."""
-    if params["state"] in ("absent", "stopped"):
+    if params["state"] in ("absent", "stopped", "paused"):
         checks.host_name("kic_cluster_name", params["name"])
     else:
         ClusterSpec.from_params(params, {}, completed)

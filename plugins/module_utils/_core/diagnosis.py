@@ -542,6 +542,22 @@ CATALOGUE: dict[str, Entry] = {
         "{engine} rm --force {node} || {engine} rm --force {node}; its volume keeps the data; then run again",
         known="State.Pid of inspect, and no such process in /proc; podman 4.3 after a restored machine",
     ),
+    "pause_needs_freezer": Entry(
+        "{engine} cannot pause a container of an ordinary user on this machine: of version 1 of control groups, the freezer"
+        " belongs to root.",
+        "stop it instead (state: stopped); or have the machine use version 2: add systemd.unified_cgroup_hierarchy=1 to the"
+        " kernel's command line, and reboot",
+        known="podman pause (cmd/podman/containers/pause.go): not supported for rootless containers of cgroup v1",
+    ),
+    "pause_not_running": Entry(
+        "what does not run cannot be paused: {nodes}.",
+        "start it first (state: started), or leave it stopped (state: stopped)",
+        known="State.Status of inspect",
+    ),
+    "cluster_missing": Entry(
+        "the cluster {cluster} has no nodes on {engine}.",
+        "create it first (kic_cluster_state: started), or name another",
+    ),
     "node_not_ready": Entry(
         "the node {node} was not up within {seconds:g} seconds; its systemd is {state}.",
         "it is kept and a next run goes on waiting; look: {engine} exec {node} systemctl list-jobs; give it more time"

@@ -72,5 +72,7 @@ class AbsentEngine(Engine):
     attached_to_network = attached_to_volume = attached_to_image = _empty
     create_network = remove_network = create_volume = remove_volume = _refuse
     pull_image = load_image = import_image = tag_image = remove_image = feed_images = _refuse
-    create_container = start_container = stop_container = resume_container = rename_container = _refuse
+    create_container = start_container = stop_container = pause_container = resume_container = rename_container = (
+        _refuse
+    )
     remove_container = update_limits = set_restart_policy = put_files = exec = _refuse

@@ -234,6 +234,10 @@ class Engine(EngineReader):
         """Ask it to stop, and end it after ``seconds``."""
 
     @abstractmethod
+    def pause_container(self, identity: str) -> None:
+        """Freeze its processes where they are; they keep their memory."""
+
+    @abstractmethod
     def resume_container(self, identity: str) -> None:
         """Let a paused one go on."""
 

@@ -498,6 +498,9 @@ class CommandLineEngine(Engine):
     def stop_container(self, identity: str, seconds: int) -> None:
         self.call(["stop", "--time", str(seconds), identity], action=f"stopping the container {identity}")
 
+    def pause_container(self, identity: str) -> None:
+        self.call(["pause", identity], action=f"pausing the container {identity}")
+
     def resume_container(self, identity: str) -> None:
         self.call(["unpause", identity], action=f"resuming the container {identity}")
 

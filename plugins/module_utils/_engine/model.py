@@ -54,6 +54,11 @@ class EngineInfo:
     capabilities: Capabilities = field(default_factory=Capabilities, compare=False)
     """Of the program, which knows them without being asked; they do not travel."""
 
+    @property
+    def freezes(self) -> bool:
+        """Whether its containers can be paused: of version 1 of control groups, the freezer belongs to root."""
+        return not self.rootless or self.cgroup_version == 2
+
     def as_dict(self) -> dict[str, Any]:
         """Plain types only, for a module's result."""
         facts = {key: value for key, value in vars(self).items() if key != "capabilities"}
@@ -260,6 +265,8 @@ class BootCommands:
     """One for each: that one is missing is no reason to leave the others."""
     started: tuple[tuple[str, ...], ...]
     """When they are started: limits that the engine forgets at a stop."""
+    resume: tuple[tuple[str, ...], ...]
+    """One for each, before they stop: what is paused does not end in order. It fails for one that is not."""
     stop: tuple[str, ...]
     environment: Mapping[str, str]
     """By which the engine finds the containers where it has them now."""

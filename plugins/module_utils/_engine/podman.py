@@ -197,6 +197,7 @@ class Podman(CommandLineEngine):
         return BootCommands(
             start=tuple((program, "start", name) for name in names),
             started=tuple(tuple(part for part in item if part != "--pids-limit=-1") for item in updates),
+            resume=tuple((program, "unpause", name) for name in names),
             stop=(program, "stop", "--ignore", "--time", str(seconds), *reversed(names)),
             environment={key: os.environ[key] for key in STORE if os.environ.get(key)},
             # Where podman has systemd manage control groups, that of the container and that of its monitor.

@@ -178,6 +178,17 @@ def _refuse_stranger(engine: Engine, container: Container) -> None:
         raise engine.elsewhere(container)
 
 
+def lost(engine: Engine, container: Container) -> bool:
+    """Whether the engine says that it has a process, and that has ended: nobody was left to notice it."""
+    if container.status not in ("running", "paused", "stopping") or engine.capabilities.watches:
+        return False
+    if container.pid <= 0 or not _gone(container.pid):
+        return False
+    # One that has only just ended is noted by now.
+    now = engine.container(container.id)
+    return now is not None and (now.status, now.pid) == (container.status, container.pid)
+
+
 def _gone(pid: int) -> bool:
     """Whether the process has ended: it is not there, or nobody has yet asked how it ended (proc_pid_stat(5))."""
     stat = read(f"/proc/{pid}/stat")

@@ -151,6 +151,7 @@ def unit_text(cluster: str, commands: BootCommands, found: Units, storage: str) 
         lines.append(f"ExecStartPre=-{command_line(wait)}")
     lines += [f"ExecStart=-{command_line(item)}" for item in commands.start]
     lines += [f"{_LIMITS}-{command_line(item)}" for item in commands.started]
+    lines += [f"ExecStop=-{command_line(item)}" for item in commands.resume]
     lines += [f"ExecStop=-{command_line(commands.stop)}", f"\n[Install]\nWantedBy={found.target}\n"]
     return HEADER + "\n".join(lines)
 

@@ -23,12 +23,13 @@ from .._host.preflight import refuse_unfit
 from .._host.process import mounts
 from .._host.storage import device_below
 from .._node import boot
-from .._node.boot import Boot
+from .._node.boot import Boot, lost
 from .network import network_named
 from .node_choice import DEVICELESS, Around, Refused, survey_ports
 from .node_plan import NodeSurvey, ObservedNode, creates, describe, plan_node
 from .node_run import NodeSeam, record_of, recorded_limits, wait_key
 from .node_spec import NodeSpec, decode_published
+from .replacement import is_up
 
 
 class NodeResource(Resource[ObservedNode, NodeSurvey]):
@@ -36,6 +37,7 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
 
     :param runner: asks the machine's systemd, where the engine is an ordinary user's.
     :param going: volumes that are removed with the node, so that nothing in them has to be saved.
+    :param ended: of a forecast: an operation before this one stops the node.
     """
 
     kind = "node"
@@ -47,6 +49,8 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
         ports: Ports | None = None,
         runner: Runner | None = None,
         going: frozenset[str] = frozenset(),
+        *,
+        ended: bool = False,
     ) -> None:
         self.name = spec.name
         self.seam = NodeSeam(engine, runner or SubprocessRunner())
@@ -54,6 +58,7 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
         self._engine = engine
         self._ports: Ports = ports or HostPorts()
         self._going = going
+        self._ended = ended
 
     def observe(self) -> ObservedNode | None:
         return self._observed(None)
@@ -67,6 +72,8 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
             return None
         if not labels.is_ours(container.labels):
             return ObservedNode(container)
+        if self._ended and is_up(container):
+            container = replace(container, status="exited", pid=0)
         old = container.labels.get(labels.REPLACES)
         found = self._engine.container(old) if old else None
         return self._read(container, found if found is not None and self._is_aside(found) else None, waited)
@@ -82,6 +89,8 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
             container,
             find_limits(container.pid, container.id) if running else None,
             up,
+            find_limits(container.pid, container.id) if container.status == "paused" else None,
+            lost(self._engine, container),
             aside,
             recorded_limits(record_of(self._engine, cluster, self.name), self.name),
         )
@@ -100,7 +109,9 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
         found = observed or interrupted
         asked = spec.image if spec.state != "absent" else None
         updatable = self._updatable(found)
-        survey = NodeSurvey(host_limits(), engine.image(asked) if asked else None, updatable, None, interrupted)
+        freezes = spec.state != "paused" or engine.info.freezes
+        image = engine.image(asked) if asked else None
+        survey = NodeSurvey(host_limits(), image, updatable, None, interrupted, freezes)
         if not creates(spec, found, survey.image, updatable):
             return survey
         refuse_unfit(engine.info, self.seam.runner)

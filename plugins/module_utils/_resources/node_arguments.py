@@ -14,7 +14,7 @@ NODE: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "state": {
         "type": "str",
-        "choices": ["present", "started", "stopped", "restarted", "absent"],
+        "choices": ["present", "started", "stopped", "restarted", "paused", "absent"],
         "default": "started",
     },
     "cluster": {"type": "str"},

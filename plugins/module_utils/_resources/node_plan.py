@@ -46,6 +46,10 @@ class ObservedNode:
     """Of its control group, as the kernel has them; None while it does not run."""
     boot: Boot | None = None
     """None where it was not asked."""
+    frozen: Mapping[str, Any] | None = None
+    """The limits that the kernel has of one that is paused; None of others."""
+    lost: bool = False
+    """Whether its process has ended without the engine knowing."""
     aside: Container | None = None
     """Its old container, under its other name, where a run that was to replace it was interrupted."""
     recorded: Limits = NO_LIMITS
@@ -93,11 +97,13 @@ class NodeSurvey:
     """Where one is created; else None."""
     interrupted: ObservedNode | None = None
     """Where there is no node: the old container that a run which was interrupted was to replace."""
+    freezes: bool = True
+    """Whether the engine can pause it."""
 
 
 def creates(spec: NodeSpec, observed: ObservedNode | None, image: Image | None, updatable: frozenset[str]) -> bool:
     """Whether a container is created, so that it has to be known what is around it."""
-    if not spec.described or spec.state == "absent":
+    if not spec.described or spec.state == "absent" or (spec.state == "paused" and observed is None):
         return False
     return observed is None or (spec.replace and bool(find_drift(spec, observed, image, updatable)))
 
@@ -121,9 +127,25 @@ def plan_node(
         "container", spec.name, engine, container.labels, spec.cluster or container.labels.get(labels.CLUSTER)
     )
     drift = find_drift(spec, observed, survey.image, survey.updatable) if spec.described else ()
+    if spec.state == "paused":
+        _refuse_pause(spec.name, observed, survey, engine)
     if drift and spec.replace:
         return _plan_replaced(spec, observed, drift, survey, engine)
+    if observed.lost and observed.goal(spec.state) in ("started", "restarted", "paused"):
+        # Nothing but a new container has a process again: podman neither starts nor stops this one.
+        raise failure("process_lost", node=spec.name, pid=container.pid, engine=engine)
     return _plan_state(spec, observed, drift, survey.updatable)
+
+
+def _refuse_pause(name: str, observed: ObservedNode, survey: NodeSurvey, engine: str) -> None:
+    """Raise for what cannot be frozen. One that does not run is not started for it: it holds nothing that a pause would keep;
+    unless a run that was to replace it was interrupted, and it ran before."""
+    container, aside = observed.container, observed.aside
+    if not survey.freezes:
+        raise failure("pause_needs_freezer", engine=engine)
+    replaced_it = aside is not None and (is_up(aside) or replaced.ran(aside.name))
+    if not is_up(container) and not replaced_it:
+        raise failure("pause_not_running", nodes=f"{name} ({container.status})")
 
 
 def _plan_absent(spec: NodeSpec, observed: ObservedNode | None, engine: str, going: frozenset[str]) -> Plan:
@@ -154,7 +176,7 @@ def _outlives(container: Container, going: frozenset[str]) -> bool:
 
 
 def _plan_missing(spec: NodeSpec, survey: NodeSurvey, engine: str) -> Plan:
-    if not spec.described:
+    if not spec.described or spec.state == "paused":
         warning = f"There is no node {spec.name} yet; it is taken as one that will be made."
         return Plan(missing=(Missing(failure("node_missing", node=spec.name), warning),))
     new, missing = allocate(spec, _around(survey), survey.host, None, engine=engine)
@@ -197,7 +219,8 @@ def _plan_replaced(
     name, container, aside, old = spec.name, observed.container, observed.aside, observed.old
     new, missing = allocate(spec, _around(survey), survey.host, old, engine=engine)
     goal = observed.goal(spec.state)
-    starts = goal in ("started", "restarted") or (goal == "present" and container.running)
+    starts = goal in ("started", "restarted", "paused") or (goal == "present" and container.running)
+    last = (node_run.pause(name, name),) if goal == "paused" else ()
     before: list[Operation] = []
     if aside is not None and old is container:
         before = [node_run.discard(aside, stops=True, exclusive=True)]
@@ -214,8 +237,9 @@ def _plan_replaced(
         node_run.stop_old(replacement),
         *_first_start(spec, new, starts, {}),
         done,
+        *last,
     )
-    after = _described(spec, new, "running" if starts else "created")
+    after = _described(spec, new, "paused" if last else "running" if starts else "created")
     changed = {item.field for item in drift}
     if changed & {f"env.{key}" for key in spec.env}:
         after["env"] = [f"{key} (changed)" if f"env.{key}" in changed else key for key in spec.env]
@@ -227,15 +251,20 @@ def _plan_state(spec: NodeSpec, observed: ObservedNode, drift: tuple[Drift, ...]
     name, container, aside = spec.name, observed.container, observed.aside
     actions, state, starts = _state_operations(spec, observed.goal(spec.state), container)
     wanted = _wanted_limits(spec, observed.recorded, updatable)
-    # A start sets what the container was made with; a node that goes on running has what it has.
-    now = container.limits if any(item.verb == "start" for item in actions) else observed.effective
+    runs = state == "running" or spec.state == "paused"
+    now = _limits_now(observed, starts=any(item.verb == "start" for item in actions), runs=runs)
     changes = {key: value for key, value in wanted.items() if not same_limit(value, getattr(now, key))}
-    limits, checked = _limit_operations(spec, observed, wanted, changes, runs=state == "running", acts=bool(actions))
+    limits, checked = _limit_operations(spec, observed, wanted, changes, runs=runs, acts=bool(actions))
+    if spec.state == "paused" and container.status == "paused" and changes:
+        # kubelet is told of them, for which it has to run.
+        actions = [node_run.resume(name, container.id)]
     operations = [*actions, *limits]
     kept = aside.name if aside is not None and not observed.only_aside else ""
     if starts or _still_starts(spec, observed, state):
         operations.append(node_run.wait(spec, container.id, kept="" if starts else kept))
     operations += checked
+    if spec.state == "paused" and (changes or container.status != "paused"):
+        operations.append(node_run.pause(name, container.id))
     if observed.only_aside:
         operations.insert(0, node_run.restore(name, container))
     elif aside is not None and is_up(container):
@@ -247,6 +276,16 @@ def _plan_state(spec: NodeSpec, observed: ObservedNode, drift: tuple[Drift, ...]
     before = _before(observed)
     after = {**before, "state": state, **{LIMIT_OPTIONS[key]: value for key, value in wanted.items()}}
     return Plan(tuple(operations), before, after, drift)
+
+
+def _limits_now(observed: ObservedNode, *, starts: bool, runs: bool) -> Limits:
+    """The limits that it has after it is brought into its state: a start sets what the container was made with; a node that
+    goes on running has what it has."""
+    if starts:
+        return observed.container.limits
+    if runs and observed.frozen is not None:
+        return replace(observed, limits=observed.frozen).effective
+    return observed.effective
 
 
 def _still_starts(spec: NodeSpec, observed: ObservedNode, state: str) -> bool:
@@ -268,6 +307,10 @@ def _state_operations(spec: NodeSpec, state: str, container: Container) -> tuple
         if paused and state == "started":
             return [node_run.resume(name, container.id)], "running", True
         return ([stop] if paused else []) + start, "running", True
+    if state == "paused":
+        # The pause itself is the last of all operations.
+        up = is_up(container)
+        return ([] if up else start), "paused", not up
     if state == "stopped" and (runs or paused or container.status == RESTARTING):
         return [stop], "exited", False
     return [], container.status, False

@@ -120,6 +120,11 @@ def resume(name: str, identity: str) -> Operation:
     return operation("resume", name, lambda seam: seam.engine.resume_container(identity))
 
 
+def pause(name: str, identity: str) -> Operation:
+    """Freeze its processes."""
+    return operation("pause", name, lambda seam: seam.engine.pause_container(identity))
+
+
 def wait(spec: NodeSpec, identity: str, new: NewContainer | None = None, kept: str = "") -> Operation:
     """See that the node runs, that a new one has what was requested, and wait until its system is up, if that is requested.
 
@@ -243,6 +248,10 @@ def remove(name: str, container: Container, seconds: int) -> Operation:
 
 
 def _remove(container: Container, seconds: int, seam: NodeSeam) -> None:
+    now = seam.engine.container(container.id) if container.status == "paused" and seconds else None
+    if now is not None and now.status == "paused":
+        # What is frozen cannot write what it holds.
+        seam.engine.resume_container(now.id)
     seam.engine.remove_container(container.id, seconds)
 
 

@@ -78,7 +78,7 @@ class NodeSpec:
 
     name: str
     state: str
-    """present, started, stopped, restarted or absent."""
+    """present, started, stopped, restarted, paused or absent."""
     cluster: str | None
     role: str | None
     image: str | None

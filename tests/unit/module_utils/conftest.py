@@ -28,6 +28,14 @@ def state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(autouse=True)
+def with_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers of the tests have no process on this machine; test_boot.py is about those that have lost theirs."""
+    from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
+
+    monkeypatch.setattr(node, "lost", lambda *_given: False)
+
+
+@pytest.fixture(autouse=True)
 def same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take recorded answers of docker for those of a daemon of this machine; test_elsewhere.py is about the others."""
     from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker

@@ -260,6 +260,7 @@ LIVES = (
         for state, status in (
             *(("started", "running"), ("started", "exited"), ("started", "created"), ("started", "paused")),
             *(("present", "running"), ("present", "exited"), ("stopped", "running"), ("restarted", "running")),
+            *(("paused", "running"), ("paused", "paused")),
         )
     ),
     *(
@@ -268,6 +269,7 @@ LIVES = (
         for state, status in (
             *(("started", "exited"), ("started", "created"), ("started", "paused"), ("stopped", "running")),
             *(("stopped", "paused"), ("restarted", "running"), ("restarted", "paused"), ("absent", "running")),
+            *(("paused", "running"), ("absent", "paused")),
         )
     ),
     Life("node-limit-for-the-next-start", recorded, asked_node(state="stopped", memory="3g")),

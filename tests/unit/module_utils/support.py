@@ -584,6 +584,12 @@ class MemoryEngine(ByClient):
         self.done.append(f"stop {identity}")
         self._become(identity, "exited")
 
+    def pause_container(self, identity: str) -> None:
+        self.done.append(f"pause {identity}")
+        found = self.container(identity)
+        assert found is not None and found.running
+        self._become(identity, "paused")
+
     def resume_container(self, identity: str) -> None:
         self.done.append(f"resume {identity}")
         self._become(identity, "running")
@@ -636,6 +642,7 @@ ACTS = (
     "put_files",
     "start_container",
     "stop_container",
+    "pause_container",
     "resume_container",
     "rename_container",
     "remove_container",

@@ -140,6 +140,8 @@ Environment="PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ExecStart=-"/usr/bin/podman" "start" "{PLANE}"
 ExecStart=-"/usr/bin/podman" "start" "{WORKER}"
 ExecStartPost=-"/usr/bin/podman" "update" "--memory={2 * GIB}b" "--memory-swap={2 * GIB}b" "{WORKER}"
+ExecStop=-"/usr/bin/podman" "unpause" "{PLANE}"
+ExecStop=-"/usr/bin/podman" "unpause" "{WORKER}"
 ExecStop=-"/usr/bin/podman" "stop" "--ignore" "--time" "30" "{WORKER}" "{PLANE}"
 
 [Install]

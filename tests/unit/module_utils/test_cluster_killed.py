@@ -100,7 +100,7 @@ class Ending:
     def kubeadm(self, asked: KubeadmSpec, engine: Engine, *, check_mode: bool) -> Outcome:
         """What kubeadm does is one operation here."""
         assert isinstance(engine, Machine)
-        assert engine.container_table[asked.node].running
+        assert check_mode or engine.container_table[asked.node].running
         assert asked.state == "initialized" or engine.kubernetes.get(PLANE) == "initialized"
         if engine.kubernetes.get(asked.node) == asked.state and engine.registered.get(asked.node) == "":
             return Outcome(Plan(), {})
@@ -143,6 +143,29 @@ def with_images(engine: Machine, workers: int = 1) -> None:
 def stopped(engine: Machine) -> None:
     """The cluster with its nodes stopped."""
     ClusterRun(engine, Systemd(), check_mode=False).stopped("lab", cluster_nodes(engine, "lab"))
+
+
+def restarted(engine: Machine) -> None:
+    """The cluster as it is declared, with its nodes started again."""
+    declared = spec(workers=1, pod_network="none", scripts=node_scripts(), state="restarted")
+    ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
+
+
+def paused(engine: Machine) -> None:
+    """The cluster with its nodes frozen."""
+    ClusterRun(engine, Systemd(), check_mode=False).paused("lab", cluster_nodes(engine, "lab"))
+
+
+def all_paused(engine: Machine) -> None:
+    """The cluster was paused."""
+    present(engine)
+    paused(engine)
+
+
+def one_paused(engine: Machine) -> None:
+    """The control plane was paused by hand."""
+    present(engine)
+    engine.pause_container(PLANE)
 
 
 def without_boot(engine: Machine) -> None:
@@ -213,6 +236,16 @@ CHANGES: dict[str, tuple[Step, Step]] = {
     "created with images": (nothing, with_images),
     "images and one more worker": (partial(with_images, workers=0), with_images),
     "stopped": (present, stopped),
+    "restarted": (present, restarted),
+    "restarted when one has ended": (one_stopped, restarted),
+    "restarted when one has no container": (lost_container, restarted),
+    "restarted when paused": (all_paused, restarted),
+    "paused": (present, paused),
+    "paused when one was": (one_paused, paused),
+    "started when paused": (all_paused, present),
+    "started when one was paused": (one_paused, present),
+    "stopped when paused": (all_paused, stopped),
+    "removed when paused": (all_paused, absent),
     "boots from now on": (without_boot, present),
     "boots no more": (present, without_boot),
     "one worker less": (partial(present, workers=2), fewer),
@@ -369,6 +402,44 @@ def test_check_mode_foretells_what_leaves(two: Machine) -> None:
     } | {BOOT_WRITTEN, *(f"delete Kubernetes node lab-worker-{number}" for number in (1, 2))}
     assert len(results[0].diff) == 11 and before != everything(two)
     assert list(two.container_table) == [PLANE] and list(two.registered) == [PLANE]
+
+
+@pytest.mark.parametrize("before", [nothing, paused, stopped], ids=["running", "paused", "stopped"])
+@pytest.mark.parametrize("state", ["restarted", "paused", "stopped", "started", "absent"])
+def test_check_mode_foretells_each_state(two: Machine, state: str, before: Step) -> None:
+    """In the words of the run, or with its refusal; it changes nothing."""
+    before(two)
+    there = everything(two)
+    found: list[tuple[Any, ...]] = []
+    for check_mode in (True, False):
+        assert everything(two) == there
+        run, nodes = ClusterRun(two, Systemd(), check_mode), cluster_nodes(two, "lab")
+        try:
+            if state in ("restarted", "started"):
+                declared = spec(workers=2, pod_network="none", scripts=node_scripts(), state=state)
+                outcome = run.present(declared, nodes)
+            elif state == "absent":
+                outcome = run.absent("lab", lambda _name: False)
+            else:
+                outcome = run.paused("lab", nodes) if state == "paused" else run.stopped("lab", nodes)
+            found.append((outcome.actions, outcome.diff, outcome.warnings))
+        except KicError as error:
+            found.append((error.diagnosis, error.done, ()))
+    assert found[0] == found[1]
+    status = {"restarted": "running", "started": "running", "stopped": "exited", "paused": "paused"}
+    if (state, before) != ("paused", stopped):
+        assert {item.status for item in two.container_table.values()} == ({status[state]} if state in status else set())
+    again = (found[0][0], state)
+    assert state != "restarted" or f"start node {PLANE}" in again[0]
+
+
+def test_a_restart_that_could_not_start_stops_nothing(two: Machine) -> None:
+    """What keeps a node from starting is found while all run."""
+    declared = spec(workers=2, pod_network="none", scripts=node_scripts(), state="restarted", worker_node={"cpus": 64})
+    before = everything(two)
+    with fails("limit_beyond", "64"):
+        ClusterRun(two, Systemd(), check_mode=False).present(declared, cluster_nodes(two, "lab"))
+    assert everything(two) == before
 
 
 def test_a_control_plane_of_another_name_is_refused(two: Machine) -> None:

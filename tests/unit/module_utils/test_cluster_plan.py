@@ -10,7 +10,9 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import (
     plan_absent,
+    plan_paused,
     plan_present,
+    plan_restarted,
     plan_stopped,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation, in_order
@@ -169,6 +171,54 @@ def test_stopped() -> None:
     plan = plan_stopped("lab", {PLANE: "control-plane", SECOND: "worker", FIRST: "worker"})
     assert short(plan.operations) == ["disable boot lab", "stop node w1", "stop node w2", "stop node plane"]
     assert plan.operations[1].needs == plan.operations[2].needs == ()
+
+
+RESTARTED = [
+    pytest.param(
+        {PLANE: "running", SECOND: "running", FIRST: "paused"},
+        ["stop node w1", "stop node w2", "stop node plane", "start node plane", "start node w1", "start node w2"],
+        id="all-are-up",
+    ),
+    pytest.param(
+        {PLANE: "running", FIRST: "exited"},
+        ["stop node plane", "start node w2", "start node plane", "start node w1"],
+        id="one-had-ended-and-one-is-new",
+    ),
+    pytest.param(
+        {PLANE: "restarting"}, ["stop node plane", "start node w1", "start node w2", "start node plane"], id="docker"
+    ),
+    pytest.param({}, ["start node plane", "start node w1", "start node w2"], id="from-nothing"),
+]
+
+
+@pytest.mark.parametrize(("there", "nodes"), RESTARTED)
+def test_restarted(there: dict[str, str], nodes: list[str]) -> None:
+    """The control plane is the last that stops and the first that starts; all else is as for a start."""
+    started = plan_present("lab", PLANE, [FIRST, SECOND], there, state="restarted", network_given=False)
+    plan = plan_restarted(started, PLANE, there)
+    found = short(plan.operations)
+    assert sorted(item for item in found if " node " in item) == sorted(nodes)
+    assert [item for item in found if item.split(" ")[0] != "stop"][-len(short(started.operations)) :]
+    assert sorted(item for item in found if not item.startswith("stop")) == sorted(short(started.operations))
+    needs = {item.key: item.needs for item in plan.operations}
+    stops = [key for key in needs if key.startswith("stop")]
+    if f"stop node {PLANE}" in stops:
+        assert {*needs[f"stop node {PLANE}"]} == {*stops} - {f"stop node {PLANE}"}
+    for name in there:
+        assert f"stop node {name}" in needs[f"start node {name}"]
+        assert name == PLANE or f"start node {PLANE}" in needs[f"start node {name}"]
+
+
+def test_paused() -> None:
+    """Workers at the same time, then the control plane; what is paused already is no reason to refuse."""
+    roles = {PLANE: "control-plane", SECOND: "worker", FIRST: "worker"}
+    plan = plan_paused("lab", roles, {PLANE: "running", SECOND: "paused", FIRST: "running"}, "podman")
+    assert short(plan.operations) == ["pause node w1", "pause node w2", "pause node plane"]
+    assert plan.operations[2].needs == (f"pause node {FIRST}", f"pause node {SECOND}")
+    with fails("pause_not_running", f"{FIRST} (exited), {SECOND} (created)", "state: started"):
+        plan_paused("lab", roles, {PLANE: "running", SECOND: "created", FIRST: "exited"}, "podman")
+    with fails("cluster_missing", "lab has no nodes on podman"):
+        plan_paused("lab", {}, {}, "podman")
 
 
 def test_absent() -> None:

@@ -1017,9 +1017,10 @@ def test_rename_container() -> None:
 
 def test_container_commands() -> None:
     """What is done to a container is one command each."""
-    found, runner = engine(start=said(), stop=said(), unpause=said(), cp=said(), update=ERRORS["update"])
+    found, runner = engine(start=said(), stop=said(), pause=said(), unpause=said(), cp=said(), update=ERRORS["update"])
     found.start_container("x")
     found.stop_container("x", 30)
+    found.pause_container("x")
     found.resume_container("x")
     found.put_files("x", b"tar")
     found.update_limits("x", Limits(memory=1024, pids=9))
@@ -1027,11 +1028,12 @@ def test_container_commands() -> None:
     assert runner.commands == [
         "docker start x",
         "docker stop --time 30 x",
+        "docker pause x",
         "docker unpause x",
         "docker cp - x:/",
         "docker update --pids-limit=9 --memory=1024b --memory-swap=1024b x",
     ]
-    assert runner.stdin[3] == b"tar"
+    assert runner.stdin[4] == b"tar"
     assert found.updatable == {"memory", "cpus", "pids"}
 
 

@@ -67,6 +67,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     GIB,
     IMAGE_NAME,
+    NO_PROCESS,
     OURS,
     MemoryEngine,
     MemoryPorts,
@@ -219,6 +220,8 @@ def test_creates_what_is_not_there(state: str, actions: list[str], after: str) -
         ("restarted", "running", ["stop", "start"], "running"),
         ("restarted", "exited", ["start"], "running"),
         ("restarted", "paused", ["stop", "start"], "running"),
+        ("paused", "running", ["pause"], "paused"),
+        ("paused", "paused", [], "paused"),
     ],
 )
 @pytest.mark.parametrize("described", [True, False], ids=["with image", "without image"])
@@ -1266,9 +1269,119 @@ def test_time_to_end_of_a_removed_node(
     assert asked == [seconds]
 
 
+@pytest.mark.parametrize("status", ["exited", "created", "restarting"])
+def test_pause_of_what_does_not_run(status: str) -> None:
+    """It is neither started for it nor left without a word."""
+    with fails("pause_not_running", f"node-1 ({status})", "state: started"):
+        planned(spec(state="paused"), existing(spec(), status=status))
+
+
+def test_pause_of_what_is_not_there() -> None:
+    """Nothing is created for it; in check mode an earlier task may be the one that does."""
+    for name in (None, "localhost/node:1"):
+        plan = planned(spec(state="paused", image=name), None)
+        assert plan.operations == () and plan.missing[0].error.diagnosis.id == "node_missing"
+
+
+def test_pause_without_a_freezer(engine: MemoryEngine) -> None:
+    """An ordinary user on control groups of version 1 reads so, before anything is tried."""
+    engine.add(container("node-1"))
+    engine.facts = replace(engine.info, rootless=True, cgroup_version=1)
+    for check_mode in (True, False):
+        with fails("pause_needs_freezer", "ordinary user", "unified_cgroup_hierarchy"):
+            converge(NodeResource(spec(state="paused", image=None), engine), check_mode=check_mode, lock=nullcontext)
+    assert engine.done == []
+
+
+PAUSED_LIMITS = [
+    pytest.param("running", 1, 1, ["pause"], id="as-it-is"),
+    pytest.param("running", 1, 2, ["update", "pause"], id="changed-first"),
+    pytest.param("paused", 1, 1, [], id="paused-as-it-is"),
+    pytest.param("paused", 1, 2, ["resume", "update", "pause"], id="kubelet-is-told"),
+    pytest.param("paused", 2, 2, [], id="paused-and-changed-before"),
+]
+
+
+@pytest.mark.parametrize(("status", "have", "wanted", "actions"), PAUSED_LIMITS)
+def test_limits_of_a_paused_node(status: str, have: int, wanted: int, actions: list[str]) -> None:
+    """They are the kernel's, which has them of a frozen group too; a second run finds what the first one set."""
+    kernel = {"memory": have * GIB, "cpus": None, "pids": None}
+    found = existing(spec(memory="1g"), kernel if status == "running" else None, status=status)
+    found = replace(found, frozen=kernel if status == "paused" else None)
+    can = frozenset(("memory",))
+    plan = planned(spec(state="paused", memory=f"{wanted}g"), found, updatable=can)
+    assert verbs(plan) == actions and plan.after["memory"] == wanted * GIB
+    assert [item.verb for item in plan.operations if item.verb in ("read back", "pause")] in (
+        ["read back", "pause"],
+        ["pause"],
+        [],
+    )
+    resumed = planned(spec(memory=f"{wanted}g"), found, updatable=can)
+    if status == "paused":
+        assert verbs(resumed) == (["resume"] if have == wanted else ["resume", "update"])
+
+
+def test_replaced_and_paused() -> None:
+    """The new one is up before it is paused; one that does not run is refused as ever."""
+    asked = spec(state="paused", role="worker", recreate="on_drift")
+    plan = planned(asked, existing(spec(), status="paused"))
+    assert verbs(plan) == ["remove", "create", "start", "pause"] and plan.after["state"] == "paused"
+    assert plan.operations[-1].verb == "pause"
+    with fails("pause_not_running"):
+        planned(asked, existing(spec(), status="exited"))
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "refused"),
+    [
+        *((state, status, True) for state in ("restarted", "paused") for status in ("running", "paused")),
+        *(("started", status, True) for status in ("running", "paused", "stopping")),
+        *((state, "running", False) for state in ("present", "stopped", "absent")),
+    ],
+)
+def test_states_of_what_lost_its_process(state: str, status: str, refused: bool) -> None:
+    """Its process was killed with the one that watched it: what needs it is refused with the way out."""
+    found = replace(existing(spec(), status=status), lost=True)
+    if refused:
+        with fails("process_lost", "rm --force node-1"):
+            planned(spec(state=state, image=None), found)
+    else:
+        planned(spec(state=state, image=None), found)
+
+
+@pytest.mark.parametrize(
+    ("status", "pid", "watches", "later", "expected"),
+    [
+        ("running", NO_PROCESS, False, "running", True),
+        ("paused", NO_PROCESS, False, "paused", True),
+        ("stopping", NO_PROCESS, False, "stopping", True),
+        ("running", NO_PROCESS, False, "exited", False),
+        ("running", NO_PROCESS, True, "running", False),
+        ("running", os.getpid(), False, "running", False),
+        ("exited", 0, False, "exited", False),
+    ],
+)
+def test_lost(engine: MemoryEngine, status: str, pid: int, watches: bool, later: str, expected: bool) -> None:
+    """Only where the engine still says so when it is asked again, and where nobody watches."""
+    engine.capabilities = replace(engine.capabilities, watches=watches)
+    engine.add(container("node-1", status=later, pid=pid))
+    assert boot.lost(engine, container("node-1", status=status, pid=pid)) is expected
+
+
+@pytest.mark.parametrize("seconds", [0, 3])
+def test_a_paused_node_is_resumed_to_write_what_it_holds(engine: MemoryEngine, seconds: int) -> None:
+    """Only where that outlives it."""
+    mounts: list[dict[str, Any]] = [{"Type": "bind", "Source": "/srv", "RW": True}] if seconds else []
+    engine.add(container("node-1", status="paused", raw={"Mounts": mounts}))
+    run(engine, state="absent")
+    resumes = ["resume id-node-1"] if seconds else []
+    assert engine.done == [*resumes, "remove container id-node-1"]
+
+
 @pytest.mark.parametrize(
     ("state", "status", "done"),
     [
+        ("paused", "running", ["pause id-node-1"]),
         ("stopped", "running", ["stop id-node-1"]),
         ("stopped", "paused", ["resume id-node-1", "stop id-node-1"]),
         ("stopped", "restarting", ["stop id-node-1"]),
@@ -1278,6 +1391,7 @@ def test_time_to_end_of_a_removed_node(
         ("started", "created", ["put files id-node-1", "start id-node-1"]),
     ],
     ids=[
+        "pause",
         "stop",
         "stop a paused one",
         "stop what docker starts again",

@@ -722,12 +722,19 @@ def test_rename_container() -> None:
 
 def test_container_commands() -> None:
     """What is done to a container is one command each."""
-    found, runner = engine(start=said(), stop=said(), unpause=said(), cp=said())
+    found, runner = engine(start=said(), stop=said(), pause=said(), unpause=said(), cp=said())
     found.start_container("x")
     found.stop_container("x", 30)
+    found.pause_container("x")
     found.resume_container("x")
     found.put_files("x", b"tar")
-    assert runner.commands == ["podman start x", "podman stop --time 30 x", "podman unpause x", "podman cp - x:/"]
+    assert runner.commands == [
+        "podman start x",
+        "podman stop --time 30 x",
+        "podman pause x",
+        "podman unpause x",
+        "podman cp - x:/",
+    ]
     assert runner.stdin[-1] == b"tar"
     # Whatever podman leaves there is gone.
     assert not Path(runner.environments[-1]["TMPDIR"]).exists()
