@@ -182,6 +182,7 @@ node_status:
   contains:
     name: {description: Its name., type: str, returned: success}
     ready: {description: Whether it is Ready., type: bool, returned: success}
+    why: {description: Why it is not Ready in kubelet's words; else empty., type: str, returned: success}
     version: {description: Release of its kubelet., type: str, returned: success}
     address: {description: Its address., type: str, returned: success}
     roles: {description: Its roles., type: list, elements: str, returned: success}
@@ -193,6 +194,7 @@ node_status:
     ready: true
     roles: [control-plane]
     version: v1.35.4
+    why: ''
 steps:
   description: Names of the steps that were run, or in check mode would be.
   type: list

@@ -22,8 +22,8 @@ options:
     type: str
   ask_nodes:
     description:
-      - Whether each running node is asked how its system is. Without it C(ready), C(systemd_state) and C(failed_units) of RV(nodes)
-        say nothing, and nothing is run in a node.
+      - Whether each running node is asked how its system is, and each cluster's API for its nodes. Without it C(ready),
+        C(systemd_state), C(failed_units), C(kubernetes) and C(use) of RV(nodes) say nothing, and nothing is run in a node.
     type: bool
     default: true
     version_added: 0.1.0
@@ -45,14 +45,46 @@ EXAMPLES = r"""
 - name: Name those that run
   ansible.builtin.debug:
     msg: "{{ lab.nodes | selectattr('state', 'eq', 'running') | map(attribute='name') }}"
+
+- name: Name those that Kubernetes does not call Ready, and why
+  ansible.builtin.debug:
+    msg: "{{ item.name }}: {{ item.kubernetes.why }}"
+  loop: "{{ lab.nodes | selectattr('kubernetes') | rejectattr('kubernetes.ready') }}"
+  loop_control:
+    label: "{{ item.name }}"
 """
 
 RETURN = r"""
 nodes:
-  description: The nodes, each as RV(nodeforge.kic.kic_node#module:node).
+  description:
+    - The nodes, each as RV(nodeforge.kic.kic_node#module:node), whose limits are in C(memory), C(cpus) and C(pids_limit), and with
+      the following.
   type: list
   elements: dict
   returned: success
+  contains:
+    kubernetes:
+      description:
+        - What the API of its cluster says of it. None where it does not run (also while it is paused), has no Kubernetes, or was not
+          asked.
+      type: dict
+      returned: success
+      contains:
+        ready: {description: Whether it is Ready; none where the API does not answer., type: bool, returned: success}
+        why: {description: Why it is not Ready in kubelet's words or why nobody knows; else empty., type: str, returned: success}
+        version: {description: Version of its kubelet., type: str, returned: success}
+        address: {description: Its address in the cluster., type: str, returned: success}
+    use:
+      description: What it uses, by its control groups. None where it does not run (also while it is paused) or was not asked.
+      type: dict
+      returned: success
+      contains:
+        memory:
+          description: Bytes of memory without files that the kernel could drop at once, as C(kubectl top) counts them.
+          type: int
+          returned: success
+        cpu_seconds: {description: Seconds of processor time since its start., type: float, returned: success}
+        pids: {description: Tasks., type: int, returned: success}
   sample:
     - adaptations: []
       cluster: lab
@@ -71,6 +103,7 @@ nodes:
       image_id: 8f1b7c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b
       ip: 192.168.128.2
       ip6:
+      kubernetes: {address: 192.168.128.2, ready: false, version: v1.35.4, why: 'container runtime network not ready'}
       labels: {}
       memory: 4294967296
       mounts: []
@@ -90,6 +123,7 @@ nodes:
       systemd_state: running
       tmpfs: {}
       ulimits: {}
+      use: {cpu_seconds: 21.4, memory: 913256448, pids: 214}
       volume: lab-control-plane-1
 clusters:
   description: What belongs to each cluster, also where its nodes are gone. Empty with O(name).
@@ -140,6 +174,7 @@ from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.access.nodes import statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import find_clusters, find_nodes
 
@@ -154,6 +189,8 @@ def look(task: Task) -> dict[str, Any]:
     nodes = find_nodes(task.engine, name, cluster, looks_inside=task.params["ask_nodes"])
     clusters = find_clusters(task.engine, nodes, cluster, task.elsewhere) if name is None else []
     images = find_images(task.engine) if name is None else []
+    asked = statuses(task.engine, nodes) if task.params["ask_nodes"] else {}
+    nodes = [{**node, "kubernetes": asked.get(node["name"])} for node in nodes]
     return {"changed": False, "nodes": nodes, "clusters": clusters, "images": images}
 
 

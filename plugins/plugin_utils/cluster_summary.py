@@ -46,6 +46,13 @@ def leftover(result: Mapping[str, Any], *, root: bool) -> str:
     )
 
 
+def _reasons(statuses: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Why nodes are not Ready, each in one line."""
+    unready = [status for status in statuses.values() if not status.get("ready")]
+    whys = [(str(status["name"]), " ".join(str(status.get("why") or "").split())) for status in unready]
+    return [f"{name} is not Ready: {why}" for name, why in whys if why]
+
+
 def summary(result: Mapping[str, Any], *, root: bool) -> str:
     """The closing text. ``root`` is whether the one who runs the play is root."""
     rows: list[Sequence[str]] = [HEADINGS]
@@ -58,7 +65,7 @@ def summary(result: Mapping[str, Any], *, root: bool) -> str:
         rows.append(
             (node["name"], node.get("role") or "-", str(node.get("ip") or "-"), ready, status.get("version") or "-")
         )
-    lines = table(rows)
+    lines = table(rows) + _reasons(statuses)
     own_network = result.get("pod_network", True)
     if statuses and (not own_network or any(status.get("ready") for status in statuses.values())):
         # An ordinary user's cluster is seen by nobody else, root included.

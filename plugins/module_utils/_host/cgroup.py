@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -70,8 +70,26 @@ def find_limits(pid: int, identity: str, reader: Callable[[str], str | None] = r
 
     A field whose controller the kernel does not give to the group is left out.
     """
-    groups = parse_groups(reader(f"/proc/{pid}/cgroup") or "")
     found: dict[str, int | float | None] = {}
+    for directory, controllers in _directories(pid, identity, reader):
+        found.update(_read_limits(directory, controllers, reader))
+    return found
+
+
+def find_use(pid: int, identity: str, reader: Callable[[str], str | None] = read) -> dict[str, int | float | None]:
+    """What a container uses, by its control group: memory (bytes, without files that the kernel could drop at once), cpu_seconds
+    since its start, pids (tasks); None where the kernel does not count it."""
+    found: dict[str, int | float | None] = dict.fromkeys(("memory", "cpu_seconds", "pids"))
+    for directory, controllers in _directories(pid, identity, reader):
+        found.update(_read_use(directory, controllers, reader))
+    return found
+
+
+def _directories(
+    pid: int, identity: str, reader: Callable[[str], str | None]
+) -> Iterator[tuple[str, tuple[str, ...] | None]]:
+    """Where the container's groups are, each with its controllers; None is version 2."""
+    groups = parse_groups(reader(f"/proc/{pid}/cgroup") or "")
     for hierarchy in parse_hierarchies(reader("/proc/self/mountinfo") or ""):
         path = groups.get(hierarchy.controllers)
         if path is None:
@@ -79,16 +97,14 @@ def find_limits(pid: int, identity: str, reader: Callable[[str], str | None] = r
         path = container_path(path, identity)
         if hierarchy.root != "/" and f"{path}/".startswith(hierarchy.root + "/"):
             path = path[len(hierarchy.root) :]
-        found.update(_read_limits(hierarchy.mountpoint + path, hierarchy.controllers, reader))
-    return found
+        yield hierarchy.mountpoint + path, hierarchy.controllers
 
 
 def _read_limits(
     directory: str, controllers: tuple[str, ...] | None, reader: Callable[[str], str | None]
 ) -> Mapping[str, Any]:
     def content(name: str) -> str | None:
-        text = reader(os.path.join(directory, name))
-        return text.strip() if text is not None else None
+        return _content(directory, name, reader)
 
     found: dict[str, Any] = {}
     if controllers is None:
@@ -108,3 +124,31 @@ def _read_limits(
     if pids is not None:
         found["pids"] = None if pids == "max" else int(pids)
     return found
+
+
+def _read_use(
+    directory: str, controllers: tuple[str, ...] | None, reader: Callable[[str], str | None]
+) -> Mapping[str, Any]:
+    def number(name: str) -> int | None:
+        text = _content(directory, name, reader)
+        return int(text) if text is not None and text.isdigit() else None
+
+    def field(name: str, key: str) -> int:
+        pairs = (line.split() for line in (_content(directory, name, reader) or "").splitlines())
+        return next((int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == key), 0)
+
+    found: dict[str, Any] = {"pids": number("pids.current")}
+    if controllers is None:
+        memory, dropped = number("memory.current"), field("memory.stat", "inactive_file")
+        found["cpu_seconds"] = round(field("cpu.stat", "usage_usec") / 1e6, 3) or None
+    else:
+        memory, dropped = number("memory.usage_in_bytes"), field("memory.stat", "total_inactive_file")
+        spent = number("cpuacct.usage")
+        found["cpu_seconds"] = round(spent / 1e9, 3) if spent is not None else None
+    found["memory"] = max(0, memory - dropped) if memory is not None else None
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _content(directory: str, name: str, reader: Callable[[str], str | None]) -> str | None:
+    text = reader(os.path.join(directory, name))
+    return text.strip() if text is not None else None

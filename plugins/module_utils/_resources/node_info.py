@@ -12,7 +12,7 @@ from typing import Any, Callable
 from .._core import labels, replaced
 from .._engine.base import Engine
 from .._engine.model import Container
-from .._host.cgroup import find_limits
+from .._host.cgroup import find_limits, find_use
 from .._node.boot import peek
 from .._state.record import ClusterState, recorded_clusters
 from .node_plan import ObservedNode, describe
@@ -36,7 +36,8 @@ def find_nodes(
         limits = find_limits(container.pid, container.id) if container.running else None
         subject = record_of(engine, container.labels.get(labels.CLUSTER), container.name)
         recorded = recorded_limits(subject, container.name)
-        found.append(describe(ObservedNode(container, limits, boot, recorded=recorded)))
+        use = find_use(container.pid, container.id) if container.running and looks_inside else None
+        found.append({**describe(ObservedNode(container, limits, boot, recorded=recorded)), "use": use})
     return found
 
 

@@ -14,6 +14,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._host.cgroup import 
     Hierarchy,
     container_path,
     find_limits,
+    find_use,
     parse_groups,
     parse_hierarchies,
     settled,
@@ -185,3 +186,50 @@ def test_mount_that_shows_another_part(path: str, directory: str) -> None:
 def test_ended_process() -> None:
     """A process that has ended has no limits; the kernel's own files are looked at."""
     assert find_limits(NO_PROCESS, IDENTITY) == {}
+
+
+USE = [
+    pytest.param(
+        "v1",
+        {
+            "memory.usage_in_bytes": "900\n",
+            "memory.stat": "cache 5\ninactive_file 7\ntotal_inactive_file 300\n",
+            "cpuacct.usage": "21400000000\n",
+            "pids.current": "12\n",
+        },
+        {"memory": 600, "cpu_seconds": 21.4, "pids": 12},
+        id="v1",
+    ),
+    pytest.param(
+        "v2",
+        {
+            "memory.current": "900\n",
+            "memory.stat": "anon 5\ninactive_file 300\n",
+            "cpu.stat": "usage_usec 21400000\nuser_usec 1\n",
+            "pids.current": "12\n",
+        },
+        {"memory": 600, "cpu_seconds": 21.4, "pids": 12},
+        id="v2",
+    ),
+    pytest.param("v2", {"memory.current": "9"}, {"memory": 9, "cpu_seconds": None, "pids": None}, id="memory-alone"),
+    pytest.param("v1", {"pids.current": "max"}, dict.fromkeys(("memory", "cpu_seconds", "pids")), id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("kind", "files", "expected"), USE)
+def test_use(kind: str, files: dict[str, str], expected: dict[str, Any]) -> None:
+    """What the container's own group has used: not the files that the kernel only keeps for later."""
+    table = {
+        "/proc/7/cgroup": proc("cgroup-v1-hybrid" if kind == "v1" else "cgroup-v2-from-docs"),
+        "/proc/self/mountinfo": proc("mountinfo-v1-hybrid" if kind == "v1" else "mountinfo-v2-from-docs"),
+    }
+
+    def reader(path: str) -> str | None:
+        return table.get(path) or files.get(path.rpartition("/")[2])
+
+    assert find_use(7, IDENTITY, reader) == expected
+
+
+def test_use_of_what_has_ended() -> None:
+    """Nothing is known of it."""
+    assert set(find_use(NO_PROCESS, IDENTITY).values()) == {None}

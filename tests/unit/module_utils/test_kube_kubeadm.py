@@ -948,6 +948,7 @@ def test_nothing_to_do_costs_one_look() -> None:
     assert found.value == {
         "name": CONTROL_PLANE,
         "ready": True,
+        "why": "",
         "version": "v1.35.4",
         "address": "192.168.128.2",
         "roles": ["control-plane"],

@@ -91,6 +91,7 @@ def test_node_for_a_person() -> None:
     assert node.as_dict() == {
         "name": "lab-worker-1",
         "ready": True,
+        "why": "",
         "version": "v1.35.4",
         "address": "192.168.128.3",
         "roles": ["edge", "worker"],

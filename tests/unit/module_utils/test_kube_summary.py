@@ -49,6 +49,15 @@ def test_whole_summary() -> None:
     ]
 
 
+def test_why_a_node_is_not_ready() -> None:
+    """In kubelet's words, in one line below the table; a node that is Ready gives no reason."""
+    why = "container runtime network not ready:\n NetworkReady=false"
+    statuses = [{**RESULT["statuses"][0], "why": "kubelet is posting"}, {**RESULT["statuses"][1], "why": why}]
+    lines = summary({**RESULT, "statuses": statuses}, root=True).splitlines()
+    assert lines[3] == "lab-worker-1 is not Ready: container runtime network not ready: NetworkReady=false"
+    assert lines[4] == "" and "posting" not in "".join(lines)
+
+
 def test_sudo_for_others_than_root() -> None:
     """Who is not root needs sudo before the engine's name."""
     assert "  sudo podman exec lab-control-plane-1 kubectl" in summary(RESULT, root=False)

@@ -83,6 +83,7 @@ class ApiNode:
         return {
             "name": self.name,
             "ready": self.ready,
+            "why": "" if self.ready else self.why,
             "version": self.version,
             "address": self.address,
             "roles": sorted(key[len(prefix) :] for key in self.labels if key.startswith(prefix)),
