@@ -1,169 +1,18 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Merges kubeconfigs on the controller, where there is a YAML parser; the module of the same name reads and writes.
-
-Nothing to change costs one run of the module. What the two halves tell each other holds credentials and is not part of
-the result.
-"""
+"""Merges kubeconfigs on the controller, where there is a YAML parser; the module of the same name reads and writes."""
 
 from __future__ import annotations
 
-import json
-import os
-import pwd
-import time
 from typing import Any
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig_file import ORIGINAL
-from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed_action import DiagnosedAction
-from ansible_collections.nodeforge.kic.plugins.plugin_utils.kubeconfig_plan import (
-    KubeconfigSpec,
-    ObservedKubeconfig,
-    changes,
-    describe,
-    flag,
-    plan_kubeconfig,
-)
-
-PATIENCE = 60.0
-"""Seconds for which a merge is made again because others, such as the other hosts of the play, wrote the file meanwhile."""
-
-_INTERNAL = ("files", "admin", "server", "uid", "place", "unrecorded", "written", "invocation")
-
-_READ = ("files", "admin", "server", "uid", "place", "context", "unrecorded")
-"""What a merge is made from. Warnings, which a newer ansible-core keeps as objects, are none of it."""
-
-# What AnsibleModule adds of the file that a result's path names, as it was before.
-_OF_FILE = ("gid", "group", "mode", "owner", "size", "state", "secontext")
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.kubeconfig_action import KubeconfigAction
 
 
-class ActionModule(DiagnosedAction):
-    """One task: read, merge, write."""
+class ActionModule(KubeconfigAction):
+    """One task: read, merge, write. Nothing to change costs one run of the module."""
 
     def converge(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """The module's result, without what only the two halves need."""
-        arguments = self._arguments()
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            found = self.module("kic_kubeconfig", arguments, task_vars)
-            if found.get("failed") or "files" not in found:
-                return _public(found)
-            observed = ObservedKubeconfig.from_result(_plain({key: found[key] for key in _READ if key in found}))
-            spec = KubeconfigSpec.from_params(_plain(dict(self._task.args)))
-            plan = plan_kubeconfig(spec, observed)
-            outcome = self._outcome({**_public(found), **describe(spec, observed)}, spec, observed, plan)
-            written = changes(plan)
-            if self._probes() or self._task.check_mode or not written:
-                return outcome
-            writing = {**arguments, "write": [vars(change) for change in written]}
-            answer = self.module("kic_kubeconfig", writing, task_vars)
-            if answer.get("failed"):
-                return _public(answer)
-            if answer["written"]:
-                return outcome
-            if time.monotonic() >= deadline:
-                break
-        raise failure(
-            "kubeconfig_unusable", path=found["path"], reason="others keep writing to it", fix="run again later"
-        )
-
-    def _arguments(self) -> dict[str, Any]:
-        """The task's, and what the module cannot know: the one who asked, and their KUBECONFIG."""
-        arguments = dict(self._task.args)
-        searched = self._searched()
-        if searched:
-            arguments["search"] = searched
-        asker = self._asker() if not arguments.get("owner") else None
-        if asker:
-            arguments["owner"] = asker
-        return arguments
-
-    def _probes(self) -> bool:
-        return flag(self._task.args.get("probe", False))
-
-    def _outcome(
-        self, found: dict[str, Any], spec: KubeconfigSpec, observed: ObservedKubeconfig, plan: Plan
-    ) -> dict[str, Any]:
-        """The task's result of a plan that is done, or in check mode would be."""
-        complete = spec.present and observed.admin is not None and not plan.operations
-        if self._probes():
-            return {**found, "changed": False, "actions": [], "complete": complete}
-        outcome = {**found, "changed": plan.changed, "actions": [*map(str, plan.actions)], "complete": complete}
-        if self._task.diff and plan.changed:
-            outcome["diff"] = {"before": dict(plan.before), "after": dict(plan.after)}
-        if plan.warnings:
-            kept = "is then kept" if self._task.check_mode else "was kept"
-            where = f"The file as it was {kept} next to it, with {ORIGINAL} at the end of its name."
-            outcome["warnings"] = [*outcome.get("warnings", ()), *(f"{text} {where}" for text in plan.warnings)]
-        return outcome
-
-    def _asker(self) -> str | None:
-        """Who asked, where the module cannot tell: it runs as root, and only sudo and doas leave word of who became it."""
-        become = self._connection.become
-        if getattr(self._connection, "transport", "") == "local":
-            root = os.geteuid() == 0 if become is None else self._becomes() == "root"
-            return _this_user() if root else None
-        if become is None or self._becomes() != "root" or _is_plain_sudo(become):
-            return None
-        # su, "sudo su -" and others: before that, the connection is that of the one who asks.
-        ansible: Any = self  # its methods have no types
-        told = ansible._low_level_execute_command("id -un", sudoable=False)
-        name: str = told.get("stdout", "").strip() if told.get("rc") == 0 else ""
-        return name.splitlines()[-1] if name else None
-
-    def _becomes(self) -> str:
-        """The user as whom the module runs; empty where the task becomes nobody."""
-        become = self._connection.become
-        return _option(become, "become_user") or "root" if become is not None else ""
-
-    def _searched(self) -> str | None:
-        """KUBECONFIG of the one who asks: the task's, or on this very machine the one of this user.
-
-        sudo does not hand it on, and what it names is of no use to another user than this one.
-        """
-        task: dict[str, Any] = {}
-        if any(self._task.environment or ()):
-            ansible: Any = self
-            ansible._compute_environment_string(task)
-        if task.get("KUBECONFIG"):
-            return str(task["KUBECONFIG"])
-        here, user = os.environ.get("KUBECONFIG"), _this_user()
-        owner = self._task.args.get("owner") or (user if self._becomes() in ("", "root") else self._becomes())
-        if not here or owner != user or getattr(self._connection, "transport", "") != "local":
-            return None
-        return os.pathsep.join(os.path.abspath(one) for one in here.split(os.pathsep) if one)
-
-
-def _this_user() -> str:
-    """The one who runs Ansible here, also where they became root for it."""
-    if os.geteuid() == 0:
-        for name in ("SUDO_USER", "DOAS_USER"):
-            if os.environ.get(name):
-                return os.environ[name]
-    return pwd.getpwuid(os.geteuid()).pw_name
-
-
-def _is_plain_sudo(become: Any) -> bool:
-    """Whether the module finds SUDO_USER: after "sudo su -" it does not."""
-    program = _option(become, "become_exe") or "sudo"
-    return str(become.name).rpartition(".")[2] == "sudo" and os.path.basename(program) == "sudo"
-
-
-def _option(become: Any, name: str) -> str:
-    """An option of a become plugin; empty where the plugin does not have it, as not all have all."""
-    try:
-        return str(become.get_option(name) or "")
-    except KeyError:
-        return ""
-
-
-def _plain(value: Any) -> Any:
-    """``value`` of plain types: Ansible's strings know where they are from, which YAML cannot write."""
-    return json.loads(json.dumps(value))
-
-
-def _public(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in found.items() if key not in (*_INTERNAL, *_OF_FILE)}
+        return self.bring(self.asked_by(self._task.args), task_vars)

@@ -13,12 +13,13 @@ version_added: 0.1.0
 description:
   - Creates a network, nodes with a volume each, and Kubernetes on them by kubeadm. Nodes are created, booted and joined at the
     same time where they do not need each other.
-  - The role P(nodeforge.kic.kic_cluster#role) runs it, and adds the entry in a kubeconfig. Errors name the role's variables, which
-    are these options with C(kic_cluster_) before them.
+  - The role P(nodeforge.kic.kic_cluster#role) runs it. Errors name the role's variables, which are these options with
+    C(kic_cluster_) before them.
   - A second run changes nothing, and one that was interrupted is continued by the next.
   - Everything is checked before anything is changed. What a run created is removed where it fails before a node's first start;
     after that all is kept.
-  - It is an action plugin as well, which reads on the controller what the nodes get as files.
+  - It is an action plugin as well, which reads on the controller what the nodes get as files, checks the declaration there, and
+    merges the kubeconfig.
 options:
   name:
     description: Name of the cluster, and of its network. Its nodes are C(NAME-control-plane-1), C(NAME-worker-1) and so on.
@@ -171,6 +172,30 @@ options:
     type: bool
     default: true
     version_added: 0.1.0
+  kubeconfig:
+    description:
+      - The file into which access for the user is written, as M(nodeforge.kic.kic_kubeconfig) does. That it can take the cluster's
+        entries is checked before a cluster is created. V({}) is the user's own. Left out, none is written.
+      - For O(state=started), O(state=restarted) and O(state=present).
+    type: dict
+    version_added: 0.1.0
+    suboptions:
+      path:
+        description: As O(nodeforge.kic.kic_kubeconfig#module:path).
+        type: str
+      owner:
+        description: As O(nodeforge.kic.kic_kubeconfig#module:owner).
+        type: str
+      context:
+        description: As O(nodeforge.kic.kic_kubeconfig#module:context).
+        type: str
+      search:
+        description: The list of the environment variable E(KUBECONFIG). Set by the action plugin, of no use in a playbook.
+        type: str
+      seen:
+        description:
+          - SHA-256 of the text that can take the cluster's entries. Set by the action plugin, of no use in a playbook.
+        type: str
   scripts:
     description: What is run inside nodes. The action plugin gives the scripts of the collection.
     type: dict
@@ -213,6 +238,12 @@ EXAMPLES = r"""
     name: lab
     image: docker.io/kindest/node:v1.35.0
     workers: 2
+
+- name: A cluster, and access for the user of the connection
+  nodeforge.kic.kic_cluster:
+    name: lab
+    image: docker.io/kindest/node:v1.35.0
+    kubeconfig: {}
 
 - name: A cluster whose workers differ
   nodeforge.kic.kic_cluster:
@@ -283,6 +314,15 @@ cluster:
     created: [lab-control-plane-1]
     surplus: []
     pod_network: true
+kubeconfig:
+  description: What was written for the user; null without O(kubeconfig) and where no node belongs to the cluster.
+  type: dict
+  returned: success
+  contains:
+    path: {description: The file., type: str, returned: written}
+    context: {description: Name that the context has in it., type: str, returned: written}
+    needs_sudo: {description: As RV(nodeforge.kic.kic_kubeconfig#module:needs_sudo)., type: bool, returned: written}
+  sample: {context: kic-lab, needs_sudo: false, path: /home/ada/.kube/config}
 drift:
   description: What differs from what was requested and was left as it is.
   type: list
@@ -335,17 +375,23 @@ diagnosis:
     output: {description: The output of the engine or of the node., type: str, returned: failure}
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun, workers
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec, validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_entry as entry
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig_file import control_plane
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
 from ansible_collections.nodeforge.kic.plugins.module_utils._state.progress import reported
+
+_EMPTY: Mapping[str, Any] = {"changed": False, "actions": [], "drift": [], "cluster": {}, "kubeconfig": None}
 
 
 def body(task: Task) -> dict[str, Any]:
@@ -353,7 +399,7 @@ def body(task: Task) -> dict[str, Any]:
     params = task.params
     if params["validate_only"]:
         validate(params, completed)
-        return {"changed": False, "actions": [], "drift": [], "cluster": {}}
+        return dict(_EMPTY)
     if task.check_mode:
         # It waits for nothing, and leaves no directory on a machine that has none.
         return _in_state(task, params, ClusterRun(task.engine, task.runner, task.check_mode))
@@ -376,8 +422,35 @@ def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[st
     as_it_is = () if spec.counted else workers(there)
     if as_it_is:
         spec = ClusterSpec.from_params(params, facts, completed, as_it_is)
+    return _present(task, spec, there, run)
+
+
+def _present(task: Task, spec: ClusterSpec, there: Sequence[Container], run: ClusterRun) -> dict[str, Any]:
+    wanted = task.params["kubeconfig"]
+    found = (
+        entry.look(task.engine, spec.name, entry.Wanted.named_in(wanted), to_write=True) if wanted is not None else {}
+    )
+    for file in found.get("files", ()):
+        if file["text"] is not None and not file["known"] and file["sum"] != wanted["seen"]:
+            # Whether it can take the entries is seen where there is a YAML parser, and before there is a cluster.
+            return {**_EMPTY, "engine_facts": task.engine.info.as_dict(), "access": found}
     outcome = run.present(spec, there)
-    return _result(task, outcome, outcome.describe(spec))
+    result = _result(task, outcome, outcome.describe(spec))
+    if wanted is None or not result["cluster"]["created"]:
+        return result
+    nodes = cluster_nodes(task.engine, spec.name) if outcome.actions and not task.check_mode else there
+    return {
+        **result,
+        "access": {**found, **_access(task, spec.name, control_plane(nodes, stopped=True), found["files"][0])},
+    }
+
+
+def _access(task: Task, cluster: str, node: Container | None, file: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cluster gives out, in check mode as far as it is there, and whether the file is to be recorded."""
+    given = entry.access(task.engine, node, may_lack=task.check_mode) if node is not None else {}
+    if not given and not task.check_mode:
+        raise failure("control_plane_missing", cluster=cluster)
+    return {**given, "unrecorded": not task.check_mode and file["text"] is not None and not file["known"]}
 
 
 def _result(task: Task, outcome: ClusterOutcome, cluster: dict[str, Any]) -> dict[str, Any]:
@@ -388,6 +461,7 @@ def _result(task: Task, outcome: ClusterOutcome, cluster: dict[str, Any]) -> dic
         "actions": list(outcome.actions),
         "drift": outcome.drift,
         "cluster": cluster,
+        "kubeconfig": None,
         "engine_facts": task.engine.info.as_dict(),
     }
     if task.module._diff:

@@ -195,7 +195,6 @@ diagnosis:
     output: {description: The engine's own words., type: str, returned: failure}
 """
 
-import os
 import pwd
 from contextlib import suppress
 from typing import Any
@@ -205,8 +204,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis impo
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import BY_PRIORITY
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import holds_cluster
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes, holds_cluster
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_entry as entry
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig import EXTENSION, context_name
 from ansible_collections.nodeforge.kic.plugins.module_utils._state.record import Subject
@@ -216,10 +216,9 @@ def body(task: Task) -> dict[str, Any]:
     """One half of the work: hand what is there to the action plugin, or write what it made of it."""
     params = task.params
     cluster = checks.host_name("cluster", params["cluster"])
-    context = params["context"] or context_name(cluster)
     if params["write"] is not None:
-        return _write(params, Subject(task.engine.store, cluster), context)
-    return _present(task, cluster, context) if params["state"] == "present" else _absent(task, cluster)
+        return _write(params, Subject(task.engine.store, cluster), params["context"] or context_name(cluster))
+    return _present(task, cluster) if params["state"] == "present" else _absent(task, cluster)
 
 
 def _write(params: dict[str, Any], subject: Subject, context: str) -> dict[str, Any]:
@@ -245,46 +244,28 @@ def _change(given: dict[str, Any]) -> files.Change:
     return files.Change(**{"text": None, **values})
 
 
-def _present(task: Task, cluster: str, context: str) -> dict[str, Any]:
-    owner = files.owner_entry(task.params["owner"])
-    recorded = files.known_files(Subject(task.engine.store, cluster))
-    path = files.target(task.params["path"] or files.searched(task.params["search"], owner, recorded), owner)
-    found, known = files.read(path, owner), path in recorded
-    result: dict[str, Any] = {"changed": False, "context": context, "path": path, "uid": owner.pw_uid}
-    result["engine_facts"] = task.engine.info.as_dict() if task.params["probe"] else None
-    # A member of group docker, too, uses it as that user.
-    result["needs_sudo"] = os.geteuid() == 0 and owner.pw_uid != 0
-    result.update(files=[{**found, "known": known}], place=files.place_of(task.engine))
-    # In check mode an earlier task of the play may be about to start it.
+def _present(task: Task, cluster: str) -> dict[str, Any]:
     probe = task.params["probe"]
-    if probe:
-        files.refuse_unwritable(path, owner)
-    container = files.control_plane(task.engine, cluster, stopped=task.check_mode or probe)
-    admin = ""
-    if container is not None:
-        try:
-            admin = files.admin_configuration(task.engine, container)
-        except KicError:
-            # A run that was ended before kubeadm had made it: the one that comes next makes it.
-            if not (task.check_mode or probe):
-                raise
-    if container is None or not admin:
+    found = entry.look(task.engine, cluster, entry.Wanted.named_in(task.params), to_write=probe)
+    result = {"changed": False, **found, "engine_facts": task.engine.info.as_dict() if probe else None}
+    # In check mode an earlier task of the play may be about to start it.
+    container = files.control_plane(cluster_nodes(task.engine, cluster), stopped=task.check_mode or probe)
+    # A run that was ended before kubeadm had made it: the one that comes next makes it.
+    given = entry.access(task.engine, container, may_lack=task.check_mode or probe) if container is not None else {}
+    if not given:
         if probe:
             return result
         if not task.check_mode:
             raise failure("control_plane_missing", cluster=cluster)
         task.warn(f"The cluster {cluster} has no control plane yet; its entry would be new.")
         return result
-    result["admin"] = admin
-    result["server"] = files.server_of(container)
-    if not task.check_mode and found["text"] is not None and not known:
-        # The record was lost: what it is for must work all the same.
-        result["unrecorded"] = True
-    return result
+    (file,) = found["files"]
+    # The record was lost: what it is for must work all the same.
+    return {**result, **given, "unrecorded": not task.check_mode and file["text"] is not None and not file["known"]}
 
 
 def _absent(task: Task, cluster: str) -> dict[str, Any]:
-    params, container = task.params, files.control_plane(task.engine, cluster)
+    params, container = task.params, files.control_plane(cluster_nodes(task.engine, cluster))
     given = params["path"] is not None
     known = dict.fromkeys(files.known_files(Subject(task.engine.store, cluster)), task.engine)
     paths = [] if given else list(known)
@@ -348,13 +329,10 @@ def main() -> None:
         {
             "cluster": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "path": {"type": "str"},
-            "owner": {"type": "str"},
-            "context": {"type": "str"},
+            **entry.WANTED,
             "merge": {"type": "bool", "default": True},
             "set_current": {"type": "bool", "default": True},
             "probe": {"type": "bool", "default": False},
-            "search": {"type": "str"},
             "write": {
                 "type": "list",
                 "elements": "dict",

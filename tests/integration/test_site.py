@@ -110,8 +110,7 @@ def test_check_mode_without_an_engine(
     assert refused["diagnosis"]["id"] == "engine_not_installed"
     played = play(SITE, "--check", "--diff", process_env={"PATH": path_without_engine}, kic_cluster_name=name)
     assert "The plan is made against an empty engine." in " ".join(played.text.split())
-    for task in ("Bring the cluster into its state", "Write access for the user"):
-        assert any(task in done for done in played.changed), played.text
+    assert any("Bring the cluster into its state" in done for done in played.changed), played.text
 
 
 @pytest.mark.full("half a minute; the clean room purges in the quick set")

@@ -224,7 +224,7 @@ def test_site_from_nothing(story: Story) -> None:
     assert f"{story.client.program} exec {story.node} kubectl get nodes" in closing
 
 
-RETURNED = ("oci_engine_info", "oci_image", "kic_cluster", "kic_kubeconfig")
+RETURNED = ("oci_engine_info", "oci_image", "kic_cluster")
 
 
 def test_results_are_as_documented(story: Story) -> None:
@@ -523,8 +523,9 @@ def test_teardown_leaves_nothing(story: Story) -> None:
     """Teardown removes what is ours, found by labels; all else is as it was, the user's kubeconfig too."""
     gone = story.teardown()
     assert gone.changed
-    for result in gone.results("kic_node_info"):
-        assert differences("kic_node_info", result) == []
+    for module in ("kic_node_info", "kic_kubeconfig"):
+        for result in gone.results(module):
+            assert differences(module, result) == [], module
     story.remove_rebuilt()
     assert story.client.holdings() == story.before
     assert yaml.safe_load(story.kubeconfig.read_text()) == FOREIGN_KUBECONFIG

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._kubernetes.kubeconfig_entry import WANTED
+
 CLUSTER: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "state": {
@@ -40,6 +42,7 @@ CLUSTER: dict[str, dict[str, Any]] = {
     "images": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 600},
     "boot": {"type": "bool", "default": True},
+    "kubeconfig": {"type": "dict", "options": {**WANTED, "seen": {"type": "str"}}},
     "node_files": {
         "type": "list",
         "no_log": True,

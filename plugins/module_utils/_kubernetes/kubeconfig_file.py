@@ -14,7 +14,7 @@ import os
 import pwd
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,6 @@ from .._core.diagnosis import KicError, failure
 from .._core.replaced import is_aside
 from .._engine.base import Engine, EngineReader
 from .._engine.model import Container
-from .._engine.selection import cluster_nodes
 from .._host.process import mounts
 from .._state.lock import host_lock
 from .._state.record import ClusterState, Subject, recorded_clusters
@@ -292,11 +291,11 @@ def is_recorded(cluster: str) -> bool:
     return any(subject.cluster == cluster for subject in recorded_clusters())
 
 
-def control_plane(engine: Engine, cluster: str, *, stopped: bool = False) -> Container | None:
-    """The first control plane of the cluster that runs; with ``stopped`` also one that does not."""
+def control_plane(nodes: Iterable[Container], *, stopped: bool = False) -> Container | None:
+    """The first control plane among the nodes of a cluster that runs; with ``stopped`` also one that does not."""
     found = [
         container
-        for container in cluster_nodes(engine, cluster)
+        for container in nodes
         if container.labels.get(labels.ROLE) == "control-plane"
         and (container.running or stopped)
         and not is_aside(container.name)

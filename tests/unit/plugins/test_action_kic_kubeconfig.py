@@ -28,7 +28,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import k
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record as state
 from ansible_collections.nodeforge.kic.plugins.modules import kic_kubeconfig as module
-from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_plan, kubeconfig_yaml
+from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_action, kubeconfig_plan, kubeconfig_yaml
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 ADMIN = """
@@ -419,7 +419,7 @@ def test_more_others_than_a_few(path: Path) -> None:
 
 def test_others_keep_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who never gets to write gives up with a failure, and does not overwrite."""
-    monkeypatch.setattr(action, "PATIENCE", 0.0)
+    monkeypatch.setattr(kubeconfig_action, "PATIENCE", 0.0)
     path.parent.mkdir()
     one = plugin(path)
     one.before_write = lambda: path.write_text((path.read_text() if path.exists() else "") + "# again\n")
@@ -447,7 +447,7 @@ def test_no_traceback(path: Path, monkeypatch: pytest.MonkeyPatch, error: Except
     def broken(*_arguments: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(action, "plan_kubeconfig", broken)
+    monkeypatch.setattr(kubeconfig_action, "plan_kubeconfig", broken)
     result = plugin(path).run(task_vars={})
     assert result["failed"] is True and result["actions"] == [] and result["changed"] is False
     assert result["diagnosis"]["id"] == ("internal_error" if isinstance(error, KeyError) else "file_system_full")

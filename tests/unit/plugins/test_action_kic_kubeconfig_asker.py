@@ -138,14 +138,14 @@ def test_whose_variable_counts(
     monkeypatch.setenv("KUBECONFIG", f"/a{os.pathsep}{os.pathsep}b")
     one = on(path, transport, become)
     one._task.args = {"cluster": "lab", **({"owner": owner} if owner else {})}
-    assert one._searched() == (f"/a{os.pathsep}{Path.cwd() / 'b'}" if expected else None)
+    assert one._searched(one._task.args) == (f"/a{os.pathsep}{Path.cwd() / 'b'}" if expected else None)
     one._task.environment = [{"KUBECONFIG": "/of/the/task"}]
 
     def compute(found: dict[str, Any]) -> None:
         found.update(one._task.environment[0])
 
     one._compute_environment_string = compute  # type: ignore[method-assign, assignment]
-    assert one._searched() == "/of/the/task"
+    assert one._searched(one._task.args) == "/of/the/task"
 
 
 LISTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...], str | None], ...] = (

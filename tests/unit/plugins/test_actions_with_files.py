@@ -18,6 +18,11 @@ from ansible_collections.nodeforge.kic.plugins.action import kic_cluster, kic_ku
 from ansible_collections.nodeforge.kic.plugins.plugin_utils import node_files
 
 PLUGINS = {"kic_cluster": kic_cluster, "kic_kubeadm": kic_kubeadm}
+FITS: dict[str, dict[str, Any]] = {
+    "kic_cluster": {"name": "lab", "image": "localhost/x:1"},
+    "kic_kubeadm": {"name": "lab"},
+}
+"""Arguments that each takes."""
 
 
 def run(module: str, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -42,9 +47,9 @@ def run(module: str, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> tuple
 @pytest.mark.parametrize("name", PLUGINS)
 def test_the_module_gets_the_scripts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the collection, or the task's own."""
-    result, (given,) = run(name, monkeypatch, name="lab")
+    result, (given,) = run(name, monkeypatch, **FITS[name])
     assert result["changed"] and given["scripts"] == node_files.node_scripts() and given["name"] == "lab"
-    _result, (own,) = run(name, monkeypatch, scripts={"look": "true"})
+    _result, (own,) = run(name, monkeypatch, scripts={"look": "true"}, **FITS[name])
     assert own["scripts"] == {"look": "true"}
 
 
@@ -56,7 +61,7 @@ def test_files_that_cannot_be_read(name: str, monkeypatch: pytest.MonkeyPatch) -
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    result, given = run(name, monkeypatch, name="lab")
+    result, given = run(name, monkeypatch, **FITS[name])
     assert result["failed"] and not result["changed"] and result["actions"] == [] and given == []
     assert result["diagnosis"]["cause"] and result["diagnosis"]["fix"]
     assert "kic_cluster/files" in result["msg"]
