@@ -141,6 +141,7 @@ def test_workers_by_variables(podman: Client, node_image: str, environment: dict
     assert podman.held("kictest-readme") == []
 
 
+@pytest.mark.full("a play; workers by variables are in the quick set")
 def test_nodes_by_name(podman: Client, node_image: str, environment: dict[str, str], tmp_path: Path) -> None:
     """The variables are foretold as a cluster with these nodes."""
     (tmp_path / "nodes.yml").write_text(block(VARIABLES[0]))
@@ -150,6 +151,7 @@ def test_nodes_by_name(podman: Client, node_image: str, environment: dict[str, s
     assert podman.held("lab-db") == podman.held("kictest-readme") == []
 
 
+@pytest.mark.full("a play; workers by variables are in the quick set")
 def test_variables_for_a_file_of_kind(
     podman: Client, node_image: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -179,6 +181,7 @@ def test_what_the_run_says_to_type() -> None:
     assert block("podman exec").strip() in str(cluster_summary(result))
 
 
+@pytest.mark.full("half a minute; site by its full name is in the quick set")
 def test_the_installed_collection(podman: Client, node_image: str, project: Project) -> None:
     """Installed from the file, and its playbooks foretell."""
     (project.folder / "group_vars").mkdir(exist_ok=True)
@@ -250,6 +253,7 @@ def test_rootless(project: Project) -> None:
     assert told and all(name == anchor and name in CATALOGUE for name, anchor in told)
 
 
+@pytest.mark.full("a minute; the inventory and a node as a machine have tests in the quick set")
 def test_machine_and_inventory(machine: str, podman: Client, project: Project) -> None:
     """The machine runs, the inventory finds it, and a task runs inside."""
     assert podman.out("exec", machine, "systemctl", "is-system-running") == "running"

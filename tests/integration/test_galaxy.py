@@ -45,6 +45,7 @@ def test_site_by_its_full_name(podman: Client, node_image: str, project: Project
     assert file.is_relative_to(project.folder / "collections"), file
 
 
+@pytest.mark.full("half a minute; the role has a test of its own in the quick set")
 def test_a_role_in_a_playbook_of_the_project(
     podman: Client, node_image: str, project: Project, unique: Callable[[str], str]
 ) -> None:

@@ -98,6 +98,7 @@ def test_mount_below_a_link(
     assert podman.out("exec", name, "cat", "/usr/lib/kictest/here") == "seen"
 
 
+@pytest.mark.full("half a minute; test_states.py has all states of the module in the quick set")
 def test_states(predicted: Predicted, podman: Client, unique: Names, common: dict[str, Any]) -> None:
     """present makes it and leaves it, started and stopped do what they say once, restarted each time."""
     name = unique("node")
@@ -168,6 +169,7 @@ def test_a_node_has_what_was_asked_for(
     assert replaced["node"]["ip"] == made["node"]["ip"]
 
 
+@pytest.mark.full("half a minute; limits that change in place are in the quick set")
 def test_limits(
     predicted: Predicted, run_module: Module, podman: Client, unique: Names, without_network: dict[str, Any]
 ) -> None:

@@ -535,6 +535,7 @@ def test_role_host(environment: dict[str, str], machine: Callable[..., list[str]
         compare(item, run, lambda: (files(tmp_path / "etc"), files(tmp_path / "state")), **item.values)
 
 
+@pytest.mark.full("half a minute; the clean room foretells its teardown in the quick set")
 def test_playbook_teardown(podman_world: World, play: Play, run_module: Module) -> None:
     """nodeforge.kic.teardown of a cluster with two nodes."""
     world = podman_world

@@ -295,6 +295,7 @@ def test_workload(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Non
     assert "hello from web-" in story.ask("http://web/")
 
 
+@pytest.mark.full("a minute and a half; the story has a workload of its own in the quick set")
 @pytest.mark.part_of("own")
 def test_an_application_by_kubernetes_core(story: Story, environment: dict[str, str], tmp_path: Path) -> None:
     """examples/branch deploys an application into this cluster from an image of the engine, and waits for it."""
@@ -429,7 +430,7 @@ DAMAGES = (break_storage, break_dns, break_pod_network)
 
 @pytest.mark.parametrize(
     "damage",
-    [break_pod_network, *(pytest.param(item, marks=pytest.mark.full("one repair is quick")) for item in DAMAGES[:-1])],
+    [pytest.param(item, marks=pytest.mark.full("half a minute each; the repairs have unit tests")) for item in DAMAGES],
 )
 @pytest.mark.part_of("own")
 def test_each_addon_is_repaired_alone(story: Story, damage: Any) -> None:
@@ -454,6 +455,7 @@ def test_addons_are_repaired_together(story: Story) -> None:
     assert story.site("--check").changed == []
 
 
+@pytest.mark.full("a minute; what is planned meanwhile has unit tests")
 @pytest.mark.part_of("own")
 def test_api_that_starts(story: Story) -> None:
     """An API server that died a moment ago is waited for; nothing is made again because of it, nor foretold."""
