@@ -366,20 +366,19 @@ def test_hard_stops(podman_world: World, run_module: Module) -> None:
     # The signal waits for a process that is frozen.
     run(state="started")
     come_to("started", "running")
-    kill("ConmonPid")
     come_to("paused", "paused")
-    come_to("started", "running")
+    kill("ConmonPid")
     come_to("stopped", "stopping")
-    for state in ("started", "restarted"):
-        assert run(state=state)["diagnosis"]["id"] == "process_lost", state
-    come_to("absent", "")
-    for state in ("started", "paused"):
+    for state, told in (("started", "process_lost"), ("restarted", "process_lost"), ("paused", "pause_not_running")):
+        assert run(state=state)["diagnosis"]["id"] == told, state
+    assert run(state="absent")["actions"] == [f"remove node {name}"]
+    for before, status in (("started", "running"), ("paused", "paused")):
         come_to("started", "running")
-        come_to(state, {"started": "running"}.get(state, state))
+        come_to(before, status)
         kill("ConmonPid", "Pid")
-        for again in ("started", "restarted", "paused"):
-            assert run(state=again)["diagnosis"]["id"] == "process_lost", (state, again)
-        come_to("absent", "")
+        for state in ("started", "restarted", "paused"):
+            assert run(state=state)["diagnosis"]["id"] == "process_lost", (before, state)
+        assert run(state="absent")["actions"] == [f"remove node {name}"]
 
 
 PRIVATE = """
@@ -650,7 +649,6 @@ def test_kubernetes(podman_world: World, node_image: str, play: Play, run_module
         row("present", expected=False),
         row("stopped"),
         row("present", expected=False),
-        row("paused", expected=REFUSED),
         row("started"),
         row("paused"),
         row("paused", expected=False),

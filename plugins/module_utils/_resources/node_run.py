@@ -20,7 +20,7 @@ from .._engine.base import Engine
 from .._engine.model import Container, Limits, NewContainer
 from .._host.preflight import refuse_unfit
 from .._node import boot
-from .._node.boot import Boot
+from .._node.boot import Boot, lost
 from .._state.lock import host_lock
 from .._state.record import ClusterState, Subject
 from .node_readback import differences, limit_differences
@@ -141,7 +141,8 @@ def wait_key(name: str) -> str:
 def _wait(spec: NodeSpec, identity: str, new: NewContainer | None, kept: str, seam: NodeSeam) -> Boot | None:
     with _naming_old(kept), naming_who_withholds(seam):
         container = seam.engine.container(identity)
-        if container is None or not container.running:
+        # The signal that ended one while it was frozen, with its monitor, takes effect when it goes on.
+        if container is None or not container.running or lost(seam.engine, container):
             raise boot.died(seam.engine, spec.name)
         if new is not None:
             _refuse_otherwise(spec.name, differences(new, container), seam.engine)

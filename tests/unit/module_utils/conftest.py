@@ -30,9 +30,10 @@ def state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 @pytest.fixture(autouse=True)
 def with_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Containers of the tests have no process on this machine; test_boot.py is about those that have lost theirs."""
-    from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
+    from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node, node_run
 
-    monkeypatch.setattr(node, "lost", lambda *_given: False)
+    for module in (node, node_run):
+        monkeypatch.setattr(module, "lost", lambda *_given: False)
 
 
 @pytest.fixture(autouse=True)

@@ -1368,6 +1368,15 @@ def test_lost(engine: MemoryEngine, status: str, pid: int, watches: bool, later:
     assert boot.lost(engine, container("node-1", status=status, pid=pid)) is expected
 
 
+def test_killed_while_it_was_frozen(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends when it goes on, and nobody tells podman: that is found without a wait for its system too."""
+    monkeypatch.setattr(node_run, "lost", lambda *_given: True)
+    engine.add(container("node-1", status="paused"))
+    with fails("process_lost", "podman says that the node node-1 runs"):
+        run(engine, state="started", image=None, wait=False)
+    assert engine.done == ["resume id-node-1"]
+
+
 @pytest.mark.parametrize("seconds", [0, 3])
 def test_a_paused_node_is_resumed_to_write_what_it_holds(engine: MemoryEngine, seconds: int) -> None:
     """Only where that outlives it."""
