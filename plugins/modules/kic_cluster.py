@@ -305,6 +305,10 @@ cluster:
       elements: str
       returned: present
     pod_network: {description: Whether the pod network is the collection's., type: bool, returned: present}
+    renewed:
+      description: Whether the certificate of its administrator is renewed, which kubeconfigs hold.
+      type: bool
+      returned: present
   sample:
     name: lab
     control_plane: lab-control-plane-1
@@ -314,6 +318,7 @@ cluster:
     created: [lab-control-plane-1]
     surplus: []
     pod_network: true
+    renewed: false
 kubeconfig:
   description: What was written for the user; null without O(kubeconfig) and where no node belongs to the cluster.
   type: dict

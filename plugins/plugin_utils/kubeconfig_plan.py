@@ -34,6 +34,8 @@ class KubeconfigSpec:
     present: bool = True
     merge: bool = True
     set_current: bool = True
+    renewed: bool = False
+    """Whether the credentials are about to be others than those that were read: check mode only."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> KubeconfigSpec:
@@ -43,6 +45,7 @@ class KubeconfigSpec:
             params.get("state", "present") == "present",
             flag(params.get("merge", True)),
             flag(params.get("set_current", True)),
+            flag(params.get("renewed", False)),
         )
 
 
@@ -136,7 +139,8 @@ def _plan_present(spec: KubeconfigSpec, observed: ObservedKubeconfig) -> Plan:
     if kubeconfig.others(before, spec.cluster) - kubeconfig.others(merged, spec.cluster):
         lost = [*lost, "other entries"]
     run = partial(_hand_over, Change(file.path, file.sum, text, context=name, lossy=bool(lost)))
-    if merged == before and (file.mounted or (file.mode, file.uid) == (PRIVATE, observed.uid)):
+    fits = merged == before and not spec.renewed
+    if fits and (file.mounted or (file.mode, file.uid) == (PRIVATE, observed.uid)):
         record = Operation("record", "kubeconfig", file.path, changes=False, run=run)
         return Plan((record,) if observed.unrecorded else ())
     shown = {} if file.text is None else {**kubeconfig.summary(before), "mode": f"{file.mode:04o}", "uid": file.uid}

@@ -19,6 +19,7 @@ from .._engine.base import Engine
 from .._engine.model import Container
 from .._host.preflight import refuse_unfit
 from .._kubernetes.bootstrap.kubeadm import converge_kubeadm, listed_nodes, network_state
+from .._kubernetes.bootstrap.renewal import renews_access
 from .._kubernetes.network.connect import PodNetwork
 from .._resources.boot import BootSpec, BootUnit, RestartPolicies, policy_at_boot
 from .._resources.network import NetworkResource
@@ -96,7 +97,16 @@ class ClusterOutcome:
             "created": list(self.plan.created),
             "surplus": list(self.plan.surplus),
             "pod_network": spec.pod_network,
+            "renewed": self.renewed,
         }
+
+    @property
+    def renewed(self) -> bool:
+        """Whether what the administrator's kubeconfigs hold is renewed."""
+        steps = (
+            action for operation, item in self.done if operation.kind == KUBERNETES for action in item.plan.actions
+        )
+        return renews_access((action.name, action.detail) for action in steps)
 
     def values(self, kind: str) -> dict[str, dict[str, Any]]:
         """Descriptions of the things of one kind, by name."""

@@ -774,7 +774,7 @@ CATALOGUE: dict[str, Entry] = {
     "certificate_time": Entry(
         "step {step} failed on {node}: a certificate is not valid at this time: {times}.",
         "see the clock: date; timedatectl set-ntp true; and the certificates: {engine} exec {node} kubeadm certs"
-        " check-expiration; expired ones: {engine} exec {node} kubeadm certs renew all",
+        " check-expiration; then run again, which renews expired ones",
         known="kubectl 1.35, Go's crypto/x509",
     ),
     "api_not_answering": Entry(

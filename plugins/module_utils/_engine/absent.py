@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 from .._core.diagnosis import KicError
 from .._host.machine import architecture, cgroup_version, cpus, memory, runtimes
 from .base import Engine
 from .drivers import driver
-from .model import EngineInfo, Image
+from .model import EngineInfo, Image, Stored
 
 
 class AbsentEngine(Engine):
@@ -63,6 +63,9 @@ class AbsentEngine(Engine):
 
     def _refuse(self, *_given: Any, **_options: Any) -> NoReturn:
         raise self.reason
+
+    def read_directory(self, identity: str, path: str, wanted: Collection[str]) -> dict[str, Stored]:
+        return {}
 
     def images_named(self, references: Sequence[str]) -> list[Image | None]:
         return [None for _reference in references]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from .._command import CommandResult
 from .._core.capabilities import Capabilities
@@ -23,6 +23,7 @@ from .model import (
     NewContainer,
     Offered,
     Reader,
+    Stored,
     Volume,
 )
 
@@ -152,6 +153,11 @@ class EngineReader(ABC):
     @abstractmethod
     def read_file(self, identity: str, path: str) -> bytes | None:
         """Content of a file in a container, which need not run; None where there is no such file."""
+
+    @abstractmethod
+    def read_directory(self, identity: str, path: str, wanted: Collection[str]) -> dict[str, Stored]:
+        """Files below a directory of a container, which need not run, by their paths from there, with the contents of those that
+        are ``wanted``; {} where there is no such directory."""
 
     @property
     @abstractmethod

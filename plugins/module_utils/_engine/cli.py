@@ -10,7 +10,7 @@ import json
 import re
 import signal
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,19 @@ from .._core.diagnosis import KicError, failure
 from .._host.pipe import connect
 from .base import Engine
 from .limits import is_question, limit_of, verb
-from .model import Attached, Container, EngineInfo, Image, Limits, Mount, NewContainer, Offered, Publication, Reader
+from .model import (
+    Attached,
+    Container,
+    EngineInfo,
+    Image,
+    Limits,
+    Mount,
+    NewContainer,
+    Offered,
+    Publication,
+    Reader,
+    Stored,
+)
 from .proxy import without_proxy
 from .secrecy import hand_over
 
@@ -491,6 +503,28 @@ class CommandLineEngine(Engine):
         with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
             found = [archive.extractfile(member) for member in archive if member.isfile()]
         return found[0].read() if found and found[0] is not None else None
+
+    def read_directory(self, identity: str, path: str, wanted: Collection[str]) -> dict[str, Stored]:
+        import io
+        import tarfile
+
+        action = f"reading {path} in the container {identity}"
+        result = self.call(["cp", f"{identity}:{path}", "-"], action=action, check=False)
+        if result.rc != 0:
+            if _NO_FILE.search(result.err):
+                return {}
+            raise self._explain(result, action)
+        found: dict[str, Stored] = {}
+        with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
+            members = {item.name.partition("/")[2]: item for item in archive}
+            for name, item in members.items():
+                # A link to a file next to it.
+                target = f"{name.rpartition('/')[0]}/{item.linkname.rpartition('/')[2]}".lstrip("/")
+                file = members.get(target, item) if item.issym() else item
+                if file.isfile():
+                    content = archive.extractfile(file) if name in wanted else None
+                    found[name] = Stored(float(file.mtime), content.read() if content is not None else None)
+        return found
 
     def start_container(self, identity: str) -> None:
         self.call(["start", identity], action=f"starting the container {identity}")

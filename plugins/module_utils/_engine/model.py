@@ -139,6 +139,14 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A file in a container: when it was last changed, and what it holds where that was requested."""
+
+    changed: float
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
 class Volume:
     """A volume of the engine."""
 

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Offered,
     Range,
     Reader,
+    Stored,
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import HostLimits
@@ -181,6 +183,23 @@ def image_params(**given: Any) -> dict[str, Any]:
     }
     assert not given.keys() - found.keys()
     return {**found, **given}
+
+
+def der(begins: float, ends: float, issuer: str = "kubernetes") -> bytes:
+    """A certificate as far as its times, which is as far as ours is read."""
+
+    def element(tag: int, content: bytes) -> bytes:
+        size = len(content)
+        length = bytes([size]) if size < 128 else bytes([0x82, *size.to_bytes(2, "big")])
+        return bytes([tag]) + length + content
+
+    def moment(seconds: float) -> bytes:
+        text = datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y%m%d%H%M%SZ")
+        return element(0x18, text.encode()) if text >= "2050" else element(0x17, text[2:].encode())
+
+    version = element(0xA0, element(0x02, b"\x02"))
+    fields = version + element(0x02, b"\x7f" * 8) + element(0x30, b"") + element(0x30, element(0x0C, issuer.encode()))
+    return element(0x30, element(0x30, fields + element(0x30, moment(begins) + moment(ends))))
 
 
 def engine_info(**given: Any) -> EngineInfo:
@@ -547,6 +566,9 @@ class MemoryEngine(ByClient):
 
     def read_file(self, identity: str, path: str) -> bytes | None:
         return self.contents.get((identity, path))
+
+    def read_directory(self, identity: str, path: str, wanted: Collection[str]) -> dict[str, Stored]:
+        return {}
 
     def put_files(self, identity: str, archive: bytes) -> None:
         self.done.append(f"put files {identity}")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import ipaddress
 import json
@@ -35,20 +36,28 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstra
     only_run,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.configuration import NodeFacts
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import RECORD, ApiNode, Seen
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import (
+    RECORD,
+    RENEWED,
+    ApiNode,
+    Seen,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network import kic
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.connect import node_addresses
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.kic import State
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
+from ansible_collections.nodeforge.kic.plugins.module_utils._node.certificates import PATHS, Certificate
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
-from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged, fails
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged, der, fails
 
 CONTROL_PLANE = "lab-control-plane-1"
 WORKER = "lab-worker-1"
 PKI = "/etc/kubernetes/pki/"
 MANIFESTS = "/etc/kubernetes/manifests/"
+ETC = "/etc/kubernetes"
+ROTATED = "/var/lib/kubelet/pki/kubelet-server-current.pem"
 ROLE = "node-role.kubernetes.io/control-plane"
 TAINT = f"{ROLE}:NoSchedule"
 TOKEN = "abcdef.0123456789abcdef"
@@ -809,8 +818,8 @@ class Fake(Unplugged):
         return list(self.held.values())
 
     def read_file(self, identity: str, path: str) -> bytes | None:  # type: ignore[override]
-        assert path == RECORD and not self.held[identity].running
-        return self.file
+        assert path in (RECORD, RENEWED) and not self.held[identity].running
+        return self.file if path == RECORD else None
 
     @staticmethod
     def purpose(command: Sequence[str]) -> str:
@@ -917,20 +926,34 @@ def local_line(found: Seen) -> str:
         "lowers": found.facts.lowers_oom_score,
         "mapped": found.facts.user_namespace,
         "rotating": found.rotating,
+        "certificates": certificate_lines(found.certificates),
+        "now": found.now,
+        "renewed": found.renewed,
     }
     return json.dumps({"local": local}) + "\n"
+
+
+def certificate_lines(found: Sequence[Certificate]) -> str:
+    """What the script prints of certificates."""
+    paths = {name: path for path, name in PATHS.items() if path not in (f"{ETC}/kubelet.conf", ROTATED)}
+    return "".join(
+        f"{ROTATED if item.rotated else paths[item.name]} {int(item.issued)}"
+        f" {base64.b64encode(der(item.issued, item.ends)).decode()}\n"
+        for item in found
+    )
 
 
 def api_line(found: Seen) -> str:
     """What the script prints of the API."""
     if not found.api:
-        return json.dumps({"api": {"error": found.api_error}}) + "\n"
+        return json.dumps({"api": {"error": found.api_error, "signs": found.signs}}) + "\n"
     node = None
     if found.node is not None:
         taints = [dict(zip(("key", "effect"), item.split(":"))) for item in found.node.taints]
         ready = "True" if found.node.ready else "False"
         node = {**vars(found.node), "ready": ready, "taints": taints, "pod_cidrs": list(found.node.pod_cidrs)}
-    api = {"error": "", "objects": sorted(found.objects), "changes": dict(found.changes), "node": node}
+    api: dict[str, Any] = {"error": "", "objects": sorted(found.objects), "changes": dict(found.changes), "node": node}
+    api["signs"] = found.signs
     return json.dumps({"api": api}) + "\n"
 
 

@@ -31,6 +31,9 @@ LOCAL: dict[str, Any] = {
     "lowers": True,
     "mapped": False,
     "rotating": True,
+    "certificates": "",
+    "now": 1796000000,
+    "renewed": "kubelet\n",
 }
 NODE: dict[str, Any] = {
     "name": "lab-worker-1",
@@ -47,6 +50,7 @@ API: dict[str, Any] = {
     "objects": ["ConfigMap/coredns", "Node/lab-worker-1"],
     "changes": {"storage": "x unchanged\n"},
     "node": NODE,
+    "signs": True,
     "nodes": [
         {
             "metadata": {"name": "lab-worker-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
@@ -73,6 +77,7 @@ def test_decode() -> None:
     assert found.stands == {"/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"}
     assert found.record == {"state": "initialized"}
     assert (found.hosts, found.names) == (LOCAL["hosts"], LOCAL["names"])
+    assert (found.certificates, found.now, found.renewed, found.signs) == ((), 1796000000.0, "kubelet", True)
     assert found.rotating and found.network == State("fits", "0123")
     assert found.nodes == (Registered("lab-worker-1", "2026-01-01T00:00:00Z", ("10.244.1.0/24",), True),)
     assert found.api and found.api_error == ""

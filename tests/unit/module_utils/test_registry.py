@@ -38,6 +38,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Mount,
     Network,
     Publication,
+    Stored,
     Volume,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
@@ -380,6 +381,38 @@ def test_read_file(kind: type[CommandLineEngine], missing: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [Podman, Docker])
+def test_read_directory(kind: type[CommandLineEngine]) -> None:
+    """Files with their times, the contents of those alone that are wanted, and a link as what it leads to."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in (("pki", None), ("pki/a.crt", b"A"), ("pki/a.key", b"K"), ("pki/sub/b.crt", b"B")):
+            item = tarfile.TarInfo(name)
+            item.type, item.size, item.mtime = (
+                tarfile.DIRTYPE if content is None else tarfile.REGTYPE,
+                len(content or b""),
+                7,
+            )
+            archive.addfile(item, io.BytesIO(content or b""))
+        for name, target in (("pki/sub/current", "/lib/sub/b.crt"), ("pki/lost", "nowhere")):
+            item = tarfile.TarInfo(name)
+            item.type, item.linkname = tarfile.SYMTYPE, target
+            archive.addfile(item)
+    runner = TableRunner({"": said(buffer.getvalue())})
+    found = kind(runner).read_directory("n", "/etc/pki", {"a.crt", "sub/current", "lost", "none"})
+    assert found == {
+        "a.crt": Stored(7, b"A"),
+        "a.key": Stored(7),
+        "sub/b.crt": Stored(7),
+        "sub/current": Stored(7, b"B"),
+    }
+    assert runner.commands == [f"{kind.name} cp n:/etc/pki -"]
+    missing = TableRunner({"": said(rc=1, err="Error: No such container:path: n:/etc/pki")})
+    assert kind(missing).read_directory("n", "/etc/pki", ()) == {}
+    with fails("engine_failed", "reading /etc/pki in the container n", "busy"):
+        kind(TableRunner({"": said(rc=125, err="busy")})).read_directory("n", "/etc/pki", ())
+
+
+@pytest.mark.parametrize("kind", [Podman, Docker])
 def test_every_call_of_an_engine_has_a_limit(kind: type[CommandLineEngine]) -> None:
     """Whatever is asked of an engine, its client is given a limit, and one that is reached is told."""
     calls: list[Callable[[CommandLineEngine], Any]] = [
@@ -400,6 +433,7 @@ def test_every_call_of_an_engine_has_a_limit(kind: type[CommandLineEngine]) -> N
         lambda engine: engine.containers("x"),
         lambda engine: engine.put_files("x", b""),
         lambda engine: engine.read_file("x", "/y"),
+        lambda engine: engine.read_directory("x", "/y", ()),
         lambda engine: engine.start_container("x"),
         lambda engine: engine.stop_container("x", 1),
         lambda engine: engine.pause_container("x"),

@@ -17,7 +17,7 @@ from ansible_collections.nodeforge.kic.plugins.action import kic_cluster
 
 from .test_action_kic_kubeconfig import ADMIN, SERVER, USERS, file, ours
 
-CREATED = {"created": ["lab-control-plane-1"]}
+CREATED: dict[str, Any] = {"created": ["lab-control-plane-1"]}
 PATH = "/k/config"
 TAKEN = "contexts: [{name: kic-lab, context: {cluster: x}}]\n"
 WRITTEN = f"write context kic-lab: {PATH}"
@@ -132,6 +132,15 @@ def test_check_mode() -> None:
     one = plugin(check=True)
     result = one.run(task_vars={})
     assert names(one) == ["kic_cluster"] and result["actions"] == ["create node lab-control-plane-1", WRITTEN]
+
+
+def test_check_mode_of_credentials_that_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry is written, though it is as what is there now; a run reads what is there then."""
+    monkeypatch.setitem(CREATED, "renewed", True)
+    for check, expected in ((True, [WRITTEN]), (False, [])):
+        one = plugin(check=check)
+        one.text, one.known, one.cluster_actions = ours(), True, ()
+        assert one.run(task_vars={})["actions"] == expected and names(one) == ["kic_cluster"]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ FOREIGN = written(place=THERE, admin=ADMIN.replace("Q0E=", "T1RIRVI="))
         pytest.param(SPEC, observed(file(None)), [WRITE], id="new"),
         pytest.param(SPEC, observed(file(USERS)), [WRITE], id="other-contexts"),
         pytest.param(SPEC, observed(file(OURS)), [], id="there"),
+        pytest.param(replace(SPEC, renewed=True), observed(file(OURS)), [WRITE], id="about-to-be-renewed"),
         pytest.param(SPEC, observed(file(BOTH)), [], id="there-with-others"),
         pytest.param(SPEC, observed(file(OURS), unrecorded=True), ["record kubeconfig /k/config"], id="record-lost"),
         pytest.param(SPEC, observed(file(OURS, mode=0o644)), [WRITE], id="readable-by-others"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -21,10 +22,11 @@ from ..._core.diagnosis import KicError, failure
 from ..._core.operations import Operation
 from ..._core.plan import Missing, Outcome, Plan, Resource, converge
 from ..._engine.base import Engine
-from ..._engine.model import Container
+from ..._engine.model import Container, Stored
 from ..._host.files import read
 from ..._host.routes import routed
 from ..._node import boot
+from ..._node.certificates import KUBELET, PATHS, decode_files
 from ..network import kic, ranges
 from ..network.connect import PodNetwork, node_addresses
 from . import kubeadm_run as run
@@ -38,9 +40,13 @@ from .kubeadm_plan import (
     plan_initialized,
     plan_joined,
     plan_new,
+    plan_renewal,
     plan_reset,
+    plan_started,
 )
-from .look import RECORD
+from .look import RECORD, RENEWED, STATE
+from .renewal import Age, keys_in
+from .renewal_run import renew
 from .steps import Deadline
 
 
@@ -49,8 +55,8 @@ class NotRunning:
     """There is nothing to look into."""
 
     container: Container | None
-    complete: bool = False
-    """Whether a former run was through with the node, so that a start is all that it takes."""
+    age: Age | None = None
+    """Of its certificates, where a former run was through with the node, so that a start is all else that it takes."""
 
 
 Found = Union[NotRunning, Booting, Observed]
@@ -75,7 +81,9 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
         if container is not None:
             _refuse_foreign(spec, container)
         if container is None or not container.running:
-            return NotRunning(container, container is not None and self._was_complete(container))
+            if container is None or not self._was_complete(container):
+                return NotRunning(container)
+            return NotRunning(container, self._age(container))
         addresses = node_addresses(container)
         api_addresses = addresses if spec.control_plane in ("", spec.node) else self._control_plane_addresses()
         if not addresses or not api_addresses:
@@ -92,6 +100,19 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
         except ValueError:
             return False
         return isinstance(record, dict) and record.get("state") == self._spec.state
+
+    def _age(self, container: Container) -> Age:
+        """The age of certificates in a node that does not run, for a forecast."""
+        files: dict[str, Stored] = {}
+        # What lies below /etc/kubernetes in a node that runs is kept on its volume.
+        for place, there in (("/etc/kubernetes", f"{STATE}/etc/kubernetes"), (KUBELET, KUBELET)):
+            wanted = {path[len(place) + 1 :] for path in PATHS if path.startswith(f"{place}/")}
+            found = self._engine.read_directory(container.id, there, wanted)
+            files.update({f"{place}/{path}": item for path, item in found.items()})
+        # A worker's authority has its key on the control plane.
+        keys = keys_in(files) if self._spec.state == "initialized" else frozenset({"ca"})
+        left = (self._engine.read_file(container.id, RENEWED) or b"").decode("utf-8", "replace")
+        return Age(decode_files(files), time.time(), left.strip(), keys)
 
     def _control_plane_addresses(self) -> list[str]:
         name = self._spec.control_plane
@@ -131,9 +152,8 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
             error = failure("node_missing", node=spec.node)
         else:
             error = failure("node_not_running", node=spec.node, status=container.status, engine=self._engine.name)
-        if observed.complete:
-            done = {"state": spec.state, "missing": []}
-            return Plan((), done, done, missing=(Missing(error),))
+        if observed.age is not None:
+            return replace(plan_started(spec, observed.age), missing=(Missing(error),))
         lacks = f"the node {spec.node} does not {'exist' if container is None else 'run'}"
         return replace(
             plan_new(spec), missing=(Missing(error, f"{lacks}; what would be done is said as if it were new."),)
@@ -181,17 +201,22 @@ def bound(spec: KubeadmSpec, observed: Observed, plan: Plan) -> Plan:
     The steps keep their order in the report.
     """
     seen, steps = observed.seen, [item.name for item in plan.actions]
-    waits = []
+    renewal, waits = plan_renewal(spec, seen), []
     if not seen.boot.ready:
         waits.append(run.wait_for_boot(Booting(observed.container, observed.api_addresses, observed.addresses)))
     elif not is_complete(spec, seen):
         # Nobody can be in the middle of making a node that is complete.
         waits.append(run.wait_for_other_run(spec.node))
-    elif not seen.api:
+    elif not seen.api and not renewal.steps:
         waits.append(run.wait_for_api(spec.node))
-    if steps:
+    if renewal.steps:
+        # The rest is planned again after it.
+        waits += renew(observed, renewal)
+    if steps[len(renewal.steps) :]:
         operations = (run.initialize if spec.state == "initialized" else run.join)(spec, observed, steps)
         return replace(plan, operations=_reported_as(steps, (*waits, *operations)))
+    if renewal.steps:
+        return replace(plan, operations=_reported_as(steps, waits))
     unready = spec.wait and seen.api and seen.node is not None and not seen.node.ready
     return replace(plan, operations=(*waits, *((run.wait_for_ready(observed),) if unready else ())))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..._core import checks
@@ -19,6 +19,7 @@ from ..network import kic, ranges
 from . import configuration as conf
 from .configuration import ClusterShape
 from .look import OBJECTS, ApiNode, Seen
+from .renewal import Age, Renewal, find_renewal, keys_in
 
 _PKI = "/etc/kubernetes/pki/"
 _MANIFESTS = "/etc/kubernetes/manifests/"
@@ -332,6 +333,9 @@ def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
     refuse_version(spec, seen)
     steps = [] if hosts_fit(spec, seen, observed.api_addresses) else ["hosts"]
     joined = {"/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml"} <= seen.stands
+    if joined and seen.record.get("state") == "joined" and not seen.api:
+        unknown = f"the API of {spec.control_plane} does not answer: what {spec.node} lacks is not known until it does."
+        return _plan(spec, seen, steps, find_drift(spec, seen)).warned(unknown)
     forgotten = seen.api and seen.node is None
     if not joined or seen.record.get("state") != "joined" or forgotten:
         # kubeadm keeps the authority and kubelet its credentials, which may be those of a cluster that was.
@@ -379,7 +383,35 @@ def _plan(spec: KubeadmSpec, seen: Seen, steps: Sequence[str], drift: tuple[Drif
     failed = ", ".join(seen.boot.failed_units)
     warnings = (f"the systemd of {spec.node} is up, but these units failed: {failed}.",) if failed else ()
     actions = tuple(Operation("run", "step", name) for name in steps)
-    return Plan(actions, before, {"state": spec.state, "missing": []}, drift, warnings)
+    plan = Plan(actions, before, {"state": spec.state, "missing": []}, drift, warnings)
+    return _with_renewal(plan, plan_renewal(spec, seen))
+
+
+def plan_renewal(spec: KubeadmSpec, seen: Seen) -> Renewal:
+    """What of the node's certificates is renewed."""
+    control_plane = spec.state == "initialized"
+    if not seen.record:
+        return Renewal()
+    # A worker's certificate is signed on its control plane.
+    keys = keys_in(seen.stands) if control_plane else frozenset({"ca"} if seen.signs else ())
+    age = Age(seen.certificates, seen.now, seen.renewed, keys)
+    return find_renewal(spec.node, age, control_plane=control_plane)
+
+
+def plan_started(spec: KubeadmSpec, age: Age) -> Plan:
+    """What a node that a former run was through with takes when it has been started, as far as its files show it."""
+    renewal = find_renewal(spec.node, age, control_plane=spec.state == "initialized")
+    return _with_renewal(Plan((), {"state": spec.state, "missing": []}, {"state": spec.state, "missing": []}), renewal)
+
+
+def _with_renewal(plan: Plan, renewal: Renewal) -> Plan:
+    """The plan after it: nothing else may work without the certificates."""
+    before, after = {**plan.before, "missing": [*renewal.steps, *plan.before["missing"]]}, dict(plan.after)
+    if renewal.ends:
+        before["certificates"], after["certificates"] = dict(renewal.ends), dict.fromkeys(renewal.ends, "renewed")
+    first = tuple(Operation("run", "step", name, detail) for name, detail in renewal.steps.items())
+    warnings = (*plan.warnings, *renewal.warnings)
+    return replace(plan, operations=(*first, *plan.operations), before=before, after=after, warnings=warnings)
 
 
 def refuse_version(spec: KubeadmSpec, seen: Seen) -> None:

@@ -43,7 +43,7 @@ from .kubeadm_plan import (
     hosts_lines,
     unanswered,
 )
-from .look import RECORD, STATE, ApiNode, Seen, look
+from .look import RECORD, RENEWED, STATE, ApiNode, Seen, look
 from .steps import CLIENT_SECONDS, Deadline, last_lines
 
 PATCHES = f"{STATE}/patches"
@@ -164,10 +164,11 @@ class KubeadmSeam:
 # Waiting.
 def wait_for_boot(booting: Booting) -> Operation:
     """Wait until the system of a node is up that may have been started a moment ago; what there is to do shows then."""
-    return _wait("boot", booting.container.name, partial(_boot, booting))
+    return waiting("boot", booting.container.name, partial(_boot, booting))
 
 
-def _wait(what: str, name: str, run: Callable[..., Any], **more: Any) -> Operation:
+def waiting(what: str, name: str, run: Callable[..., Any], **more: Any) -> Operation:
+    """An operation that changes nothing."""
     return Operation("wait for", what, name, changes=False, run=run, **more)
 
 
@@ -182,7 +183,7 @@ def _boot(booting: Booting, seam: KubeadmSeam) -> None:
 
 def wait_for_other_run(node: str) -> Operation:
     """Wait until no kubeadm runs in the node, as one that an ended run has left."""
-    return _wait("kubeadm in", node, _other_run)
+    return waiting("kubeadm in", node, _other_run)
 
 
 def _other_run(seam: KubeadmSeam) -> None:
@@ -203,7 +204,7 @@ def _overtaken(seam: KubeadmSeam) -> Again:
 
 def wait_for_api(node: str) -> Operation:
     """Wait until the API of a complete cluster answers, which may have been started a moment ago."""
-    return _wait("API of", node, _api)
+    return waiting("API of", node, _api)
 
 
 def _api(seam: KubeadmSeam) -> None:
@@ -218,7 +219,7 @@ def ready_key(node: str) -> str:
 
 def wait_for_ready(observed: Observed) -> Operation:
     """Wait until the node is Ready, or only until it has registered; the result is what is there then."""
-    return _wait("node", observed.container.name, partial(_ready, observed))
+    return waiting("node", observed.container.name, partial(_ready, observed))
 
 
 def _ready(observed: Observed, seam: KubeadmSeam) -> Observed:
@@ -269,7 +270,9 @@ def join(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> tuple[O
     operations = [_hosts(spec, observed)] if "hosts" in steps else []
     if "reset" in steps:
         # Not the lines for /etc/hosts, which have just been written.
-        operations.append(Operation("run", "step", "reset", run=partial(_reset, (RECORD, CONFIGURATION, PATCHES))))
+        operations.append(
+            Operation("run", "step", "reset", run=partial(_reset, (RECORD, RENEWED, CONFIGURATION, PATCHES)))
+        )
     if "join" in steps:
         operations.append(Operation("run", "step", "join", run=partial(_join, observed)))
     return (*operations, *_member(spec, observed, steps, "join" in steps))
@@ -293,7 +296,7 @@ def _member(spec: KubeadmSpec, observed: Observed, steps: Sequence[str], new: bo
 
 def reset() -> Operation:
     """Undo all of Kubernetes in the node."""
-    return Operation("run", "step", "reset", run=partial(_reset, (RECORD, CONFIGURATION, PATCHES, HOSTS)))
+    return Operation("run", "step", "reset", run=partial(_reset, (RECORD, RENEWED, CONFIGURATION, PATCHES, HOSTS)))
 
 
 def _step(name: str, command: Sequence[str], stdin: bytes | None = None) -> Operation:
@@ -523,11 +526,24 @@ def _uncordon(seam: KubeadmSeam) -> None:
 
 
 def _kubeadm(command: Sequence[str], stdin: str, limit: float, verb: str, seam: KubeadmSeam, secret: str = "") -> None:
+    run_alone(command, stdin, limit, f"kubeadm {verb}", seam, verb, secret)
+
+
+def run_alone(
+    command: Sequence[str],
+    stdin: str,
+    limit: float,
+    what: str,
+    seam: KubeadmSeam,
+    step: str = "",
+    secret: str = "",
+) -> None:
+    """Run a command in the node next to which no kubeadm runs; it fails as the step that it names in what it says."""
     # Ended from outside, the engine's client would be gone and kubeadm would go on inside: the limit is kept there.
     result = seam.engine.exec(
         seam.spec.node,
         alone(seam.spec.scripts, ["timeout", "--kill-after=5", f"{limit:.1f}", *command]),
-        action=f"kubeadm {verb} in {seam.spec.node}",
+        action=f"{what} in {seam.spec.node}",
         stdin=stdin.encode(),
         timeout=limit + CLIENT_SECONDS,
         check=False,
@@ -536,12 +552,12 @@ def _kubeadm(command: Sequence[str], stdin: str, limit: float, verb: str, seam: 
         return
     if result.rc == BUSY:
         raise _overtaken(seam)
-    said, reason = result.words, f"kubeadm {verb} ended with exit code {result.rc}"
+    said, reason = result.words, f"{what} ended with exit code {result.rc}"
     if result.rc in (TIMED_OUT, *KILLED):
         reason = f"it did not end within {limit:.0f} seconds"
     if secret:
         said = said.replace(secret, "(token)")
-    raise seam.failed(step_of(said) or verb, reason, said, logs=True)
+    raise seam.failed(step_of(said) or step or what, reason, said, logs=True)
 
 
 def _reset(files: Sequence[str], seam: KubeadmSeam) -> None:

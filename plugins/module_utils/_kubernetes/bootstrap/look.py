@@ -17,6 +17,7 @@ from typing import Any
 from ..._core.diagnosis import failure
 from ..._engine.base import Engine
 from ..._node.boot import Boot, decode_boot
+from ..._node.certificates import PATHS, Certificate, decode_certificates
 from ..._node.scripts import Scripts, script
 from ..network import kic
 from .configuration import NodeFacts
@@ -26,12 +27,15 @@ STATE = "/var/lib/nodeforge.kic"
 
 RECORD = f"{STATE}/kubeadm.json"
 
+RENEWED = f"{STATE}/renewed"
+"""What is still to be restarted for certificates that were renewed."""
+
 _SECONDS = 60.0
 """How long a look at a system that is up may take."""
 _REQUEST_SECONDS = 10.0
 """After which its requests to the API end by themselves."""
 
-_ENVIRONMENT = {"STATE": STATE, "NETWORK": kic.PROGRAM}
+_ENVIRONMENT = {"STATE": STATE, "NETWORK": kic.PROGRAM, "CERTIFICATES": " ".join(PATHS)}
 
 
 # Objects that kubeadm's later phases leave in the API, as kubectl's arguments. All in kube-system or cluster-wide, so
@@ -117,6 +121,13 @@ class Seen:
     node: ApiNode | None = None
     nodes: tuple[kic.Registered, ...] = ()
     """All nodes of the API, where the node is a control plane."""
+    certificates: tuple[Certificate, ...] = ()
+    now: float = 0.0
+    """The time in the node, in seconds since 1970."""
+    renewed: str = ""
+    """What is still to be restarted for certificates that a former run renewed."""
+    signs: bool = False
+    """Whether the control plane that was asked has the key of the cluster's authority."""
 
 
 def look(
@@ -209,6 +220,10 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
         if found
         else None,
         nodes=kic.decode(api.get("nodes") or ()),
+        certificates=decode_certificates(local["certificates"]),
+        now=float(local["now"]),
+        renewed=local["renewed"].strip(),
+        signs=bool(api.get("signs")),
     )
 
 

@@ -2,11 +2,13 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# One look at a node: prints a line of JSON for each of PARTS (boot, local, api). An exec costs as much as all that is asked, so
-# that one asks everything. The node has what every node image has: bash, jq, kubectl.
+# One look at a node: prints a line of JSON for each of PARTS (boot, local, api), or with info lines of the system and of
+# certificates. An exec costs as much as all that is asked, so that one asks everything. The node has what every node image has:
+# bash, jq, kubectl.
 # In the environment: BOOT, seconds to wait for the system to come up, 0 to look only; STATE, where a node remembers; NETWORK, the
-# program of the pod network; NODE and OBJECTS, what is asked of the API; ALL, whether for all nodes too; REQUEST, seconds for a
-# request. Arguments are files that are looked for; on standard input are manifests as [{name, content} or {name, path}].
+# program of the pod network; CERTIFICATES, files that may hold one; NODE and OBJECTS, what is asked of the API; ALL, whether for all
+# nodes too; REQUEST, seconds for a request. Arguments are files that are looked for; on standard input are manifests as
+# [{name, content} or {name, path}].
 
 # systemd answers a little after it has taken its control group; from then on it is systemd itself that waits.
 boot() {
@@ -39,6 +41,21 @@ rotating() {
   grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf ||
     { [ -s /var/lib/kubelet/config.yaml ] && ! grep -q '^rotateCertificates: true' /var/lib/kubelet/config.yaml; }
 }
+# The first certificate of each file as lines of path, time of the last change, base64; of a kubeconfig a PEM file in base64.
+# Keys are in some of the files too, and are none of it.
+certificates() {
+  local path there=()
+  for path in $CERTIFICATES; do if [ -s "$path" ]; then there+=("$path"); fi; done
+  [ ${#there[@]} -gt 0 ] || return 0
+  stat --dereference --format='%Y %n' "${there[@]}" 2>/dev/null | awk '
+    NR == FNR { written[$2] = $1; next }
+    FNR == 1 { inside = over = 0 }
+    over { next }
+    $1 == "client-certificate-data:" { print FILENAME, written[FILENAME], $2; over = 1; next }
+    /^-----BEGIN CERTIFICATE-----/ { inside = 1; text = ""; next }
+    /^-----END CERTIFICATE-----/ { if (inside) print FILENAME, written[FILENAME], text; over = inside; next }
+    inside { text = text $0 }' - "${there[@]}" 2>/dev/null
+}
 network() { if [ -x "$NETWORK" ]; then "$NETWORK" status 2>/dev/null; fi; }
 local_state() { # files
   local stands
@@ -46,11 +63,12 @@ local_state() { # files
   # shellcheck disable=SC2153 # not state
   jq -nc --arg stands "$stands" --arg version "$(content /kind/version)" --arg record "$(content "$STATE/kubeadm.json")" \
     --arg hosts "$(content "$STATE/hosts")" --arg names "$(content /etc/hosts)" --arg network "$(network)" \
+    --arg certificates "$(certificates)" --argjson now "$EPOCHSECONDS" --arg renewed "$(content "$STATE/renewed")" \
     --arg driver "$(driver)" --argjson v2 "$(flag test -f /sys/fs/cgroup/cgroup.controllers)" \
     --argjson lowers "$(flag lower)" --argjson mapped "$(flag mapped)" --argjson rotating "$(flag rotating)" \
     '{local: {stands: ($stands | split("\n")), version: ($version | rtrimstr("\n")), record: $record, hosts: $hosts,
       names: $names, network: $network, systemd_cgroup: ($driver == "true"), cgroup_version: (if $v2 then 2 else 1 end),
-      lowers: $lowers, mapped: $mapped, rotating: $rotating}}'
+      lowers: $lowers, mapped: $mapped, rotating: $rotating, certificates: $certificates, now: $now, renewed: $renewed}}'
 }
 
 api_state() {
@@ -102,11 +120,13 @@ api_state() {
     if [ -f "$work/$name.out" ]; then said+=(--arg "$name" "$(cat "$work/$name.out" "$work/$name.err")"); fi
   done
   changes=$(jq -nc "${said[@]}" '$ARGS.named')
-  jq -sc --arg error "$(cat "$work/error")" --argjson changes "$changes" '
+  jq -sc --arg error "$(cat "$work/error")" --argjson changes "$changes" \
+    --argjson signs "$(flag test -s /etc/kubernetes/pki/ca.key)" '
     (.[0] // {}) as $answer
     | ([$answer.items[]?, ($answer | select(.kind != null and .kind != "List"))]) as $items
     | {api: {
         error: (if $answer.failed then $error else "" end),
+        signs: $signs,
         objects: [$items[] | "\(.kind)/\(.metadata.name)"],
         changes: $changes,
         nodes: [.[1].items[]? | {metadata: (.metadata | {name, creationTimestamp}), spec: {podCIDRs: .spec.podCIDRs},
@@ -122,6 +142,8 @@ api_state() {
     "$work/objects" "$work/nodes"
 }
 
+# Any image has bash.
+if [ "$PARTS" = info ]; then boot; certificates; exit 0; fi
 case " $PARTS " in *" boot "*) boot | jq -Rsc '{boot: .}' ;; esac
 case " $PARTS " in
   *" local api "*)

@@ -1,0 +1,105 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations that renew certificates of a node. None needs the API, which may not answer for want of them.
+
+A certificate is renewed before what works with it is restarted, and a run may end in between: the node remembers what is
+still to be restarted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from ..._core.operations import Again, Operation
+from ..._node.scripts import script
+from . import configuration as conf
+from .kubeadm_plan import KubeadmSpec, Observed, plan_renewal
+from .kubeadm_run import NEVER, KubeadmSeam, run_alone, waiting
+from .look import RENEWED
+from .renewal import CLIENT, RENEW, RENEW_KUBELET, RESTART, Renewal
+
+_YEAR = "8760h"
+"""For how long kubeadm signs where nothing else is requested."""
+_STOP_SECONDS = 30
+"""How long what is restarted may take to end by itself. The API ends its requests within that."""
+
+
+def renew(observed: Observed, renewal: Renewal) -> tuple[Operation, ...]:
+    """Renew, restart, and look again: what else there is to do may need the API."""
+    runs = {RENEW: _renew, RENEW_KUBELET: _renew_kubelet, RESTART: _restart}
+    return (
+        *(
+            Operation("run", "step", name, detail, run=partial(runs[name], observed, renewal))
+            for name, detail in renewal.steps.items()
+        ),
+        waiting("API of", observed.container.name, partial(_renewed, observed)),
+    )
+
+
+def _renew(observed: Observed, renewal: Renewal, seam: KubeadmSeam) -> None:
+    limit = seam.limit("kubeadm")
+    command = script(
+        seam.spec.scripts, "certificates-renew", RENEWED, " ".join(renewal.restarts), *renewal.certificates
+    )
+    run_alone(command, _configuration(observed, limit, seam.spec), limit, RENEW, seam)
+
+
+def _configuration(observed: Observed, limit: float, spec: KubeadmSpec) -> str:
+    """kubeadm's configuration for the control plane, which asks the API for it otherwise."""
+    documents = conf.init_documents(
+        spec.shape,
+        observed.seen.facts,
+        node=spec.control_plane or spec.node,
+        addresses=observed.api_addresses,
+        sans=(),
+        skip_phases=NEVER,
+        patches=None,
+        seconds=limit,
+        user=spec.user,
+    )
+    return conf.render(documents)
+
+
+def _renew_kubelet(observed: Observed, renewal: Renewal, seam: KubeadmSeam) -> None:
+    """The client's key goes from the control plane to the node by standard input, and nowhere else."""
+    credentials = _credentials(observed, seam) if CLIENT in renewal.kubelet else ""
+    command = script(seam.spec.scripts, "kubelet-certificates", RENEWED, " ".join(renewal.restarts), *renewal.kubelet)
+    seam.run(RENEW_KUBELET, command, stdin=credentials.encode())
+
+
+def _credentials(observed: Observed, seam: KubeadmSeam) -> str:
+    spec, limit = seam.spec, seam.limit("kubeadm")
+    period = (spec.user.get("ClusterConfiguration") or {}).get("certificateValidityPeriod") or _YEAR
+    result = seam.engine.exec(
+        seam.api_node,
+        script(spec.scripts, "kubelet-credentials", spec.node, str(period)),
+        action=f"signing a certificate for kubelet of {spec.node}",
+        stdin=_configuration(observed, limit, spec).encode(),
+        timeout=limit,
+        check=False,
+    )
+    if result.rc != 0:
+        # Not what it printed: that may be a key.
+        raise seam.failed(RENEW_KUBELET, f"kubeadm ended with exit code {result.rc}", result.err)
+    return result.out
+
+
+def _restart(_observed: Observed, _renewal: Renewal, seam: KubeadmSeam) -> None:
+    limit = seam.limit(RESTART, 120.0)
+    command = script(seam.spec.scripts, "restart", RENEWED, seam.spec.node, str(_STOP_SECONDS))
+    run_alone(command, "", limit, RESTART, seam)
+
+
+def _renewed(observed: Observed, seam: KubeadmSeam) -> None:
+    """Wait for the API, and have the rest planned for what is there then."""
+    seam.await_api()
+    seen = seam.answered(seam.look())
+    left = plan_renewal(seam.spec, seen)
+    if left.steps:
+        # Once more would come to the same.
+        said = "; ".join(f"{name}: {detail}" for name, detail in left.steps.items())
+        reason = f"afterwards there is still to be done: {said}"
+        raise seam.failed(next(iter(left.steps)), reason, str(dict(left.ends)))
+    raise Again(replace(observed, seen=seen))
