@@ -22,10 +22,15 @@ options:
     type: str
   ask_nodes:
     description:
-      - Whether each running node is asked how its system is, and each cluster's API for its nodes. Without it C(ready),
-        C(systemd_state), C(failed_units), C(kubernetes) and C(use) of RV(nodes) say nothing, and nothing is run in a node.
+      - Whether each running node is asked how its system is and when its certificates end, and each cluster's API for its nodes.
+        Without it C(ready), C(systemd_state), C(failed_units), C(kubernetes), C(use) and C(certificates) of RV(nodes) say nothing,
+        and nothing is run in a node.
     type: bool
     default: true
+    version_added: 0.1.0
+  scripts:
+    description: What is run inside nodes. The action plugin gives the scripts of the collection.
+    type: dict
     version_added: 0.1.0
 extends_documentation_fragment:
   - nodeforge.kic.engine
@@ -50,6 +55,13 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ item.name }}: {{ item.kubernetes.why }}"
   loop: "{{ lab.nodes | selectattr('kubernetes') | rejectattr('kubernetes.ready') }}"
+  loop_control:
+    label: "{{ item.name }}"
+
+- name: Say when the first certificate of each node ends
+  ansible.builtin.debug:
+    msg: "{{ item.name }}: {{ item.certificates | map(attribute='expires') | min }}"
+  loop: "{{ lab.nodes | selectattr('certificates') }}"
   loop_control:
     label: "{{ item.name }}"
 """
@@ -85,9 +97,24 @@ nodes:
           returned: success
         cpu_seconds: {description: Seconds of processor time since its start., type: float, returned: success}
         pids: {description: Tasks., type: int, returned: success}
+    certificates:
+      description:
+        - Those of Kubernetes in the node. None where it does not run (also while it is paused) or was not asked.
+      type: list
+      elements: dict
+      returned: success
+      contains:
+        name:
+          description:
+            - As C(kubeadm certs check-expiration) names it, with V(ca), V(front-proxy-ca) and V(etcd-ca) for authorities, and
+              V(kubelet-client) and V(kubelet-server) for those of kubelet.
+          type: str
+          returned: success
+        expires: {description: When it ends., type: str, returned: success}
   sample:
     - adaptations: []
       cluster: lab
+      certificates: [{expires: '2027-11-30T02:40:47Z', name: apiserver}]
       command: []
       cgroup_parent:
       cpus: 1.5
@@ -186,7 +213,9 @@ def look(task: Task) -> dict[str, Any]:
         checks.name("name", name)
     if cluster is not None:
         checks.name("cluster", cluster)
-    nodes = find_nodes(task.engine, name, cluster, looks_inside=task.params["ask_nodes"])
+    nodes = find_nodes(
+        task.engine, name, cluster, looks_inside=task.params["ask_nodes"], scripts=task.params["scripts"]
+    )
     clusters = find_clusters(task.engine, nodes, cluster, task.elsewhere) if name is None else []
     images = find_images(task.engine) if name is None else []
     asked = statuses(task.engine, nodes) if task.params["ask_nodes"] else {}
@@ -201,6 +230,7 @@ def main() -> None:
             "name": {"type": "str"},
             "cluster": {"type": "str"},
             "ask_nodes": {"type": "bool", "default": True},
+            "scripts": {"type": "dict", "no_log": True},
         },
         look,
         mutually_exclusive=[["name", "cluster"]],

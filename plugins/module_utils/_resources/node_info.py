@@ -13,18 +13,25 @@ from .._core import labels, replaced
 from .._engine.base import Engine
 from .._engine.model import Container
 from .._host.cgroup import find_limits, find_use
-from .._node.boot import peek
+from .._node.inside import Inside, peek_inside
+from .._node.scripts import Scripts
 from .._state.record import ClusterState, recorded_clusters
 from .node_plan import ObservedNode, describe
 from .node_run import record_of, recorded_limits
 
 
 def find_nodes(
-    engine: Engine, name: str | None, cluster: str | None, *, looks_inside: bool = True
+    engine: Engine,
+    name: str | None,
+    cluster: str | None,
+    *,
+    looks_inside: bool = True,
+    scripts: Scripts | None = None,
 ) -> list[dict[str, Any]]:
     """Descriptions of the nodes by name; of one cluster or the one of this name, if that is asked.
 
-    :param looks_inside: whether running nodes are asked how their system is.
+    :param looks_inside: whether running nodes are asked how their system is, and when their certificates end.
+    :param scripts: what is run in them; without it nothing is known of certificates.
     """
     label = f"{labels.CLUSTER}={cluster}" if cluster is not None else labels.SCHEMA
     found = []
@@ -32,12 +39,15 @@ def find_nodes(
     for container in sorted(_one_per_node(ours), key=lambda item: item.name):
         if name is not None and container.name != name:
             continue
-        boot = peek(engine, container) if container.running and looks_inside else None
+        asked = container.running and looks_inside
+        inside = peek_inside(engine, container, scripts or {}) if asked else Inside()
         limits = find_limits(container.pid, container.id) if container.running else None
         subject = record_of(engine, container.labels.get(labels.CLUSTER), container.name)
         recorded = recorded_limits(subject, container.name)
-        use = find_use(container.pid, container.id) if container.running and looks_inside else None
-        found.append({**describe(ObservedNode(container, limits, boot, recorded=recorded)), "use": use})
+        use = find_use(container.pid, container.id) if asked else None
+        certificates = [item.as_dict() for item in inside.certificates] if inside.certificates is not None else None
+        node = describe(ObservedNode(container, limits, inside.boot, recorded=recorded))
+        found.append({**node, "use": use, "certificates": certificates})
     return found
 
 

@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Limits, Volume
+from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot, inside
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node_info
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_info import (
@@ -24,11 +28,18 @@ from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     OURS,
     MemoryEngine,
     container,
+    der,
     image,
     network,
 )
 
 ONE = {**OURS, labels.CLUSTER: "one"}
+CA = base64.b64encode(der(0, 1893456000)).decode()
+
+
+def said(out: str, rc: int = 0) -> CommandResult:
+    """An answer of a node."""
+    return CommandResult((), rc, out.encode(), b"")
 
 
 @pytest.fixture
@@ -68,9 +79,39 @@ def test_state_of_nodes(engine: MemoryEngine) -> None:
 
 def test_nodes_that_are_not_asked(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """For what the engine knows nothing is run in a node."""
-    monkeypatch.setattr(node_info, "peek", None)
+    monkeypatch.setattr(node_info, "peek_inside", None)
     _first, second, _third = find_nodes(engine, None, None, looks_inside=False)
     assert (second["state"], second["systemd_state"]) == ("running", None)
+
+
+ANSWERS = {
+    "a certificate": (
+        said("running\n/etc/kubernetes/pki/ca.crt 0 " + CA + "\n"),
+        "running",
+        [("ca", "2030-01-01T00:00:00Z")],
+    ),
+    "no Kubernetes": (said("degraded\nfailed x.service\n"), "degraded", []),
+    "no bash": (said("", 127), "running", None),
+    "no answer": (failure("timed_out", action="asking", seconds=10, why="", fix=""), "unknown", None),
+}
+
+
+@pytest.mark.parametrize(("answer", "state", "expected"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_certificates(
+    engine: MemoryEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: CommandResult | KicError,
+    state: str,
+    expected: list[tuple[str, str]] | None,
+) -> None:
+    """A node that runs is asked once for both; those of one that does not are unknown."""
+    for module in (inside, boot):
+        monkeypatch.setattr(module, "entered", lambda *_given: True)
+    engine.answers = [answer, said("running\n")]
+    first, second = find_nodes(engine, None, "one", scripts={"look": ""})
+    assert (second["systemd_state"], first["certificates"]) == (state, None)
+    found = second["certificates"]
+    assert (None if found is None else [(item["name"], item["expires"]) for item in found]) == expected
 
 
 def test_find_images() -> None:
