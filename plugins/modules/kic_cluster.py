@@ -16,6 +16,7 @@ description:
   - The role P(nodeforge.kic.kic_cluster#role) runs it. Errors name the role's variables, which are these options with
     C(kic_cluster_) before them.
   - A second run changes nothing, and one that was interrupted is continued by the next.
+  - Certificates are renewed before they end, and where all have ended, as M(nodeforge.kic.kic_kubeadm) says.
   - Everything is checked before anything is changed. What a run created is removed where it fails before a node's first start;
     after that all is kept.
   - It is an action plugin as well, which reads on the controller what the nodes get as files, checks the declaration there, and

@@ -15,6 +15,8 @@ description:
     the C(kubeadm) that the node's image holds.
   - It works in named steps. A step whose result stands is not repeated, so an interrupted run goes on where it was, and
     a part that was broken later (CoreDNS, the pod network, a manifest) is made again alone.
+  - Certificates that end within 30 days, or have less left than a third of their life, are renewed, and what does not read them again
+    is restarted; also where all have ended and the API does not answer. An authority within a year of its end is a warning.
   - A failure names its step and shows kubeadm's own words.
   - A node that was just started is waited for. Waiting is no change.
 options:
