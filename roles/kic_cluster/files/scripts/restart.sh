@@ -7,13 +7,12 @@
 # for want of a certificate waits for up to five minutes, which kubelet forgets then. An end takes up to $3 seconds.
 read -r -a names <"$1" 2>/dev/null || exit 0
 node=$2
-end=$((SECONDS + $3))
+seconds=$3
 ctr="ctr --namespace k8s.io"
 
-containers() {
+containers() { # names of static pods
   local name filter filters=()
-  for name in "${names[@]}"; do
-    if [ "$name" = kubelet ]; then continue; fi
+  for name in "$@"; do
     # The name of a container alone may be a user's too.
     filter="labels.\"io.kubernetes.pod.namespace\"==kube-system,labels.\"io.kubernetes.pod.name\"==\"$name-$node\""
     filters+=("$filter,labels.\"io.kubernetes.container.name\"==\"$name\"")
@@ -26,16 +25,28 @@ run() {
     ($1 in ours) && $3 == "RUNNING" { print $1 }'
 }
 signal() { for id in $(run); do $ctr tasks kill --signal "$1" "$id" 2>/dev/null; done; }
-
-ids=$(containers | tr '\n' ' ')
-if [ -n "${ids// /}" ]; then
+stop() { # names of static pods
+  local end=$((SECONDS + seconds))
+  ids=$(containers "$@" | tr '\n' ' ')
+  if [ -z "${ids// /}" ]; then return 0; fi
   signal SIGTERM
   while [ -n "$(run)" ]; do
     if [ $SECONDS -ge $end ]; then signal SIGKILL; fi
-    if [ $SECONDS -ge $((end + 10)) ]; then echo "still running: $(run | tr '\n' ' ')"; exit 1; fi
+    if [ $SECONDS -ge $((end + 10)) ]; then echo "still running: $(run | tr '\n' ' ')"; return 1; fi
     sleep 0.1
   done
-fi
+}
+
+others=() etcd=()
+for name in "${names[@]}"; do
+  case $name in
+    kubelet) ;;
+    etcd) etcd=(etcd) ;;
+    *) others+=("$name") ;;
+  esac
+done
+# The API ends with words to its etcd.
+stop "${others[@]}" && stop "${etcd[@]}" || exit 1
 systemctl reset-failed kubelet 2>/dev/null
 systemctl restart kubelet 2>&1 || exit 1
 rm -f "$1"
