@@ -980,6 +980,19 @@ def test_nothing_to_do_costs_one_look() -> None:
     assert found.diff["before"] == found.diff["after"]
 
 
+@pytest.mark.parametrize(
+    ("conditions", "why"),
+    [
+        ([{"type": "Ready", "message": "no network yet"}], "no network yet"),
+        ([{"type": "Ready"}], ""),
+        ([{"type": "MemoryPressure", "message": "enough"}], "kubelet has not reported yet"),
+    ],
+)
+def test_why_a_node_that_was_waited_for_is_not_ready(conditions: list[dict[str, str]], why: str) -> None:
+    """kubelet's words are kept for the summary."""
+    assert kubeadm_run._why(conditions) == why
+
+
 def test_init_of_a_fresh_node() -> None:
     """A fresh node gets its names, one run of kubeadm with all phases, its manifests and the record, then is Ready."""
     asked = spec(manifests=[MANIFEST], patches={"etcd.json": {"a": 1}}, api_sans=["api.example.org"])

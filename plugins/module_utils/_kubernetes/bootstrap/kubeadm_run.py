@@ -234,7 +234,7 @@ def _ready(observed: Observed, seam: KubeadmSeam) -> Observed:
     node = ApiNode(
         name=spec.node,
         ready=spec.wait or kic.decode([found])[0].ready,
-        why="",
+        why=_why(found["status"].get("conditions") or ()),
         version=found["status"]["nodeInfo"]["kubeletVersion"],
         address=next((a["address"] for a in found["status"]["addresses"] if a["type"] == "InternalIP"), ""),
         labels=found["metadata"].get("labels", {}),
@@ -242,6 +242,12 @@ def _ready(observed: Observed, seam: KubeadmSeam) -> Observed:
         pod_cidrs=tuple(found["spec"].get("podCIDRs", ())),
     )
     return replace(observed, seen=replace(observed.seen, node=node))
+
+
+def _why(conditions: Sequence[Mapping[str, Any]]) -> str:
+    """kubelet's words for its being Ready or not."""
+    found = next((item for item in conditions if item["type"] == "Ready"), {"message": "kubelet has not reported yet"})
+    return str(found.get("message") or "")
 
 
 # Steps.
