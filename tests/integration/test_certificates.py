@@ -178,7 +178,7 @@ RENEWED = [
 
 
 @pytest.mark.full(
-    "two minutes: a cluster of two nodes, twice renewed; units prove what is due, the order and each interruption"
+    "five minutes: a cluster of two nodes, renewed three times; units prove what is due, the order and each interruption"
 )
 def test_certificates_that_end(aging: Aging) -> None:
     """Whether they end soon while the API answers, or all have ended and it does not: one run, and access works."""
