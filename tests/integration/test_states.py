@@ -340,6 +340,7 @@ def test_modules(module: str, world: World, run_module: Module) -> None:
         compare(item, run, partial(world.seen, module), **values)
 
 
+@pytest.mark.full("forty seconds; test_failures.py has a node that lost its process in the quick set")
 def test_hard_stops(podman_world: World, run_module: Module) -> None:
     """What the kill of a node's process, of its monitor and of both leaves: one that can be started is, frozen or not, and one
     that podman cannot start any more is told with the way out."""
@@ -368,9 +369,19 @@ def test_hard_stops(podman_world: World, run_module: Module) -> None:
     come_to("started", "running")
     come_to("paused", "paused")
     kill("ConmonPid")
-    come_to("stopped", "stopping")
-    for state, told in (("started", "process_lost"), ("restarted", "process_lost"), ("paused", "pause_not_running")):
-        assert run(state=state)["diagnosis"]["id"] == told, state
+    # Who writes the exit code is gone: podman gives up waiting for it, and can start the container again, or does not see that
+    # the process has ended.
+    assert not run(state="stopped").get("failed")
+    if client.out("container", "inspect", "--format", "{{.State.Status}}", name) == "stopping":
+        for state, told in (
+            ("started", "process_lost"),
+            ("restarted", "process_lost"),
+            ("paused", "pause_not_running"),
+        ):
+            assert run(state=state)["diagnosis"]["id"] == told, state
+    else:
+        assert run(state="paused")["diagnosis"]["id"] == "pause_not_running"
+        come_to("restarted", "running")
     assert run(state="absent")["actions"] == [f"remove node {name}"]
     for before, status in (("started", "running"), ("paused", "paused")):
         come_to("started", "running")

@@ -295,6 +295,14 @@ class Podman(CommandLineEngine):
     def _runtime(runtime: str | None) -> list[str]:
         return ["--runtime", runtime] if runtime else []
 
+    def stop_container(self, identity: str, seconds: int) -> None:
+        action = f"stopping the container {identity}"
+        result = self.call(["stop", "--time", str(seconds), identity], action=action, check=False)
+        # 4.3.1, of one whose monitor was killed: its process has ended, and nobody writes the file with its exit code. Whether
+        # podman gives up waiting for that or not, it calls the container "stopping" from then on.
+        if result.rc != 0 and "timed out waiting for file" not in result.err:
+            raise explain(result, action)
+
     def remove_container(self, identity: str, seconds: int) -> None:
         action = f"removing the container {identity}"
         # Volumes without a name are the container's own; those with one stay.

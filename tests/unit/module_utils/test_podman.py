@@ -704,6 +704,17 @@ def test_remove_container() -> None:
     assert runner.commands == ["podman rm --force --volumes --time 0 x"] * 2 + ["podman container exists -- x"]
 
 
+def test_stop_of_one_without_its_monitor() -> None:
+    """Its process has ended; that podman waited in vain for the word of it is no failure, others are."""
+    words = "Error: timed out waiting for file /run/libpod/exits/x: internal libpod error"
+    lost, runner = engine(stop=said(rc=125, err=words))
+    lost.stop_container("x", 5)
+    assert runner.commands == ["podman stop --time 5 x"]
+    failed, _runner = engine(stop=said(rc=125, err="busy"))
+    with fails("engine_failed", "stopping the container x", "busy"):
+        failed.stop_container("x", 5)
+
+
 def test_rename_container() -> None:
     """A container gets another name, unless another one has it."""
     done, runner = engine(rename=said())
