@@ -390,10 +390,9 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes, control_plane
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_entry as entry
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig_file import control_plane
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
 from ansible_collections.nodeforge.kic.plugins.module_utils._state.progress import reported
 

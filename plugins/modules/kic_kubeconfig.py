@@ -204,7 +204,11 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis impo
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.drivers import driver
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import BY_PRIORITY
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes, holds_cluster
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import (
+    cluster_nodes,
+    control_plane,
+    holds_cluster,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_entry as entry
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
@@ -249,7 +253,7 @@ def _present(task: Task, cluster: str) -> dict[str, Any]:
     found = entry.look(task.engine, cluster, entry.Wanted.named_in(task.params), to_write=probe)
     result = {"changed": False, **found, "engine_facts": task.engine.info.as_dict() if probe else None}
     # In check mode an earlier task of the play may be about to start it.
-    container = files.control_plane(cluster_nodes(task.engine, cluster), stopped=task.check_mode or probe)
+    container = control_plane(cluster_nodes(task.engine, cluster), stopped=task.check_mode or probe)
     # A run that was ended before kubeadm had made it: the one that comes next makes it.
     given = entry.access(task.engine, container, may_lack=task.check_mode or probe) if container is not None else {}
     if not given:
@@ -265,7 +269,7 @@ def _present(task: Task, cluster: str) -> dict[str, Any]:
 
 
 def _absent(task: Task, cluster: str) -> dict[str, Any]:
-    params, container = task.params, files.control_plane(cluster_nodes(task.engine, cluster))
+    params, container = task.params, control_plane(cluster_nodes(task.engine, cluster))
     given = params["path"] is not None
     known = dict.fromkeys(files.known_files(Subject(task.engine.store, cluster)), task.engine)
     paths = [] if given else list(known)

@@ -188,11 +188,7 @@ def plan_restarted(plan: ClusterPlan, control_plane: str, there: Mapping[str, st
     :param there: nodes of the cluster with their states.
     """
     up = [item for item in plan.created if there.get(item) in UP]
-    workers = tuple(f"stop {NODE} {item}" for item in up if item != control_plane)
-    stops = [
-        Operation("stop", NODE, item, needs=workers if item == control_plane else ())
-        for item in sorted(up, key=lambda item: (item == control_plane, item))
-    ]
+    stops = _each("stop", {item: CONTROL_PLANE if item == control_plane else "" for item in up})
     operations = []
     for item in plan.operations:
         needs = item.needs

@@ -8,12 +8,14 @@ What only a choice between engines needs is imported there: Python compiles a mo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Callable
 
 from .._command import Runner
 from .._core.diagnosis import Diagnosis, KicError, failure
-from .._core.labels import CLUSTER, is_ours
+from .._core.labels import CLUSTER, ROLE, is_ours
+from .._core.replaced import is_aside
 from .base import Engine, EngineReader
 from .drivers import driver
 from .model import BY_PRIORITY, Container, EngineInfo
@@ -151,6 +153,18 @@ def _not_installed(problem: Diagnosis) -> bool:
 def cluster_nodes(engine: EngineReader, cluster: str) -> list[Container]:
     """The nodes of a cluster that the engine holds; a container of others with such a label is none."""
     return [item for item in engine.containers(f"{CLUSTER}={cluster}") if is_ours(item.labels)]
+
+
+def control_plane(nodes: Iterable[Container], *, stopped: bool = False) -> Container | None:
+    """The first control plane among the nodes of a cluster that runs; with ``stopped`` also one that does not."""
+    found = [
+        container
+        for container in nodes
+        if container.labels.get(ROLE) == "control-plane"
+        and (container.running or stopped)
+        and not is_aside(container.name)
+    ]
+    return min(found, key=lambda item: (not item.running, item.name)) if found else None
 
 
 def holds_cluster(engine: EngineReader, cluster: str) -> bool | None:

@@ -14,14 +14,13 @@ import os
 import pwd
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .._core import checks, labels
+from .._core import checks
 from .._core.diagnosis import KicError, failure
-from .._core.replaced import is_aside
 from .._engine.base import Engine, EngineReader
 from .._engine.model import Container
 from .._host.process import mounts
@@ -289,18 +288,6 @@ def record_of(engine: EngineReader, cluster: str) -> Subject:
 def is_recorded(cluster: str) -> bool:
     """Whether there is a record of a cluster of this name, on whichever engine."""
     return any(subject.cluster == cluster for subject in recorded_clusters())
-
-
-def control_plane(nodes: Iterable[Container], *, stopped: bool = False) -> Container | None:
-    """The first control plane among the nodes of a cluster that runs; with ``stopped`` also one that does not."""
-    found = [
-        container
-        for container in nodes
-        if container.labels.get(labels.ROLE) == "control-plane"
-        and (container.running or stopped)
-        and not is_aside(container.name)
-    ]
-    return min(found, key=lambda item: (not item.running, item.name)) if found else None
 
 
 def server_of(container: Container) -> str:

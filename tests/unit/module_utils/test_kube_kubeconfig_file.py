@@ -19,7 +19,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes, control_plane
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record as state
@@ -477,7 +477,7 @@ OTHER = {labels.SCHEMA: "1", labels.CLUSTER: "prod", labels.ROLE: "control-plane
 )
 def test_control_plane(held: list[Container], expected: str | None) -> None:
     """The first control plane of the cluster that is ours and runs is taken."""
-    found = files.control_plane(cluster_nodes(Fake(*held), "lab"))
+    found = control_plane(cluster_nodes(Fake(*held), "lab"))
     assert (found.name if found else None) == expected
 
 
@@ -489,11 +489,11 @@ def test_control_plane(held: list[Container], expected: str | None) -> None:
 def test_control_plane_that_does_not_run(place: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it may be stopped one that runs is still preferred, and its configuration is read from where it is kept."""
     stopped = container("a", status="exited")
-    assert files.control_plane([stopped]) is None
-    assert files.control_plane([stopped, container("b")], stopped=True) == container("b")
+    assert control_plane([stopped]) is None
+    assert control_plane([stopped, container("b")], stopped=True) == container("b")
     engine = Fake(stopped)
     monkeypatch.setattr(engine, "read_file", lambda _container, path: b"a: 1" if path == place else None)
-    found = files.control_plane([stopped], stopped=True)
+    found = control_plane([stopped], stopped=True)
     assert found is stopped and files.admin_configuration(engine, found) == expected
 
 

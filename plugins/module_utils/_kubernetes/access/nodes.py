@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..._core.diagnosis import KicError
-from ..._core.labels import ROLE
-from ..._core.replaced import is_aside
 from ..._engine.base import Engine
 from ..._engine.model import Container
-from ..._engine.selection import cluster_nodes
+from ..._engine.selection import cluster_nodes, control_plane
 from ..._node import boot
 from .api import InNode
 
@@ -24,13 +22,12 @@ _SECONDS = 10.0
 """In which kubectl has ended, whatever it waits for."""
 _NO_KUBERNETES = (125, 126, 127)
 """How an engine or a shell says that there is no such program in the node."""
-_CONTROL_PLANE = "control-plane"
 
 
 def statuses(engine: Engine, nodes: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any] | None]:
     """What the API of its cluster says of each node, by name; None of one that does not run or has no Kubernetes.
 
-    :param nodes: descriptions of nodes, of which those that run are asked for.
+    :param nodes: descriptions of nodes, of which those that run are looked up.
     """
     found: dict[str, dict[str, Any] | None] = {node["name"]: None for node in nodes}
     clusters: dict[str, list[str]] = {}
@@ -43,14 +40,9 @@ def statuses(engine: Engine, nodes: Sequence[Mapping[str, Any]]) -> dict[str, di
 
 
 def _of_cluster(engine: Engine, cluster: str, names: Sequence[str]) -> dict[str, dict[str, Any] | None]:
-    planes = [
-        item
-        for item in cluster_nodes(engine, cluster)
-        if item.labels.get(ROLE) == _CONTROL_PLANE and not is_aside(item.name)
-    ]
-    if not planes:
+    plane = control_plane(cluster_nodes(engine, cluster), stopped=True)
+    if plane is None:
         return {}
-    plane = min(planes, key=lambda item: (not item.running, item.name))
     try:
         answer = _ask(engine, plane)
     except KicError as error:
