@@ -85,14 +85,24 @@ def _value(path: str, entry: dict[str, Any], sample: Any, real: Any) -> list[str
     return found
 
 
+def _extended(entry: dict[str, Any]) -> dict[str, Any]:
+    """The fields of another module's return value, of one that is described as that "with the following"."""
+    text = " ".join(entry["description"]) if isinstance(entry["description"], list) else entry["description"]
+    found = re.search(r"RV\(nodeforge\.kic\.(\w+)#module:(\w+)\).* with the following", text)
+    other = documented(found[1])[found[2]] if found else {}
+    fields: dict[str, Any] = other.get("contains") or other.get("sample") or {}
+    return fields
+
+
 def _record(path: str, entry: dict[str, Any], sample: Any, real: dict[str, Any]) -> list[str]:
-    """Of a dictionary: its fields are those of the sample, of which those that are listed are some; or else the listed ones."""
-    fields = ({} if "." in path else sample) or entry.get("contains") or {}
+    """Of a dictionary: its fields are those that are listed, next to those of the return value that it extends, or else those of
+    the sample."""
+    fields = {**_extended(entry), **(entry.get("contains") or {})} or ({} if "." in path else sample) or {}
     found = []
     if fields and set(real) != set(fields):
         found.append(f"{path}: returned and documented differ in {sorted(set(real) ^ set(fields))}")
-    if "contains" in entry and sample and not set(entry["contains"]) <= set(sample):
-        found.append(f"{path}: documented and not in the sample: {sorted(set(entry['contains']) - set(sample))}")
+    if "contains" in entry and sample and set(sample) != set(fields):
+        found.append(f"{path}: sample and documented differ in {sorted(set(sample) ^ set(fields))}")
     for name, inner in (entry.get("contains") or {}).items():
         if name in real:
             found += _value(f"{path}.{name}", inner, (sample or {}).get(name), real[name])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,21 +17,20 @@ SYSTEM = Path("/usr/bin/python3")
 FITS = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
 
 
-def base(monkeypatch: pytest.MonkeyPatch, name: str | None, path: str) -> str:
-    """The interpreter behind the environment of the tests, with ``PYTHON`` and ``PATH`` as given."""
+def started(monkeypatch: pytest.MonkeyPatch, name: str | None, path: str) -> subprocess.CompletedProcess[str]:
+    """What prints the interpreter behind the environment of the tests, with ``PYTHON`` and ``PATH`` as given."""
     monkeypatch.setenv("PATH", path)
     monkeypatch.delenv("PYTHON", raising=False)
     if name is not None:
         monkeypatch.setenv("PYTHON", name)
     program = "import os, sys; print(os.path.realpath(sys._base_executable))"
-    done = subprocess.run(
-        [ENV, "test", "python", "-c", program], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+    return subprocess.run(
+        [ENV, "test", "python", "-c", program], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
-    return done.stdout.strip()
 
 
 def test_the_systems_python_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is taken before another in PATH, and one that was named before both."""
+    """It is taken before another in PATH; one that was named is taken alone, and told where it is of no use."""
     fits = SYSTEM.exists() and subprocess.run([SYSTEM, "-c", FITS], check=False, capture_output=True).returncode == 0
     if not fits:
         pytest.skip("this machine's own Python is older than 3.11, or makes no environments")
@@ -40,6 +38,7 @@ def test_the_systems_python_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_pat
     other.write_text("#!/bin/sh\nexit 1\n")
     other.chmod(0o755)
     path = f"{tmp_path}:/usr/bin:/bin"
-    assert base(monkeypatch, None, path) == os.path.realpath(SYSTEM)
-    named = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]
-    assert base(monkeypatch, named, path) == named
+    done = started(monkeypatch, None, path)
+    assert done.stdout.strip() == os.path.realpath(SYSTEM), done.stderr
+    named = started(monkeypatch, str(other), path)
+    assert named.returncode == 1 and f"no usable {other}" in named.stderr and "apt-get install" in named.stderr
