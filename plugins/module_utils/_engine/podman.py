@@ -298,8 +298,8 @@ class Podman(CommandLineEngine):
     def stop_container(self, identity: str, seconds: int) -> None:
         action = f"stopping the container {identity}"
         result = self.call(["stop", "--time", str(seconds), identity], action=action, check=False)
-        # 4.3.1, of one whose monitor was killed: its process has ended, and nobody writes the file with its exit code. Whether
-        # podman gives up waiting for that or not, it calls the container "stopping" from then on.
+        # 4.3.1, of one whose monitor was killed: its process has ended, and podman gives up waiting for the file with its exit
+        # code, which nobody writes. The container is "stopped" then, and can be started.
         if result.rc != 0 and "timed out waiting for file" not in result.err:
             raise explain(result, action)
 

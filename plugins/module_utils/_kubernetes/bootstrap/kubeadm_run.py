@@ -145,7 +145,7 @@ class KubeadmSeam:
         looks = 0
         while seen.record and seen.api and (said := unanswered(seen)):
             if looks == _LOOKS:
-                reason = f"the API did not say what {looks + 1} times was asked of its manifests"
+                reason = f"the API was asked {looks + 1} times whether its manifests are applied, and did not say"
                 raise self.failed("api", reason, said)
             looks += 1
             self.await_api()
