@@ -451,6 +451,15 @@ def module_unique(podman: Client) -> Iterator[Callable[[str], str]]:
         yield name
 
 
+def _remove(folder: Path) -> None:
+    """Remove a store in which what a killed run left may still clean up after itself."""
+    deadline = time.monotonic() + 30
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1)
+    assert not folder.exists()
+
+
 @pytest.fixture
 def own_store(podman: Client) -> Iterator[Client]:
     """A podman with a store of its own, so that every image in it may go."""
@@ -458,7 +467,7 @@ def own_store(podman: Client) -> Iterator[Client]:
     settings = folder / "storage.conf"
     settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n')
     yield Client(dict(podman.environment, CONTAINERS_STORAGE_CONF=str(settings), XDG_CACHE_HOME=str(folder / "cache")))
-    shutil.rmtree(folder)
+    _remove(folder)
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def test_image_of_another_architecture(place: Place, tmp_path: Path) -> None:
 def test_network_and_volume(place: Place, unique: Callable[[str], str]) -> None:
     """Both are kept in the declared state, changed where that is requested, and removed."""
     name = unique("net")
-    for module, change in (("oci_network", {"mtu": 1400}), ("oci_volume", {"labels": {"a": "b"}})):
+    for module, change in (("oci_network", {"mtu": 1290}), ("oci_volume", {"labels": {"a": "b"}})):
         assert place.module(module, name=name)["changed"]
         assert place.module(module, name=name)["changed"] is False
         drifted = place.module(module, name=name, **change)
