@@ -127,7 +127,14 @@ def describe(engine: str, container: Container) -> dict[str, Any]:
 def find(engine: EngineReader) -> list[dict[str, Any]]:
     """The nodes of an engine by their names, each as :func:`describe` tells it. Raises KicError where it cannot say."""
     found = sorted(engine.containers(labels.SCHEMA), key=lambda item: item.name)
-    nodes = [item for item in found if labels.is_ours(item.labels) and not is_aside(item.name)]
+    # A load balancer is no machine to manage: it has neither Python nor a system.
+    nodes = [
+        item
+        for item in found
+        if labels.is_ours(item.labels)
+        and not is_aside(item.name)
+        and item.labels.get(labels.ROLE) != labels.LOAD_BALANCER
+    ]
     return [describe(engine.name, container) for container in nodes]
 
 

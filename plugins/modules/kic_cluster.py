@@ -31,8 +31,8 @@ options:
       - V(started) has all nodes running and Ready.
       - V(present) creates what is missing and leaves nodes that are there as they are, running or not.
       - V(stopped) stops the nodes, the workers first.
-      - V(restarted) does what V(started) does, and stops the nodes that run before, each time. The control plane is the last that
-        stops and the first that starts.
+      - V(restarted) does what V(started) does, and stops the nodes that run before, each time. The control planes are the last
+        that stop and the first that start.
       - V(paused) freezes the nodes, the workers first; they keep their memory and take no processor time. V(started) resumes them,
         V(stopped) and V(absent) need no start before. A node that is not there or does not run is refused and nothing is changed,
         since it holds nothing that a pause would keep. A paused API does not answer. A boot of the machine, or a restart of
@@ -45,19 +45,26 @@ options:
     description: The node image, which has to be in the engine's store. Needed for V(present), V(started) and V(restarted).
     type: str
   control_planes:
-    description: How many nodes run the control plane. This release creates one.
+    description:
+      - How many nodes run the control plane, V(1), V(3) or V(5). Left out, there are as many as there are, in a new cluster one.
+      - With several, the container C(NAME-load-balancer) offers their APIs on the machine.
+      - Of a cluster that is there the number can be changed; control planes that are too many go only with O(prune).
     type: int
-    default: 1
+  load_balancer_image:
+    description: The image of the load balancer, which has to have HAProxy. Left out, it is O(image).
+    type: str
+    version_added: 0.1.0
   workers:
     description:
-      - How many nodes only run pods. Without any, the control plane runs them.
+      - How many nodes only run pods. Without any, the control planes run them.
       - Left out, there are as many as there are, in a new cluster none.
     type: int
   prune:
     description:
-      - Whether workers that O(workers) does not count are removed. They are cordoned, drained, and removed with their container and
-        volume, when all nodes that are declared are there. The API forgets them, and so it does workers whose container was
-        removed by hand.
+      - Whether nodes that are not declared are removed, by O(workers) and O(control_planes). They are cordoned, drained, and removed
+        with their container and volume, when all nodes that are declared are there. The API forgets them, and so it does nodes
+        whose container was removed by hand. Control planes leave etcd one after the other; as long as etcd has no majority for it,
+        the task ends before anything is changed.
       - A node that cannot be drained within O(drain_timeout) ends the task with what keeps it, such as a PodDisruptionBudget, and
         takes pods again. One that does not run is removed without a drain.
       - Pods that no controller creates again, and persistent volumes with data on such a node alone, end the task before anything
@@ -101,7 +108,7 @@ options:
     default: {}
   control_plane_node:
     description:
-      - Options as those of O(node) for the control plane alone. An option here replaces the one there; mappings, such as C(env), are
+      - Options as those of O(node) for the control planes alone. An option here replaces the one there; mappings, such as C(env), are
         merged.
     type: dict
     default: {}
@@ -115,16 +122,17 @@ options:
     version_added: 0.1.0
   nodes:
     description:
-      - The nodes by name in the place of O(workers). Each has a C(name), which is that of its container too, and a C(role),
-        V(control-plane) of exactly one and else V(worker). Everything else are options as those of O(node) for this node alone, over
+      - The nodes by name in the place of O(control_planes) and O(workers). Each has a C(name), which is that of its container too,
+        and a C(role), V(control-plane) of one, three or five, and else V(worker). Everything else are options as those of O(node) for this node alone, over
         those of its role, but C(labels) and C(taints), which are those in Kubernetes; a taint is written like
         V(dedicated=db:NoSchedule).
-      - The control plane keeps its name; that of a cluster that was made by number is C(NAME-control-plane-1).
+      - At least one control plane keeps its name; those of a cluster that was made by number are C(NAME-control-plane-1) and so on.
+        C(NAME-load-balancer) is not the name of a node.
     type: list
     elements: dict
     version_added: 0.1.0
   control_plane_labels:
-    description: Labels in Kubernetes of the control plane's node. What is not declared any more goes, labels of others stay.
+    description: Labels in Kubernetes of the control planes' nodes. What is not declared any more goes, labels of others stay.
     type: dict
     default: {}
   worker_labels:
@@ -136,7 +144,8 @@ options:
     type: str
     default: 127.0.0.1
   api_port:
-    description: Port of the machine on which the API is published. Left out, a free one is chosen once.
+    description: Port of the machine on which the API is published, with several control planes by their load balancer; one that a
+      control plane has already stays with it, and another is chosen. Left out, a free one is chosen once.
     type: int
   api_sans:
     description: Further names and addresses for the API's certificate.
@@ -281,12 +290,22 @@ cluster:
   contains:
     name: {description: Its name., type: str, returned: present}
     control_plane: {description: The node by which its API is asked., type: str, returned: present}
+    control_planes:
+      description: Names of all its control planes, those that are not declared and stay included.
+      type: list
+      elements: str
+      returned: present
+    load_balancer:
+      description: The container that offers the API on the machine as RV(nodeforge.kic.kic_node#module:node); V({}) where its only
+        control plane does.
+      type: dict
+      returned: present
     network:
       description: Its network as RV(nodeforge.kic.oci_network#module:network); empty where it was not inspected.
       type: dict
       returned: present
     nodes:
-      description: Its nodes as RV(nodeforge.kic.kic_node#module:node), the control plane first.
+      description: Its nodes as RV(nodeforge.kic.kic_node#module:node), the control planes first.
       type: list
       elements: dict
       returned: present
@@ -301,7 +320,7 @@ cluster:
       elements: str
       returned: present
     surplus:
-      description: Names of nodes that O(workers) does not count and that stay, as without O(prune).
+      description: Names of nodes that are not declared and that stay, as without O(prune).
       type: list
       elements: str
       returned: present
@@ -313,6 +332,8 @@ cluster:
   sample:
     name: lab
     control_plane: lab-control-plane-1
+    control_planes: [lab-control-plane-1]
+    load_balancer: {}
     network: {}
     nodes: []
     statuses: []
@@ -385,12 +406,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun, workers
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec, validate
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.there import find_there
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes, control_plane
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import (
+    cluster_nodes,
+    is_control_plane,
+    load_balancer,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_entry as entry
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
@@ -424,9 +450,9 @@ def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[st
     facts = task.engine.info.as_dict()
     spec = ClusterSpec.from_params(params, facts, completed)
     there = task.seen if task.seen is not None else cluster_nodes(task.engine, spec.name)
-    as_it_is = () if spec.counted else workers(there)
-    if as_it_is:
-        spec = ClusterSpec.from_params(params, facts, completed, as_it_is)
+    if there:
+        found = find_there(task.engine, there, len(spec.planes))
+        spec = ClusterSpec.from_params(params, facts, completed, found)
     return _present(task, spec, there, run)
 
 
@@ -444,17 +470,22 @@ def _present(task: Task, spec: ClusterSpec, there: Sequence[Container], run: Clu
     if wanted is None or not result["cluster"]["created"]:
         return result
     nodes = cluster_nodes(task.engine, spec.name) if outcome.actions and not task.check_mode else there
-    return {
-        **result,
-        "access": {**found, **_access(task, spec.name, control_plane(nodes, stopped=True), found["files"][0])},
-    }
+    return {**result, "access": {**found, **_access(task, spec, nodes, found["files"][0])}}
 
 
-def _access(task: Task, cluster: str, node: Container | None, file: Mapping[str, Any]) -> dict[str, Any]:
+def _access(task: Task, spec: ClusterSpec, nodes: Sequence[Container], file: Mapping[str, Any]) -> dict[str, Any]:
     """What the cluster gives out, in check mode as far as it is there, and whether the file is to be recorded."""
-    given = entry.access(task.engine, node, may_lack=task.check_mode) if node is not None else {}
+    publisher = load_balancer(nodes) if spec.balancer is not None else None
+    given: dict[str, str] = {}
+    # Each control plane has an administrator of its own: that of the first one, so that it stays the same.
+    for node in sorted(filter(is_control_plane, nodes), key=lambda item: (item.name not in spec.planes, item.name)):
+        given = given or entry.access(task.engine, node, publisher, may_lack=task.check_mode or len(spec.planes) > 1)
     if not given and not task.check_mode:
-        raise failure("control_plane_missing", cluster=cluster)
+        raise failure("control_plane_missing", cluster=spec.name)
+    if given and spec.balancer is not None and publisher is None:
+        # Of a forecast: a port that is not requested is chosen when the load balancer is created.
+        api = spec.balancer.publish[0]
+        given["server"] = f"https://{api.address}:{api.host_port or 0}"
     return {**given, "unrecorded": not task.check_mode and file["text"] is not None and not file["known"]}
 
 

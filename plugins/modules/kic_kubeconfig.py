@@ -25,7 +25,7 @@ description:
   - Entries have an extension that names the cluster, its CA, and the engine, user and machine that run it. An entry of the
     same name without it, or of another cluster of that name, is neither replaced nor removed; O(context) then makes room
     for both.
-  - The access leads to the port that the control plane publishes, so it works on this machine.
+  - The access leads to the port that the control plane publishes, or the load balancer of several, so it works on this machine.
 options:
   cluster:
     description: Name of the cluster.
@@ -208,6 +208,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection im
     cluster_nodes,
     control_plane,
     holds_cluster,
+    load_balancer,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_entry as entry
@@ -253,9 +254,11 @@ def _present(task: Task, cluster: str) -> dict[str, Any]:
     found = entry.look(task.engine, cluster, entry.Wanted.named_in(task.params), to_write=probe)
     result = {"changed": False, **found, "engine_facts": task.engine.info.as_dict() if probe else None}
     # In check mode an earlier task of the play may be about to start it.
-    container = control_plane(cluster_nodes(task.engine, cluster), stopped=task.check_mode or probe)
+    nodes = cluster_nodes(task.engine, cluster)
+    container, publisher = control_plane(nodes, stopped=task.check_mode or probe), load_balancer(nodes)
     # A run that was ended before kubeadm had made it: the one that comes next makes it.
-    given = entry.access(task.engine, container, may_lack=task.check_mode or probe) if container is not None else {}
+    lacks = task.check_mode or probe
+    given = entry.access(task.engine, container, publisher, may_lack=lacks) if container is not None else {}
     if not given:
         if probe:
             return result

@@ -34,16 +34,28 @@ def leftover(result: Mapping[str, Any], *, root: bool) -> str:
         return ""
     engine = _engine(result, root)
     inside = f"{engine} exec {result['control_plane']} kubectl"
+    # A control plane is a member of etcd too: its way out is the role's.
+    workers = [name for name in names if name not in (result.get("control_planes") or ())]
     commands = [
         f"{inside} drain {name} --ignore-daemonsets --delete-emptydir-data; {inside} delete node {name};"
         f" {engine} rm --force {name}; {engine} volume rm {name}"
-        for name in names
+        for name in workers
     ]
-    text = "The cluster has more nodes than kic_cluster_workers says, and they stay as they are: "
-    return (
-        f"{text}{', '.join(names)}. Fix: set kic_cluster_workers to their number, or leave it out; or have the workers drained and removed: add"
-        f" -e kic_cluster_prune=true; or remove them yourself: {'; '.join(commands)}"
+    options = [
+        option
+        for option, found in (("kic_cluster_control_planes", workers != names), ("kic_cluster_workers", workers))
+        if found
+    ]
+    text = (
+        f"The cluster has more nodes than {' and '.join(options)} says, and they stay as they are: {', '.join(names)}."
     )
+    fix = f"set {' and '.join(options)} to their number, or leave it out; or have them drained and removed: add -e kic_cluster_prune=true"
+    by_hand = (
+        f"; or remove {'them' if workers == names else 'the workers'} yourself: {'; '.join(commands)}"
+        if commands
+        else ""
+    )
+    return f"{text} Fix: {fix}{by_hand}"
 
 
 def _reasons(statuses: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -32,7 +32,7 @@ PLAYS = (
     "- name: The cluster of this branch sleeps",
 )
 FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
-VARIABLES = ("kic_cluster_nodes:", "kic_cluster_name: shop")
+VARIABLES = ("kic_cluster_nodes:", "kic_cluster_name: shop", "kic_cluster_control_planes: 3")
 # Of another tool; tests/unit/tools/test_migration.py compares it with ours.
 PEERS = ("kind: Cluster",)
 COMMANDS = (
@@ -142,12 +142,30 @@ def test_workers_by_variables(podman: Client, node_image: str, environment: dict
 
 
 @pytest.mark.full("a play; workers by variables are in the quick set")
-def test_nodes_by_name(podman: Client, node_image: str, environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("beginning", "names"),
+    [
+        pytest.param(VARIABLES[0], ("lab-control-plane-1", "lab-db", "lab-small"), id="nodes"),
+        pytest.param(
+            VARIABLES[2],
+            (*(f"kictest-readme-control-plane-{number}" for number in (1, 2, 3)), "kictest-readme-worker-2"),
+            id="control-planes",
+        ),
+    ],
+)
+def test_nodes_by_variables(
+    podman: Client,
+    node_image: str,
+    environment: dict[str, str],
+    tmp_path: Path,
+    beginning: str,
+    names: tuple[str, ...],
+) -> None:
     """The variables are foretold as a cluster with these nodes."""
-    (tmp_path / "nodes.yml").write_text(block(VARIABLES[0]))
+    (tmp_path / "nodes.yml").write_text(block(beginning))
     more = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image} -e @{tmp_path}/nodes.yml"
     said = shell(f"make site ARGS='{more}'", ROOT, environment)
-    assert all(name in said for name in ("lab-control-plane-1", "lab-db", "lab-small")) and "failed=0" in said
+    assert all(name in said for name in names) and "failed=0" in said
     assert podman.held("lab-db") == podman.held("kictest-readme") == []
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from .._core import checks
 from .._core.diagnosis import KicError
+from .._core.labels import CONTROL_PLANE, LOAD_BALANCER, WORKER
 from .._kubernetes.bootstrap.kubeadm_plan import node_labels, node_taints
 from .._resources.node_options import PASSED_ON
-
-CONTROL_PLANE, WORKER = "control-plane", "worker"
-"""The roles of nodes."""
 
 CONTROL_PLANE_MEMORY = 1700 * 1000 * 1000
 """Bytes below which kubeadm refuses a control plane (kubeadm's constants: ControlPlaneMem = 1700 MB)."""
@@ -114,9 +112,34 @@ def count(given: Mapping[str, Any], key: str, least: int) -> int:
     return found
 
 
-def worker_names(cluster: str) -> re.Pattern[str]:
-    """What the names of the workers look like that are counted."""
-    return re.compile(rf"{re.escape(cluster)}-worker-([1-9][0-9]*)")
+def counted_names(cluster: str, role: str) -> re.Pattern[str]:
+    """What the names of nodes of a role look like that are counted."""
+    return re.compile(rf"{re.escape(cluster)}-{role}-([1-9][0-9]*)")
+
+
+def balancer_name(cluster: str) -> str:
+    """The name of the cluster's load balancer."""
+    return f"{cluster}-{LOAD_BALANCER}"
+
+
+@dataclass(frozen=True)
+class There:
+    """What of a cluster is there already."""
+
+    planes: tuple[str, ...] = ()
+    """Its control planes."""
+    workers: tuple[str, ...] = ()
+    complete: tuple[str, ...] = ()
+    """The control planes with which a former run was through, those first that run."""
+    api_ports: Mapping[str, int] = field(default_factory=dict)
+    """The ports of the host on which control planes, and the load balancer, offer the API, by name."""
+
+    def of(self, role: str) -> tuple[str, ...]:
+        """The nodes of a role."""
+        return self.planes if role == CONTROL_PLANE else self.workers
+
+
+NOTHING = There()
 
 
 def declared(given: Mapping[str, Any], name: str) -> list[Declared]:
@@ -139,15 +162,18 @@ def declared(given: Mapping[str, Any], name: str) -> list[Declared]:
         place = f"kic_cluster_nodes[{at}]"
         own = {key: value for key, value in item.items() if key not in _OF_ITEM}
         role = item["role"]
-        # A port of the host leads to one node only; those for all nodes are the control plane's.
-        first = {key: value for key, value in layers["node"].items() if role == CONTROL_PLANE or key != "publish"}
+        # A port of the host leads to one node only; those for all nodes are the first control plane's.
+        first = {key: value for key, value in layers["node"].items() if at == 0 or key != "publish"}
         second = f"{role.replace('-', '_')}_node"
         stack = {ALL: first, f"kic_cluster_{second}": layers[second]}
         stack[place] = problems.take(_options, own, place, given) or {}
         more = problems.take(_in_kubernetes, node_labels, item.get("labels") or {}, f"{place}.labels") or {}
         problems.take(_in_kubernetes, node_taints, item.get("taints") or [], f"{place}.taints")
         found.append(_merged(item, stack, {**labels[role], **more}))
-    problems.take(_check_ports, layers["worker_node"], [item for item in found if item.role == WORKER])
+    for role in (CONTROL_PLANE, WORKER):
+        variable = f"{role.replace('-', '_')}_node"
+        using = [item for item in found if item.sources.get("publish") == f"kic_cluster_{variable}"]
+        problems.take(_check_ports, variable, layers[variable], using)
     for node in found:
         if node.role == CONTROL_PLANE:
             problems.take(_check_memory, node, given)
@@ -169,28 +195,57 @@ def _merged(item: Mapping[str, Any], stack: Mapping[str, Mapping[str, Any]], lab
 
 
 def _counted(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """As many as there are to be; where no number is given, the workers that are ``there``."""
-    if given.get("workers") is not None:
-        names = [f"{name}-worker-{index + 1}" for index in range(count(given, "workers", 0))]
+    """As many as there are to be; where no number is given, those that are ``there``."""
+    problems = checks.Problems()
+    planes = problems.take(_planes, given, name) or []
+    workers = problems.take(_workers, given, name) or []
+    problems.finish()
+    found = [{"name": item, "role": CONTROL_PLANE} for item in planes]
+    return found + [{"name": item, "role": WORKER} for item in workers]
+
+
+def _planes(given: Mapping[str, Any], name: str) -> list[str]:
+    if given.get("control_planes") is not None:
+        wanted = count(given, "control_planes", 1)
+        check_odd("kic_cluster_control_planes", wanted)
     else:
-        there = (worker_names(name).fullmatch(item) for item in given.get("there") or ())
-        names = [item[0] for item in sorted((item for item in there if item), key=lambda item: int(item[1]))]
-    workers = [{"name": item, "role": WORKER} for item in names]
-    return [{"name": f"{name}-control-plane-1", "role": CONTROL_PLANE}, *workers]
+        found = _there(given, name, CONTROL_PLANE) or [(1, "")]
+        wanted, _last = found[-1]
+        if wanted > 5:
+            return [item for _number, item in found]
+        # One whose container was lost is still a member of etcd: it comes back.
+        wanted += 1 - wanted % 2
+    return [f"{name}-{CONTROL_PLANE}-{index + 1}" for index in range(wanted)]
 
 
-def _named(given: Mapping[str, Any], _name: str) -> list[dict[str, Any]]:
+def _workers(given: Mapping[str, Any], name: str) -> list[str]:
+    if given.get("workers") is not None:
+        return [f"{name}-{WORKER}-{index + 1}" for index in range(count(given, "workers", 0))]
+    return [found for _number, found in _there(given, name, WORKER)]
+
+
+def _there(given: Mapping[str, Any], name: str, role: str) -> list[tuple[int, str]]:
+    """The numbers and names of the nodes of a role that are there."""
+    there: There = given.get("there") or NOTHING
+    found = (counted_names(name, role).fullmatch(item) for item in there.of(role))
+    return sorted((int(item[1]), item[0]) for item in found if item)
+
+
+def _named(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """Those of the list, in its order."""
     problems = checks.Problems()
     if not isinstance(given["nodes"], list) or not all(isinstance(item, Mapping) for item in given["nodes"]):
         example = "write it like kic_cluster_nodes: [{name: lab-1, role: control-plane}, {name: lab-2}]"
         raise checks.invalid("kic_cluster_nodes", "is not a list of mappings", example)
-    if given.get("workers") is not None:
-        problems.add("kic_cluster_workers", "kic_cluster_nodes names the workers already", "give one of the two")
+    for key in ("control_planes", "workers"):
+        if given.get(key) is not None:
+            problems.add(f"kic_cluster_{key}", "kic_cluster_nodes names the nodes already", "give one of the two")
     items = [{"role": WORKER, **item} for item in given["nodes"]]
     for at, item in enumerate(items):
         place = f"kic_cluster_nodes[{at}]"
         problems.take(checks.host_name, f"{place}.name", str(item.get("name") or ""))
+        if item.get("name") == balancer_name(name):
+            problems.add(f"{place}.name", "it is that of the cluster's load balancer", "choose another")
         if item["role"] not in (CONTROL_PLANE, WORKER):
             problems.add(f"{place}.role", f"{item['role']!r} is not a valid choice", "use control-plane or worker")
     names = [item.get("name") for item in items]
@@ -200,11 +255,16 @@ def _named(given: Mapping[str, Any], _name: str) -> list[dict[str, Any]]:
             "kic_cluster_nodes", f"{', '.join(twice)} is named more than once", "give each node a name of its own"
         )
     planes = [item for item in items if item["role"] == CONTROL_PLANE]
-    if len(planes) != 1:
-        problem = f"it names {len(planes)} control planes, and this release makes one"
-        problems.add("kic_cluster_nodes", problem, "give exactly one node the role control-plane")
+    problems.take(check_odd, "kic_cluster_nodes", len(planes))
     problems.finish()
     return [*planes, *(item for item in items if item["role"] == WORKER)]
+
+
+def check_odd(option: str, planes: int) -> None:
+    """Refuse a number of control planes that etcd gains nothing by."""
+    if planes % 2 == 0 or planes > 5:
+        why = "an even number adds no safety to etcd's majority" if planes % 2 == 0 else "more than five make etcd slow"
+        raise checks.invalid(option, f"{planes} control planes are declared, and {why}", "declare 1, 3 or 5")
 
 
 def _labels_of(given: Mapping[str, Any], key: str) -> dict[str, str]:
@@ -257,13 +317,13 @@ def _facts(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return facts if facts.get("version") != "0" else {}
 
 
-def _check_ports(worker: Mapping[str, Any], workers: Sequence[Declared]) -> None:
-    fixed = [item for item in worker.get("publish") or () if isinstance(item, Mapping) and item.get("host_port")]
-    using = [item for item in workers if item.sources.get("publish") == "kic_cluster_worker_node"]
+def _check_ports(variable: str, options: Mapping[str, Any], using: Sequence[Declared]) -> None:
+    fixed = [item for item in options.get("publish") or () if isinstance(item, Mapping) and item.get("host_port")]
     if fixed and len(using) > 1:
-        problem = f"its host_port can lead to one node, and {len(using)} workers would have it"
+        what = "workers" if using[0].role == WORKER else "control planes"
+        problem = f"its host_port can lead to one node, and {len(using)} {what} would have it"
         fix = "leave host_port out to have free ones chosen, or publish it of one node in kic_cluster_nodes"
-        raise checks.invalid("kic_cluster_worker_node.publish", problem, fix)
+        raise checks.invalid(f"kic_cluster_{variable}.publish", problem, fix)
 
 
 def _check_memory(plane: Declared, given: Mapping[str, Any]) -> None:

@@ -9,25 +9,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core import checks
+from .._core.labels import CONTROL_PLANE, WORKER
 from .._core.subnet import overlapping
 from .._kubernetes.access.paths import ADMIN, API_PORT
 from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from .._kubernetes.network import ranges
-from .declared import CONTROL_PLANE, WORKER, Declared, count, declared, number
+from .declared import NOTHING, Declared, There, balancer_name, declared, number
 
 
 def layout(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The role's variables (without their prefix) as ``nodes``, ``control_plane``, ``workers`` and ``avoid``. Where no number of
-    workers is given, they are those of the nodes that are ``there``.
+    """The role's variables (without their prefix) as ``nodes``, ``control_plane`` (by which the API is asked), ``control_planes``,
+    ``workers``, ``balancer`` and ``avoid``. Where no number of nodes is given, they are those that are ``there``.
 
     Raises ``invalid_option`` with the name of the variable.
     """
     problems = checks.Problems()
     name = problems.take(_name, given) or "cluster"
-    problems.take(_check_control_planes, given)
     problems.take(_check_kinds, given)
     nodes = problems.take(declared, given, name) or []
-    plane = next((item.name for item in nodes if item.role == CONTROL_PLANE), f"{name}-control-plane-1")
+    there: There = given.get("there") or NOTHING
+    declared_planes = [item.name for item in nodes if item.role == CONTROL_PLANE]
+    planes = [*declared_planes, *_staying(given, there, declared_planes)]
+    # A cluster is begun once: a control plane that was lost joins what the others have kept.
+    known = [item for item in there.complete if item in declared_planes] or [*there.complete, *declared_planes]
+    plane = next(iter(known), f"{name}-control-plane-1")
     # Checks versions, ranges, configuration and patches, and their overlaps.
     spec: KubeadmSpec | None = None
     timeout = problems.take(number, "kic_cluster_timeout", given["timeout"])
@@ -44,11 +49,16 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     problems.finish()
     shape = checks.taken(spec).shape
     avoid = [part.strip() for value in (shape.pod_subnet, shape.service_subnet) for part in value.split(",")]
-    items = [_item(node, given) for node in nodes]
+    balanced = _balanced(given, there, planes, balancer_name(name))
+    if balanced:
+        checks.host_name("kic_cluster_name", name, checks.LABEL_MAX - len(balancer_name("")))
+    items = [_item(node, given, balanced=balanced) for node in nodes]
     return {
         "nodes": items,
         "control_plane": plane,
+        "control_planes": planes,
         "workers": [item["name"] for item in items if item["role"] == WORKER],
+        "balancer": _balancer(given, there, name) if balanced else None,
         "avoid": avoid,
         "labels": {node.name: dict(node.labels) for node in nodes},
         "taints": {node.name: list(node.taints) for node in nodes},
@@ -57,12 +67,41 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _item(node: Declared, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a node is made with. The control plane publishes the API, and its own kubectl needs no argument:
-    `podman exec NODE kubectl get nodes`."""
-    api = {"port": API_PORT, "protocol": "tcp", "address": given["api_address"]}
-    if given.get("api_port") is not None:
-        api["host_port"] = int(given["api_port"])
+def _staying(given: Mapping[str, Any], there: There, declared_planes: Sequence[str]) -> list[str]:
+    """Control planes that are there and not declared, and stay."""
+    leave = given.get("prune") and (given.get("control_planes") is not None or given.get("nodes") is not None)
+    return [] if leave else [name for name in there.planes if name not in declared_planes]
+
+
+def _balanced(given: Mapping[str, Any], there: There, planes: Sequence[str], balancer: str) -> bool:
+    """Whether a load balancer offers the API on the host: in front of several control planes, and of one that was created
+    without the port that is requested and that the load balancer has."""
+    if len(planes) != 1:
+        return len(planes) > 1
+    port, kept = given.get("api_port"), there.api_ports.get(planes[0])
+    return port is not None and kept is not None and kept != int(port) and there.api_ports.get(balancer) == int(port)
+
+
+def _api(given: Mapping[str, Any], port: Any) -> dict[str, Any]:
+    """How the API is published on the host."""
+    own = {"host_port": int(port)} if port is not None else {}
+    return {"port": API_PORT, "protocol": "tcp", "address": given["api_address"], **own}
+
+
+def _balancer(given: Mapping[str, Any], there: There, name: str) -> dict[str, Any]:
+    """What the load balancer is made with. The port that is requested may be that of a control plane since before there was one."""
+    own, port = balancer_name(name), given.get("api_port")
+    taken = {found for plane, found in there.api_ports.items() if plane != own}
+    return {"name": own, "publish": [_api(given, None if port is None or int(port) in taken else port)]}
+
+
+def _item(node: Declared, given: Mapping[str, Any], *, balanced: bool) -> dict[str, Any]:
+    """What a node is made with. A control plane publishes its API, and its own kubectl needs no argument:
+    `podman exec NODE kubectl get nodes`.
+
+    :param balanced: whether the port that is requested is the load balancer's.
+    """
+    api = _api(given, None if balanced else given.get("api_port"))
     first = node.role == CONTROL_PLANE
     return {
         "name": node.name,
@@ -93,13 +132,6 @@ def _name(given: Mapping[str, Any]) -> str:
         most = 1
     suffixes = ("-control-plane-1", f"-worker-{max(1, most)}")
     return checks.host_name("kic_cluster_name", name, checks.LABEL_MAX - max(map(len, suffixes)))
-
-
-def _check_control_planes(given: Mapping[str, Any]) -> None:
-    if count(given, "control_planes", 1) != 1:
-        problem = f"{given['control_planes']} control planes are more than this release makes"
-        fix = "set it to 1, and give kic_cluster_workers for more nodes"
-        raise checks.invalid("kic_cluster_control_planes", problem, fix)
 
 
 def _check_pod_network(given: Mapping[str, Any]) -> None:

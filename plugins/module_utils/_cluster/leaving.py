@@ -1,7 +1,7 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The workers that leave a cluster: who they are, what would be lost with them, and what is done to each in Kubernetes."""
+"""The nodes that leave a cluster: who they are, what would be lost with them, and what is done to each in Kubernetes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,30 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._core import labels
-from .._core.diagnosis import KicError
+from .._core.diagnosis import KicError, failure
 from .._core.operations import Operation, Performed
 from .._engine.base import Engine
 from .._engine.model import Container
+from .._kubernetes.bootstrap import members
 from .._kubernetes.bootstrap.leave import Departure, LocalVolume, Membership, refuse_losses
-from .declared import WORKER
-from .plan import REGISTERED, Leaver, find_leavers
+from .._kubernetes.network.connect import own_addresses
+from .plan import ETCD, REGISTERED, Leaver, Surplus, find_leavers, refuse_majority_lost
 from .spec import ClusterSpec
 
 CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cordon": ({"schedulable": True}, {"schedulable": False}),
     "drain": ({"drained": False}, {"drained": True}),
+    "remove": ({"member": True}, {}),
     "delete": ({"registered": True}, {}),
 }
 """What a diff shows of each operation in Kubernetes: before and after."""
+
+
+def _status_after(spec: ClusterSpec, container: Container | None) -> str:
+    """The state of a control plane that stays, once what is declared is started."""
+    if container is None or (spec.state != "present" and container.name in spec.nodes):
+        return "running"
+    return container.status
 
 
 @dataclass
@@ -38,8 +47,10 @@ class Leaving:
     """Whether the API said what is lost with them before anything was changed."""
     lost: tuple[LocalVolume, ...] = ()
     """The volumes whose data is lost, which was permitted."""
+    containers: Mapping[str, Container] = field(default_factory=dict)
+    """Those of the cluster's nodes, by name."""
     departed: list[str] = field(default_factory=list)
-    """Those whose container this run removed: there is no way back."""
+    """Those whose container, or whose member of etcd, this run removed: there is no way back."""
 
     @property
     def _departure(self) -> Departure:
@@ -52,23 +63,31 @@ class Leaving:
         spec = self.spec
         if not spec.prune:
             return
-        workers = {
-            name: item.status
+        self.containers = there
+        surplus = {
+            name: Surplus(item.labels[labels.ROLE], item.status)
             for name, item in there.items()
-            if spec.counted and item.labels.get(labels.ROLE) == WORKER and name not in spec.nodes
+            if item.labels.get(labels.ROLE) in spec.counted and name not in spec.nodes
         }
         plane = there.get(spec.control_plane)
-        found = self._answer(tuple(workers)) if plane is not None and plane.running else None
+        found = self._answer(tuple(surplus)) if plane is not None and plane.running else None
         volumes = self.engine.volumes(f"{labels.CLUSTER}={spec.name}")
         self.nodes = find_leavers(
             spec.name,
             tuple(spec.nodes),
-            workers,
+            surplus,
             tuple(there),
             [item.name for item in volumes if labels.is_ours(item.labels)],
             None if found is None else found.nodes,
         )
         self.asked = found is not None
+        leaving = [item.name for item in self.nodes]
+        if spec.control_plane in leaving:
+            # Those that are declared have to be part of the cluster first.
+            raise failure("prune_needs_plane", node=spec.control_plane, nodes=", ".join(leaving))
+        staying = {name: _status_after(spec, there.get(name)) for name in spec.planes}
+        # An API that answers has a majority now.
+        refuse_majority_lost(staying, [replace(item, running=item.running or self.asked) for item in self.nodes])
         if found is not None:
             self._refuse(found)
 
@@ -86,13 +105,18 @@ class Leaving:
 
     def run(self, operation: Operation) -> None:
         """Do one operation in Kubernetes."""
-        departure, name = self._departure, operation.name
+        departure, name, spec = self._departure, operation.name, self.spec
         if operation.verb == "ask":
             self._refuse(departure.ask([item.name for item in self.nodes]))
         elif operation.verb == "cordon":
             departure.cordon(name)
         elif operation.verb == "drain":
             departure.drain(name)
+        elif operation.kind == ETCD:
+            if name in self.containers:
+                members.forget(self.engine, self.containers[name].id)
+            addresses = own_addresses(self.containers[name]) if name in self.containers else ()
+            members.remove(self.engine, spec.control_plane, name, addresses, departure.scripts)
         else:
             departure.delete(name)
 

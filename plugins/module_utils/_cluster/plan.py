@@ -9,18 +9,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .._core.diagnosis import failure
+from .._core.labels import CONTROL_PLANE, WORKER
 from .._core.operations import Operation
-from .declared import CONTROL_PLANE, worker_names
+from .declared import counted_names
 
 NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
 POD_NETWORK, REGISTERED, IMAGES = "pod network", "Kubernetes node", "images"
 BOOT = "boot of cluster"
+ETCD, BALANCER = "etcd member", "load balancer"
 """Kinds of what a cluster is made of."""
 
 
 @dataclass(frozen=True)
 class Leaver:
-    """A worker that leaves the cluster, and what of it is there."""
+    """A node that leaves the cluster, and what of it is there."""
 
     name: str
     registered: bool = True
@@ -30,6 +32,8 @@ class Leaver:
     running: bool = False
     container: bool = False
     volume: bool = False
+    plane: bool = False
+    """Whether it is a control plane, so that etcd has it as a member."""
 
 
 @dataclass(frozen=True)
@@ -47,36 +51,49 @@ class ClusterPlan:
     """Nodes that leave the cluster."""
 
 
+@dataclass(frozen=True)
+class Surplus:
+    """The container of a node that the declaration does not name."""
+
+    role: str
+    status: str
+
+
 def find_leavers(
     cluster: str,
     declared: Collection[str],
-    workers: Mapping[str, str],
+    surplus: Mapping[str, Surplus],
     taken: Collection[str],
     volumes: Collection[str],
     registered: Mapping[str, str] | None,
 ) -> tuple[Leaver, ...]:
-    """Workers that the declaration does not name, also those of which only parts are left.
+    """Nodes that the declaration does not name, also those of which only parts are left.
 
-    :param workers: containers of workers with their states.
+    :param surplus: containers of nodes that are too many, by name.
     :param taken: all containers of the cluster: what uses one of these names is not lost.
     :param volumes: of the cluster.
     :param registered: the nodes of the API with their marks; None where it does not answer: then each container is one.
     """
-    own = worker_names(cluster)
+    own = [(role, counted_names(cluster, role)) for role in (CONTROL_PLANE, WORKER)]
     marks = registered or {}
+
+    def role_of(name: str) -> str:
+        return surplus[name].role if name in surplus else next((role for role, it in own if it.fullmatch(name)), "")
+
     # The API may have nodes of other machines, and the cluster volumes of its user: what has lost its container has to be
-    # known as a worker of ours by its name, or by what else is left of it.
-    parts = {name for name in volumes if own.fullmatch(name) or name in marks}
-    parts |= {name for name, mark in marks.items() if mark or own.fullmatch(name)}
-    names = {*workers, *(parts - {*taken})} - {*declared}
+    # known as a node of ours by its name, or by what else is left of it.
+    parts = {name for name in volumes if role_of(name) or name in marks}
+    parts |= {name for name, mark in marks.items() if mark or role_of(name)}
+    names = {*surplus, *(parts - {*taken})} - {*declared}
     return tuple(
         Leaver(
             name,
-            registered=name in marks if registered is not None else name in workers,
+            registered=name in marks if registered is not None else name in surplus,
             marked=bool(marks.get(name)),
-            running=workers.get(name) == "running",
-            container=name in workers,
+            running=name in surplus and surplus[name].status == "running",
+            container=name in surplus,
             volume=name in volumes,
+            plane=role_of(name) == CONTROL_PLANE,
         )
         for name in sorted(names)
     )
@@ -94,23 +111,43 @@ def _plan_leaving(leavers: Sequence[Leaver], cluster: str, asked: bool, after: S
     ]
     operations += cordoned
     before = (*first, *(item.key for item in cordoned))
-    for item in leavers:
+    # etcd loses one member after the other, those first that have lost their process: each time a majority has to be left.
+    removed: tuple[str, ...] = ()
+    for item in sorted(leavers, key=lambda item: (item.running, item.name)):
         last = before
         for verb, kind, there in (
             ("drain", REGISTERED, item.registered and item.running),
+            ("remove", ETCD, item.plane),
             ("remove", NODE, item.container),
             ("remove", VOLUME, item.volume),
             ("delete", REGISTERED, item.registered),
         ):
             if there:
-                operations.append(Operation(verb, kind, item.name, needs=last))
+                needs = (*last, *removed) if kind == ETCD else last
+                operations.append(Operation(verb, kind, item.name, needs=needs))
                 last = (operations[-1].key,)
+                removed = last if kind == ETCD else removed
     return operations
+
+
+def refuse_majority_lost(staying: Mapping[str, str], leavers: Sequence[Leaver]) -> None:
+    """Raise where etcd would have no majority after the control planes among ``leavers`` are gone, or has none now.
+
+    :param staying: the control planes that stay, with their states when the cluster is started.
+    """
+    planes = [item for item in leavers if item.plane]
+    down = [name for name, status in staying.items() if status != "running"]
+    up, left = len(staying) - len(down), [item.name for item in planes if not item.running]
+    now = up + len(planes) - len(left)
+    if planes and (2 * up <= len(staying) or 2 * now <= len(staying) + len(planes)):
+        names = ", ".join(item.name for item in planes)
+        raise failure("etcd_majority", nodes=names, down=", ".join(sorted((*down, *left))))
 
 
 def plan_present(
     name: str,
     control_plane: str,
+    planes: Sequence[str],
     workers: Sequence[str],
     there: Mapping[str, str],
     *,
@@ -121,9 +158,16 @@ def plan_present(
     leavers: Sequence[Leaver] = (),
     asked: bool = True,
     images: bool = False,
+    complete: Collection[str] = (),
+    staying: Sequence[str] = (),
+    balancer: str = "",
+    unbalanced: str = "",
 ) -> ClusterPlan:
     """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
 
+    :param control_plane: by which the API is asked; where there is none yet, the one that begins the cluster.
+    :param planes: the control planes that are declared. They join at the same time: etcd takes one learner after the other, and
+        kubeadm waits for its turn (addMember in cmd/kubeadm/app/util/etcd).
     :param there: nodes of the cluster with their states.
     :param state: ``started``, or ``present``, which leaves nodes that are there as they are.
     :param network_given: whether something is requested of the network, so that it is compared also where all nodes run.
@@ -132,8 +176,12 @@ def plan_present(
     :param leavers: nodes that leave the cluster, when all that is declared is there.
     :param asked: whether the API has said what is lost with them.
     :param images: whether images of the user's are loaded into the nodes, which needs no more of a node than its containerd.
+    :param complete: control planes that a former run was through with: they need no other one, whose etcd may need them.
+    :param staying: control planes that are not declared and stay: etcd needs them for its majority.
+    :param balancer: the container that offers the API on the host; ``""`` where a control plane does.
+    :param unbalanced: the same container where it is there and not needed any more.
     """
-    nodes = (control_plane, *workers)
+    nodes = (*planes, *workers)
     kept = tuple(item for item in nodes if item in there) if state == "present" else ()
     created = tuple(item for item in nodes if item not in kept)
     if control_plane in kept and created and there[control_plane] != "running":
@@ -141,20 +189,29 @@ def plan_present(
     if control_plane in kept and leavers and there[control_plane] != "running":
         raise failure("prune_needs_api", node=control_plane, workers=", ".join(item.name for item in leavers))
     # While a container runs, no engine lets its network or its volume go.
-    complete = all(there.get(item) == "running" for item in nodes)
-    operations = [Operation("ensure", NETWORK, name)] if network_given or not complete else []
-    if not complete:
+    all_run = all(there.get(item) == "running" for item in nodes)
+    operations = [Operation("ensure", NETWORK, name)] if network_given or not all_run else []
+    if not all_run:
         operations += [Operation("ensure", VOLUME, item) for item in nodes]
     for item in (*created, *kept):
         below = (f"ensure {NETWORK} {name}", f"ensure {VOLUME} {item}")
         operations.append(Operation("start" if item in created else "inspect", NODE, item, needs=below))
+    if state != "present":
+        operations += [Operation("start", NODE, item) for item in staying if there.get(item) != "running"]
+    booted = tuple(f"start {NODE} {item}" for item in planes)
+    if balancer:
+        verb = "inspect" if state == "present" and balancer in there else "start"
+        operations.append(Operation(verb, NODE, balancer, needs=(f"ensure {NETWORK} {name}",)))
+        operations.append(Operation("configure", BALANCER, balancer, needs=(operations[-1].key, *booted)))
     first = f"initialize {KUBERNETES} {control_plane}"
     if control_plane in created:
         operations.append(Operation("initialize", KUBERNETES, control_plane, needs=(f"start {NODE} {control_plane}",)))
     operations += [
-        Operation("join", KUBERNETES, item, needs=(f"start {NODE} {item}", first))
-        for item in workers
-        if item in created
+        Operation("join", KUBERNETES, item, needs=(f"start {NODE} {item}", *needs))
+        for item in nodes
+        # A worker has to know all control planes.
+        for needs in [(first, *booted) if item in workers else () if item in complete else (first,)]
+        if item in created and item != control_plane
     ]
     if images and created:
         operations.append(Operation("load", IMAGES, name, needs=tuple(f"start {NODE} {item}" for item in created)))
@@ -163,6 +220,10 @@ def plan_present(
     ready = (*joined, *(item.key for item in operations if item.kind == IMAGES))
     leaving = _plan_leaving(leavers, name, asked, ready) if leavers else []
     operations += leaving
+    if unbalanced:
+        # Until it has left, a control plane is reached through it.
+        after = (*joined, *(item.key for item in leaving))
+        operations.append(Operation("remove", NODE, unbalanced, needs=after))
     if pod_network and (created or leaving):
         after = (*joined, *(item.key for item in leaving if item.verb == "delete"))
         operations.append(Operation("connect", POD_NETWORK, name, needs=after))
@@ -172,7 +233,7 @@ def plan_present(
         after = tuple(item.key for item in operations if item.kind in (NODE, KUBERNETES))
         operations.append(Operation("enable" if boot else "disable", BOOT, name, needs=after))
     gone = {item.name for item in leavers}
-    surplus = tuple(sorted(item for item in there if item not in nodes and item not in gone))
+    surplus = tuple(sorted(item for item in there if item not in (*nodes, *gone, balancer, unbalanced)))
     return ClusterPlan(tuple(operations), created, kept, surplus, tuple(leavers))
 
 
@@ -180,21 +241,22 @@ UP = ("running", "paused", "restarting")
 """States of containers in which there is something to stop."""
 
 
-def plan_restarted(plan: ClusterPlan, control_plane: str, there: Mapping[str, str]) -> ClusterPlan:
-    """``plan`` with the nodes stopped before it starts them: the control plane is the last to stop and the first to start, so
+def plan_restarted(plan: ClusterPlan, planes: Sequence[str], there: Mapping[str, str]) -> ClusterPlan:
+    """``plan`` with the nodes stopped before it starts them: the control planes are the last to stop and the first to start, so
     that the workers always have somebody to report to.
 
     :param plan: of the state ``started``.
     :param there: nodes of the cluster with their states.
     """
-    up = [item for item in plan.created if there.get(item) in UP]
-    stops = _each("stop", {item: CONTROL_PLANE if item == control_plane else "" for item in up})
+    starts = [item.name for item in plan.operations if (item.verb, item.kind) == ("start", NODE)]
+    up = [item for item in starts if there.get(item) in UP]
+    stops = _each("stop", {item: CONTROL_PLANE if item in planes else "" for item in up})
     operations = []
     for item in plan.operations:
         needs = item.needs
         if item.verb == "start" and item.name in there:
             needs = (*needs, f"stop {NODE} {item.name}")
-            needs += (f"start {NODE} {control_plane}",) if item.name != control_plane else ()
+            needs += () if item.name in planes else tuple(f"start {NODE} {plane}" for plane in planes)
         operations.append(replace(item, needs=needs))
     return replace(plan, operations=(*stops, *operations))
 

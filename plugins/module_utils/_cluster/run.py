@@ -13,14 +13,18 @@ from typing import Any, Callable
 from .._command import Runner
 from .._core import checks, labels, replaced
 from .._core.diagnosis import KicError, failure, keep_done
+from .._core.labels import CONTROL_PLANE, LOAD_BALANCER
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
-from .._core.plan import Outcome, Plan, Resource, converge
+from .._core.plan import Outcome, Plan, Resource, always, converge
 from .._engine.base import Engine
 from .._engine.model import Container
+from .._engine.selection import cluster_nodes
 from .._host.preflight import refuse_unfit
-from .._kubernetes.bootstrap.kubeadm import converge_kubeadm, listed_nodes, network_state
+from .._kubernetes.access.balancer import configuration, configure
+from .._kubernetes.bootstrap.kubeadm import KubeadmResource, converge_kubeadm, listed_nodes, network_state
 from .._kubernetes.bootstrap.renewal import renews_access
-from .._kubernetes.network.connect import PodNetwork
+from .._kubernetes.network.connect import PodNetwork, own_addresses
+from .._node.boot import died
 from .._resources.boot import BootSpec, BootUnit, RestartPolicies, policy_at_boot
 from .._resources.network import NetworkResource
 from .._resources.node import NodeResource
@@ -29,10 +33,12 @@ from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec, decode_asked
 from .._resources.volume import VolumeResource
 from .._state.lock import lock_of
-from .declared import CONTROL_PLANE, WORKER
+from .declared import balancer_name
 from .leaving import CHANGED, Leaving
 from .plan import (
+    BALANCER,
     BOOT,
+    ETCD,
     IMAGES,
     KUBERNETES,
     NETWORK,
@@ -47,7 +53,7 @@ from .plan import (
     plan_restarted,
     plan_stopped,
 )
-from .spec import ClusterSpec, absent_network, absent_volume, bare_node
+from .spec import BALANCER_CONFIGURATION, ClusterSpec, absent_network, absent_volume, bare_node
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,8 @@ class ClusterOutcome:
         return {
             "name": spec.name,
             "control_plane": spec.control_plane,
+            "control_planes": list(spec.planes),
+            "load_balancer": nodes.get(spec.balancer.name, {}) if spec.balancer is not None else {},
             "network": self.values(NETWORK).get(spec.name, {}),
             "nodes": [nodes[name] for name in spec.nodes],
             "statuses": [statuses[name] for name in spec.nodes if statuses.get(name)],
@@ -149,10 +157,16 @@ class ClusterRun:
         leaving = Leaving(self.engine, spec)
         leaving.find(found)
         # As it is, nothing is surplus.
-        states = {name: item.status for name, item in found.items() if spec.counted or name in spec.nodes}
+        states = {
+            name: item.status
+            for name, item in found.items()
+            if name in spec.nodes or item.labels.get(labels.ROLE) in (*spec.counted, LOAD_BALANCER)
+        }
+        own = balancer_name(spec.name)
         plan = plan_present(
             spec.name,
             spec.control_plane,
+            [name for name in spec.nodes if name not in spec.workers],
             spec.workers,
             states,
             state=spec.state,
@@ -162,21 +176,28 @@ class ClusterRun:
             leavers=leaving.nodes,
             asked=leaving.asked,
             images=spec.images is not None,
+            complete=spec.complete,
+            staying=[name for name in spec.planes if name not in spec.nodes],
+            balancer=spec.balancer.name if spec.balancer is not None else "",
+            unbalanced=own if spec.balancer is None and own in states else "",
         )
+        inspected = {item.name for item in plan.operations if (item.verb, item.kind) == ("inspect", NODE)}
         nodes = {
-            name: replace(node, state="present" if name in plan.kept else "started")
-            for name, node in spec.nodes.items()
+            name: replace(node, state="present" if name in inspected else "started")
+            for name, node in spec.containers.items()
         }
+        nodes.update({name: bare_node(name, spec.name, "started") for name in spec.planes if name not in nodes})
         restarts = spec.state == "restarted"
         if restarts or any((item.verb, item.kind) == ("ensure", VOLUME) for item in plan.operations):
             # Nodes that all run have what they need.
             refuse_unfit(self.engine.info, self.runner)
         stops: frozenset[str] = frozenset()
         if restarts:
-            plan = plan_restarted(plan, spec.control_plane, states)
+            plan = plan_restarted(plan, spec.planes, states)
             stops = frozenset(item.name for item in plan.operations if item.verb == "stop")
             self._refuse_unstartable([nodes[name] for name in sorted(stops)])
 
+        self._refuse_missing_image(spec, states)
         kubernetes: dict[str, Outcome] = {}
         acted: dict[str, Done] = {}
 
@@ -191,20 +212,33 @@ class ClusterRun:
                 return self._node(bare_node(operation.name, spec.name, "stopped"))
             if operation.kind == NODE:
                 ended = self.check_mode and operation.name in stops
-                node = self._node(nodes[operation.name], ended=ended)
+                try:
+                    node = self._node(nodes[operation.name], ended=ended)
+                except KicError as error:
+                    raise _without_haproxy(error, spec, operation.name) from error
                 acted[operation.name] = node
                 return node
             if operation.kind == POD_NETWORK:
+                if (
+                    len(spec.planes) > 1
+                    and not self.check_mode
+                    and any(item.plan.changed for item in kubernetes.values())
+                ):
+                    # With several control planes nobody has waited for the last one that was restarted.
+                    KubeadmResource(spec.kubernetes[spec.control_plane], self.engine).seam.await_api()
                 started = any(item.plan.changed for item in acted.values())
                 return self._connect(spec, kubernetes, bool(started or leaving.nodes))
             if operation.kind == BOOT:
                 leavers = {item.name for item in leaving.nodes}
-                others = [name for name in found if name not in spec.nodes and name not in leavers]
+                others = [name for name in found if name not in (*nodes, *leavers, own)]
                 return self._boot(spec, others, found, acted)
+            if operation.kind == BALANCER:
+                return self._balance(spec, acted)
             if operation.kind == IMAGES:
                 wanted = replace(checks.taken(spec.images), nodes=plan.created)
                 return self._converge(NodeImages(wanted, self.engine, there))
-            ready = converge_kubeadm(spec.kubernetes[operation.name], self.engine, check_mode=self.check_mode)
+            kubeadm = replace(spec.kubernetes[operation.name], expected=_expected(spec, acted))
+            ready = converge_kubeadm(kubeadm, self.engine, check_mode=self.check_mode)
             kubernetes[operation.name] = ready
             return Done(ready.plan, ready.value, ready.warnings)
 
@@ -215,6 +249,14 @@ class ClusterRun:
                 performed = self._taken_back(spec, performed)
             performed = leaving.taken_back(performed)
         return self._outcome(plan, performed)
+
+    def _refuse_missing_image(self, spec: ClusterSpec, there: Collection[str]) -> None:
+        """Raise where the image of a load balancer that is to be created is missing, as long as nothing is created."""
+        balancer = spec.balancer
+        if self.check_mode or balancer is None or balancer.name in there:
+            return
+        if self.engine.image(str(balancer.image)) is None:
+            raise failure("image_missing", name=balancer.image, engine=self.engine.name)
 
     def _refuse_unstartable(self, nodes: Sequence[NodeSpec]) -> None:
         """Raise what would keep one of these from starting, as long as none is stopped."""
@@ -236,6 +278,8 @@ class ClusterRun:
             return self._converge(VolumeResource(absent_volume(name, spec.name), self.engine, gone))
         if not self.check_mode:
             leaving.run(operation)
+        if operation.kind == ETCD:
+            leaving.departed.append(name)
         actions = (operation,) if operation.changes else ()
         before, after = CHANGED.get(operation.verb, ({}, {}))
         return Done(Plan(actions, before, after), {}, leaving.warnings(operation))
@@ -257,6 +301,35 @@ class ClusterRun:
         actions = () if changed else tuple(Operation("connect", POD_NETWORK, name) for name in found.nodes)
         return Done(Plan(actions), {}, found.warnings)
 
+    def _balance(self, spec: ClusterSpec, acted: Mapping[str, Done]) -> Done:
+        """Have the load balancer lead to the control planes. Of one that is new it is part of its creation.
+
+        :param acted: what this run did to nodes, or in check mode would do.
+        """
+        name = always(spec.balancer).name
+        node, container = acted[name], self.engine.container(name)
+        if container is None:
+            return Done(Plan(), {})
+        planes = {item.name: own_addresses(item) for item in cluster_nodes(self.engine, spec.name)}
+        found = {plane: planes[plane][0] for plane in spec.planes if planes.get(plane)}
+        known = {**_expected(spec, acted), **found}
+        wanted = configuration(known, ["::" if container.labels.get(labels.ADDRESS6) else "0.0.0.0"])
+        text = self.engine.read_file(container.id, BALANCER_CONFIGURATION) or b""
+        if text.decode("utf-8", "replace") == wanted:
+            return Done(Plan(), {})
+        if container.running and not self.check_mode:
+            scripts = spec.kubernetes[spec.control_plane].scripts
+            try:
+                configure(self.engine, name, BALANCER_CONFIGURATION, wanted, scripts)
+            except KicError as error:
+                now = self.engine.container(container.id)
+                if now is not None and now.running:
+                    raise
+                raise _without_haproxy(died(self.engine, name), spec, name) from error
+        new = any(action.verb == "create" for action in node.plan.actions)
+        idle = not container.running and not node.plan.changed
+        return Done(Plan(() if new or idle else (Operation("configure", BALANCER, name),)), {})
+
     def _boot(
         self, spec: ClusterSpec, others: Sequence[str], there: Mapping[str, Container], acted: Mapping[str, Done]
     ) -> Done:
@@ -265,12 +338,14 @@ class ClusterRun:
         :param acted: what this run did to nodes: one that was created has the policy that it was declared with.
         """
         ids = {name: str(item.value.get("id") or "") for name, item in acted.items()}
-        nodes = {name: ids.get(name, "") for name in spec.nodes}
+        # In the order in which a boot starts them.
+        known = {**{name: item.id for name, item in there.items()}, **{name: one for name, one in ids.items() if one}}
+        nodes = {name: known.get(name, "") for name in (*spec.planes, *spec.containers)}
         nodes.update({name: there[name].id for name in others if there[name].running})
         changed = any(item.plan.changed for item in acted.values())
         boot = BootSpec(spec.name, "enabled" if spec.boot else "absent", nodes, changed)
         created = {
-            name: spec.nodes[name].restart_policy
+            name: spec.containers[name].restart_policy
             for name, item in acted.items()
             if any(action.verb == "create" for action in item.plan.actions)
         }
@@ -382,16 +457,24 @@ class ClusterRun:
 def _refuse_other_plane(spec: ClusterSpec, found: Mapping[str, Container]) -> None:
     """Raise where the control plane is declared by another name than it has: it would be made a second time."""
     planes = sorted(name for name, item in found.items() if item.labels.get(labels.ROLE) == CONTROL_PLANE)
-    if planes and spec.control_plane not in planes:
+    declared = [name for name in spec.nodes if name not in spec.workers]
+    if planes and not set(planes) & set(declared):
         problem = (
-            f"the cluster {spec.name} has the control plane {', '.join(planes)}, and {spec.control_plane} is declared"
+            f"the cluster {spec.name} has the control plane {', '.join(planes)}, and {', '.join(declared)} is declared"
         )
         raise checks.invalid("kic_cluster_nodes", problem, f"declare it there with the name {planes[0]}")
 
 
-def workers(containers: Sequence[Container]) -> list[str]:
-    """The names of the workers among them."""
-    return [name for name, item in by_node(containers).items() if item.labels.get(labels.ROLE) == WORKER]
+def _expected(spec: ClusterSpec, acted: Mapping[str, Done]) -> dict[str, str]:
+    """The addresses that control planes have, or in check mode would have."""
+    return {name: str(acted[name].value["ip"]) for name in spec.planes if name in acted and acted[name].value.get("ip")}
+
+
+def _without_haproxy(error: KicError, spec: ClusterSpec, name: str) -> KicError:
+    """What the end of a load balancer means that has only just begun: there is no other program in it."""
+    if spec.balancer is None or name != spec.balancer.name or "haproxy_missing" not in error.diagnosis.output:
+        return error
+    return failure("haproxy_missing", output=error.diagnosis.output, image=spec.balancer.image)
 
 
 def by_node(containers: Sequence[Container]) -> dict[str, Container]:

@@ -6,20 +6,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from .._core import checks
 from .._core.diagnosis import Diagnosis, KicError
+from .._core.labels import CONTROL_PLANE, LOAD_BALANCER, WORKER
+from .._kubernetes.access.balancer import LOOPBACK, configuration
 from .._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from .._resources.network import NetworkSpec
 from .._resources.network_arguments import NETWORK
 from .._resources.node_arguments import NODE
 from .._resources.node_image_plan import NodeImagesSpec, images_of
-from .._resources.node_spec import NodeSpec
+from .._resources.node_spec import NO_VOLUME, NodeSpec
 from .._resources.volume import VolumeSpec
-from .declared import ALL
+from .declared import ALL, NOTHING, There
 from .layout import layout
 
 Completed = Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Any]]
@@ -28,6 +30,12 @@ Completed = Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Any]
 STORAGE = {"name": "storage", "path": "/kind/manifests/default-storage.yaml", "validate": False}
 """The default StorageClass, where kind's images keep it."""
 
+
+BALANCER_PROGRAM = "/usr/local/lib/nodeforge.kic/load-balancer"
+"""The first process of the container that offers the API on the host."""
+
+BALANCER_CONFIGURATION = "/etc/nodeforge.kic/haproxy.cfg"
+"""Where that container has what HAProxy is to do."""
 
 IMAGE_SECONDS = 1800.0
 """In which what one source of images holds has to be in all nodes, as the module kic_node_image has it."""
@@ -41,6 +49,9 @@ class ClusterSpec:
     state: str
     """``started``, ``restarted`` or ``present``."""
     control_plane: str
+    """By which the API is asked; of a new cluster the one that begins it."""
+    planes: tuple[str, ...]
+    """All control planes, those that are not declared and stay included."""
     workers: tuple[str, ...]
     network: NetworkSpec
     network_given: bool
@@ -50,12 +61,16 @@ class ClusterSpec:
     kubernetes: Mapping[str, KubeadmSpec]
     pod_network: bool
     """Whether the pod network is ours."""
+    balancer: NodeSpec | None = None
+    """The container that offers the API on the host; None where its control plane does."""
+    complete: frozenset[str] = frozenset()
+    """The control planes that a former run was through with."""
     boot: bool = True
     """Whether its nodes are started when the machine boots."""
     own_policy: frozenset[str] = frozenset()
     """Nodes of which the user requested a restart policy, so that it is not ours to change."""
-    counted: bool = True
-    """Whether a number of workers is declared. Without one the workers are those that are there, and none is surplus."""
+    counted: frozenset[str] = frozenset((CONTROL_PLANE, WORKER))
+    """The roles of which a number of nodes is declared. Without one they are those that are there, and none is surplus."""
     prune: bool = False
     """Whether workers that are not declared leave the cluster."""
     prune_data: bool = False
@@ -65,18 +80,23 @@ class ClusterSpec:
     images: NodeImagesSpec | None = None
     """The user's images, which all nodes have to have; None where none are named."""
 
+    @property
+    def containers(self) -> dict[str, NodeSpec]:
+        """The nodes and the load balancer."""
+        return {**self.nodes, **({self.balancer.name: self.balancer} if self.balancer is not None else {})}
+
     @classmethod
     def from_params(
         cls,
         params: Mapping[str, Any],
         facts: Mapping[str, Any],
         completed: Completed,
-        there: Collection[str] = (),
+        there: There = NOTHING,
     ) -> ClusterSpec:
         """From the module's parameters; raises ``invalid_option`` with all problems, in the names of the role's variables.
 
         :param facts: of the engine, against which limits are checked; {} where none is there.
-        :param there: the names of the cluster's workers.
+        :param there: what of the cluster is there.
         """
         problems = checks.Problems()
         if not params["image"]:
@@ -102,12 +122,19 @@ class ClusterSpec:
             with problems.collect(prefix="kic_cluster_"):
                 kubernetes[name] = KubeadmSpec.from_params(_kubeadm(params, found, name))
             volumes[name] = _volume(name, params["name"], "present")
+        plane = found["control_plane"]
+        if plane not in kubernetes:
+            with problems.collect(prefix="kic_cluster_"):
+                kubernetes[plane] = KubeadmSpec.from_params(_kubeadm(params, found, plane))
+        balancer = problems.take(_balancer, params, found, completed) if found["balancer"] else None
         images = _images(params, problems)
         problems.finish()
         return cls(
             name=params["name"],
             state=params["state"],
             control_plane=found["control_plane"],
+            planes=tuple(found["control_planes"]),
+            complete=frozenset(there.complete),
             workers=tuple(found["workers"]),
             network=checks.taken(network),
             network_given=any(value is not None for value in given.values()),
@@ -115,14 +142,38 @@ class ClusterSpec:
             nodes=nodes,
             kubernetes=kubernetes,
             pod_network=found["pod_network"],
+            balancer=balancer,
             boot=params["boot"],
             own_policy=frozenset(item["name"] for item in found["nodes"] if item["options"].get("restart_policy")),
-            counted=params["workers"] is not None or params["nodes"] is not None,
+            counted=frozenset(
+                role
+                for role, key in ((CONTROL_PLANE, "control_planes"), (WORKER, "workers"))
+                if params[key] is not None or params["nodes"] is not None
+            ),
             prune=params["prune"],
             prune_data=params["prune_data"],
             drain_timeout=params["drain_timeout"],
             images=images,
         )
+
+
+def _balancer(params: Mapping[str, Any], found: Mapping[str, Any], completed: Completed) -> NodeSpec:
+    """HAProxy in a container that is no machine: it has neither privileges nor a volume."""
+    program = [item for item in params["node_files"] or () if item["path"] == BALANCER_PROGRAM]
+    options = {
+        **found["balancer"],
+        "cluster": params["name"],
+        "role": LOAD_BALANCER,
+        "image": params["load_balancer_image"] or params["image"],
+        "network": params["name"],
+        "volume": NO_VOLUME,
+        "privileged": "false",
+        "command": [BALANCER_PROGRAM],
+        "files": [*program, {"path": BALANCER_CONFIGURATION, "content": configuration({}, [LOOPBACK]), "mode": "0644"}],
+        "recreate": (params["node"] or {}).get("recreate") or "never",
+        "wait": False,
+    }
+    return NodeSpec.from_params(completed(NODE, options, "kic_cluster_api_address"))
 
 
 def _images(params: Mapping[str, Any], problems: checks.Problems) -> NodeImagesSpec | None:
@@ -212,23 +263,26 @@ def _in_its_place(sources: Mapping[str, str], make: Callable[..., NodeSpec], opt
 
 def _kubeadm(params: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:
     first = name == found["control_plane"]
+    plane = name in found["control_planes"]
     return {
         "state": "initialized" if first else "joined",
         "node": name,
+        "role": CONTROL_PLANE if plane else WORKER,
         "cluster": params["name"],
         "control_plane": None if first else found["control_plane"],
+        "planes": found["control_planes"],
         "kubernetes_version": params["kubernetes_version"],
         "pod_subnet": params["pod_subnet"],
         "service_subnet": params["service_subnet"],
-        "api_sans": params["api_sans"] if first else [],
+        "api_sans": params["api_sans"] if plane else [],
         "endpoint": None,
         "schedulable": not found["workers"],
         "configuration": params["configuration"],
         "patches": params["patches"],
         # Nothing in it is the user's, and all of it is tested.
         "manifests": [STORAGE] if first else [],
-        "labels": found["labels"][name],
-        "taints": found["taints"][name],
+        "labels": found["labels"].get(name, {}),
+        "taints": found["taints"].get(name, ()),
         "scripts": params["scripts"],
         "wait": found["pod_network"],
         "pod_network": params["pod_network"],

@@ -798,6 +798,19 @@ CATALOGUE: dict[str, Entry] = {
         "The control plane {node} does not run, so {workers} cannot be taken out of the cluster.",
         "set kic_cluster_state to started, or kic_cluster_prune to false",
     ),
+    "prune_needs_plane": Entry(
+        "The control plane {node} is the only one that was part of the cluster and runs, and it is among those that leave: {nodes}.",
+        "run with kic_cluster_prune: false first, so that the control planes that are declared join; then again with true",
+    ),
+    "etcd_majority": Entry(
+        "The control planes {nodes} cannot leave: etcd needs a majority for it, and these control planes do not run: {down}.",
+        "run with kic_cluster_prune: false first, which starts them; then again with true",
+        known="etcd: a change needs a majority of the members",
+    ),
+    "haproxy_missing": Entry(
+        "The image {image} has no HAProxy, which offers the API of several control planes on this machine.",
+        "set kic_cluster_load_balancer_image to an image of the role nodeforge.kic.kic_image; or declare one control plane",
+    ),
     "prune_refused": Entry(
         "{nodes} cannot be removed, and nothing was changed: {problems}.",
         "{fix}",

@@ -15,7 +15,8 @@ key                        value
 ========================== =======================================================================================
 nodeforge.kic.schema       ``1``: the layout of these labels; its presence says "made by nodeforge.kic"
 nodeforge.kic.cluster      name of the cluster the resource belongs to; absent when it belongs to none
-nodeforge.kic.role         of a node: ``control-plane``, ``worker`` or whatever its user called it
+nodeforge.kic.role         of a node: ``control-plane``, ``worker`` or whatever its user called it; of a cluster's load balancer
+                           ``load-balancer``
 nodeforge.kic.spec         of a node: the options that were requested, as JSON with a ``version`` (no secret values)
 nodeforge.kic.address      of a node: the IPv4 address that was chosen or asked for
 nodeforge.kic.address6     of a node: the IPv6 address, likewise
@@ -44,6 +45,12 @@ ADAPTATIONS = PREFIX + "adaptations"
 CREATED_FROM = PREFIX + "created-from"
 REPLACES = PREFIX + "replaces"
 KEEPS = PREFIX + "keeps"
+
+CONTROL_PLANE, WORKER = "control-plane", "worker"
+"""The roles of the nodes of a cluster."""
+
+LOAD_BALANCER = "load-balancer"
+"""The role of the container that offers the API of several control planes on the host. It is no node of Kubernetes."""
 
 OF_OBJECTS = (SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM, REPLACES, KEEPS)
 """All of the above. The labels that the role kic_image and the probe give their images say nothing of a container."""

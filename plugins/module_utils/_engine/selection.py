@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable
 
 from .._command import Runner
 from .._core.diagnosis import Diagnosis, KicError, failure
-from .._core.labels import CLUSTER, ROLE, is_ours
+from .._core.labels import CLUSTER, CONTROL_PLANE, LOAD_BALANCER, ROLE, is_ours
 from .._core.replaced import is_aside
 from .base import Engine, EngineReader
 from .drivers import driver
@@ -157,14 +157,18 @@ def cluster_nodes(engine: EngineReader, cluster: str) -> list[Container]:
 
 def control_plane(nodes: Iterable[Container], *, stopped: bool = False) -> Container | None:
     """The first control plane among the nodes of a cluster that runs; with ``stopped`` also one that does not."""
-    found = [
-        container
-        for container in nodes
-        if container.labels.get(ROLE) == "control-plane"
-        and (container.running or stopped)
-        and not is_aside(container.name)
-    ]
+    found = [container for container in nodes if is_control_plane(container) and (container.running or stopped)]
     return min(found, key=lambda item: (not item.running, item.name)) if found else None
+
+
+def is_control_plane(container: Container) -> bool:
+    """Whether the container is a control plane, by its labels."""
+    return container.labels.get(ROLE) == CONTROL_PLANE and not is_aside(container.name)
+
+
+def load_balancer(nodes: Iterable[Container]) -> Container | None:
+    """The container among those of a cluster that offers its API on the host; None where a control plane does."""
+    return next((item for item in nodes if item.labels.get(ROLE) == LOAD_BALANCER and not is_aside(item.name)), None)
 
 
 def holds_cluster(engine: EngineReader, cluster: str) -> bool | None:

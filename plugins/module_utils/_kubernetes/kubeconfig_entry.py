@@ -67,8 +67,12 @@ def look(engine: Engine, cluster: str, wanted: Wanted, *, to_write: bool) -> dic
     }
 
 
-def access(engine: Engine, container: Container, *, may_lack: bool) -> dict[str, str]:
+def access(
+    engine: Engine, container: Container, publisher: Container | None = None, *, may_lack: bool
+) -> dict[str, str]:
     """What kubeadm made for the administrator in a control plane, and where this machine reaches its API.
+
+    :param publisher: the load balancer that offers the API on the host; None where the control plane does itself.
 
     Nothing where a run that was ended has not made it; with ``may_lack`` also where the node does not say.
     """
@@ -78,4 +82,4 @@ def access(engine: Engine, container: Container, *, may_lack: bool) -> dict[str,
     except KicError:
         if not may_lack:
             raise
-    return {"admin": admin, "server": files.server_of(container)} if admin else {}
+    return {"admin": admin, "server": files.server_of(publisher or container)} if admin else {}

@@ -173,6 +173,9 @@ def _labels(
 
 def _choose_start(spec: NodeSpec, image: Image | None, *, by_name: bool) -> tuple[str | None, tuple[str, ...]]:
     """The entry point and the command. ``by_name`` is whether the node gets its capabilities one by one."""
+    if spec.role == labels.LOAD_BALANCER:
+        # The image's own makes a machine of a container, for which this one has no privileges.
+        return spec.command[0], spec.command[1:]
     if not by_name or image is None:
         return None, spec.command
     return "/bin/sh", ("-c", WRITABLE, "sh", *image.entrypoint, *(spec.command or image.command))
@@ -182,6 +185,9 @@ def _choose_mounts(
     spec: NodeSpec, around: Around, host: HostLimits, adaptations: list[dict[str, str]], *, by_name: bool
 ) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
     """What is mounted, and the devices."""
+    if spec.role == labels.LOAD_BALANCER:
+        # It asks nothing of the kernel.
+        return spec.mounts, spec.devices
     mounts, devices, device = spec.mounts, spec.devices, around.storage_device
     targets = [mount.target for mount in mounts]
     reason = f"the engine's storage is on a file system whose device kubelet looks up by its name, {device}"

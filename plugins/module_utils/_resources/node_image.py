@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from .._core import labels
 from .._core.diagnosis import KicError, failure
 from .._core.drift import refuse_foreign
 from .._core.operations import PARALLEL
@@ -70,7 +71,11 @@ class NodeImages(Resource[ObservedImages, Sources]):
             return {name: known.get(name) or engine.container(name) for name in spec.nodes}
         if nodes is None:
             nodes = cluster_nodes(engine, spec.cluster or "")
-        mine = {item.name: item for item in nodes if not is_aside(item.name)}
+        mine = {
+            item.name: item
+            for item in nodes
+            if not is_aside(item.name) and item.labels.get(labels.ROLE) != labels.LOAD_BALANCER
+        }
         return {name: mine[name] for name in sorted(mine)}
 
     def _seen(self, name: str, container: Container | None) -> NodeSeen:

@@ -39,7 +39,9 @@ def find_nodes(
     for container in sorted(_one_per_node(ours), key=lambda item: item.name):
         if name is not None and container.name != name:
             continue
-        asked = container.running and looks_inside
+        # A load balancer has no system that could say something.
+        system = container.labels.get(labels.ROLE) != labels.LOAD_BALANCER
+        asked = container.running and looks_inside and system
         inside = peek_inside(engine, container, scripts or {}) if asked else Inside()
         limits = find_limits(container.pid, container.id) if container.running else None
         subject = record_of(engine, container.labels.get(labels.CLUSTER), container.name)

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,22 +20,27 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.leaving import Leaving
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import workers as workers_of
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import BALANCER_CONFIGURATION, ClusterSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.there import find_there
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, Resource, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.systemd import Units
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import RECORD
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import boot as boot_unit
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources.volume import VolumeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 
@@ -43,6 +51,8 @@ from .test_cluster_run import PLANE, spec
 from .test_killed import Killing, ends
 
 WORKER = "lab-worker-1"
+PLANES = (PLANE, "lab-control-plane-2", "lab-control-plane-3")
+BALANCER = "lab-load-balancer"
 BOOT_WRITTEN = "write boot unit nodeforge.kic-lab.service"
 
 
@@ -56,20 +66,47 @@ class Machine(MemoryEngine):
         self.units = units
         self.registered: dict[str, str] = {}
         """The nodes of the API, with their marks."""
+        self.members: set[str] = set()
+        """Those of etcd."""
         self.blocked = ""
         """The node that cannot be drained."""
 
+    def read_file(self, identity: str, path: str) -> bytes | None:
+        """What kubeadm has made is on the volume of the node."""
+        found = self.container(identity)
+        if path == RECORD and found is not None:
+            return json.dumps({"state": self.kubernetes.get(found.name, "")}).encode()
+        return super().read_file(identity, path)
+
+    def put_files(self, identity: str, archive: bytes) -> None:
+        """A record that is empty is none."""
+        found = self.container(identity)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            if found is not None and RECORD.lstrip("/") in tar.getnames():
+                self.kubernetes.pop(found.name, None)
+        super().put_files(identity, archive)
+
     def call(self, arguments: Sequence[str], **given: Any) -> CommandResult:
-        """What the scripts of nodes that leave do to the API."""
-        assert self.container_table[PLANE].running
-        if arguments[2] == "kubectl":
-            assert list(arguments[4:6]) == ["delete", "node"]
-            self.registered.pop(arguments[6], None)
+        """What the scripts of nodes that leave do to the API and to etcd, and what a load balancer is given."""
+        through, *command = [word for word in arguments[1:] if word != "--interactive"]
+        assert self.container_table[through].running
+        if command[0] == "kubectl":
+            assert command[2:4] == ["delete", "node"]
+            self.registered.pop(command[4], None)
             return said()
-        script, *words = arguments[arguments.index("-c") + 2 :]
+        script, *words = command[command.index("-c") + 2 :]
+        if script == "balance":
+            self.contents[(self.container_table[through].id, words[0])] = given["stdin"]
+            return said()
+        assert through in self.members
         if script == "membership":
+            if not self.majority:
+                return said(rc=1, err="etcdserver: request timed out")
             nodes = [{"name": name, "hostname": name, "leaving": mark} for name, mark in self.registered.items()]
             return said(json.dumps({"nodes": nodes, "volumes": [], "budgets": [], "pods": []}))
+        if script == "etcd-remove":
+            self.refuse_without_majority()
+            self.members.discard(words[1])
         if script == "cordon":
             self.registered.update({words[0]: "cordoned"} if words[0] in self.registered else {})
         if script == "uncordon":
@@ -79,6 +116,21 @@ class Machine(MemoryEngine):
                 return said("cannot evict", rc=1)
             assert self.container_table[words[0]].running and self.registered[words[0]]
         return said()
+
+    @property
+    def majority(self) -> bool:
+        """Whether etcd does anything, and an API answers, which needs it."""
+        running = [name for name in self.members if name in self.container_table and self.container_table[name].running]
+        return not self.members or 2 * len(running) > len(self.members)
+
+    def refuse_without_majority(self) -> None:
+        """What waits for etcd would wait in vain."""
+        assert self.majority, f"of {self.members} too few run"
+
+    def remove_container(self, identity: str, seconds: int) -> None:
+        """With the files in it."""
+        self.contents = {key: item for key, item in self.contents.items() if key[0] != identity}
+        super().remove_container(identity, seconds)
 
     def remove_volume(self, name: str) -> None:
         """With what is in it."""
@@ -101,14 +153,23 @@ class Ending:
         """What kubeadm does is one operation here."""
         assert isinstance(engine, Machine)
         assert check_mode or engine.container_table[asked.node].running
-        assert asked.state == "initialized" or engine.kubernetes.get(PLANE) == "initialized"
-        if engine.kubernetes.get(asked.node) == asked.state and engine.registered.get(asked.node) == "":
+        if not check_mode:
+            engine.refuse_without_majority()
+        assert check_mode or asked.state == "initialized" or engine.kubernetes[asked.control_plane] == "initialized"
+        begun = {name for name, state in engine.kubernetes.items() if state == "initialized"}
+        assert asked.state != "initialized" or not begun or asked.node in begun, "a second cluster"
+        member = not asked.is_plane or asked.node in engine.members
+        assert check_mode or asked.state == "initialized" or asked.control_plane in engine.members, "no API there"
+        assert asked.state != "initialized" or not engine.members or member, "no API there"
+        known = engine.registered.get(asked.node) == ""
+        if engine.kubernetes.get(asked.node) == asked.record_state and known and member:
             return Outcome(Plan(), {})
         operation = Operation(asked.state, "Kubernetes", asked.node)
 
         def act() -> None:
-            engine.kubernetes[asked.node] = asked.state
+            engine.kubernetes[asked.node] = asked.record_state
             engine.registered[asked.node] = ""
+            engine.members |= {asked.node} if asked.is_plane else set()
 
         if not check_mode:
             self.killing.end(str(operation), act)
@@ -126,18 +187,27 @@ class Ending:
 RUN = Leaving.run
 
 
-def present(engine: Machine, workers: int = 1, prune: bool = False) -> None:
+def declared(engine: Machine, **given: Any) -> tuple[ClusterSpec, list[Container]]:
+    """The cluster as it is requested, and what of it is there, as the module finds both."""
+    words = {"pod_network": "none", "scripts": node_scripts(), **given}
+    there = cluster_nodes(engine, "lab")
+    return spec(find_there(engine, there, len(spec(**words).planes)), **words), there
+
+
+def present(
+    engine: Machine, workers: int | None = 1, prune: bool = False, planes: int | None = None, **given: Any
+) -> None:
     """The cluster as it is declared."""
-    declared = spec(workers=workers, pod_network="none", prune=prune, scripts=node_scripts())
-    ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
+    found = declared(engine, workers=workers, prune=prune, control_planes=planes, **given)
+    ClusterRun(engine, Systemd(), check_mode=False).present(*found)
 
 
 def with_images(engine: Machine, workers: int = 1) -> None:
     """The cluster as it is declared, with an image of the user's in all of its nodes."""
     engine.image_table["app"] = image(id="2" * 64, tags=(APP,))
-    declared = spec(workers=workers, pod_network="none", images=[APP], scripts=IMAGE_SCRIPTS)
-    ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
-    assert all(engine.containerd[name] == {APP: "2" * 64} for name in declared.nodes)
+    found, there = declared(engine, workers=workers, images=[APP], scripts=IMAGE_SCRIPTS)
+    ClusterRun(engine, Systemd(), check_mode=False).present(found, there)
+    assert all(engine.containerd[name] == {APP: "2" * 64} for name in found.nodes)
 
 
 def stopped(engine: Machine) -> None:
@@ -147,8 +217,7 @@ def stopped(engine: Machine) -> None:
 
 def restarted(engine: Machine) -> None:
     """The cluster as it is declared, with its nodes started again."""
-    declared = spec(workers=1, pod_network="none", scripts=node_scripts(), state="restarted")
-    ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
+    present(engine, state="restarted")
 
 
 def paused(engine: Machine) -> None:
@@ -170,8 +239,7 @@ def one_paused(engine: Machine) -> None:
 
 def without_boot(engine: Machine) -> None:
     """The cluster as it is declared, which does not start at boot."""
-    declared = spec(workers=1, pod_network="none", boot=False)
-    ClusterRun(engine, Systemd(), check_mode=False).present(declared, cluster_nodes(engine, "lab"))
+    present(engine, boot=False)
 
 
 def absent(engine: Machine) -> None:
@@ -224,6 +292,34 @@ def fewer(engine: Machine) -> None:
     present(engine, prune=True)
 
 
+three = partial(present, planes=3, workers=0)
+one = partial(present, planes=1, workers=0, prune=True)
+
+
+def three_with_one_stopped(engine: Machine) -> None:
+    """Three control planes, of which one has ended."""
+    three(engine)
+    engine.stop_container(PLANES[1], 0)
+
+
+def three_stopped(engine: Machine) -> None:
+    """Three control planes, and the cluster was stopped."""
+    three(engine)
+    stopped(engine)
+
+
+def three_without(name: str, engine: Machine) -> None:
+    """Three control planes, and the container was removed by hand."""
+    three(engine)
+    engine.remove_container(engine.container_table[name].id, 0)
+
+
+def three_without_first(engine: Machine) -> None:
+    """Three control planes, and the first was removed with all that it had."""
+    three_without(PLANE, engine)
+    engine.remove_volume(PLANE)
+
+
 Step = Callable[[Machine], None]
 
 CHANGES: dict[str, tuple[Step, Step]] = {
@@ -256,6 +352,28 @@ CHANGES: dict[str, tuple[Step, Step]] = {
     "removed when stopped": (all_stopped, absent),
 }
 
+SEVERAL: dict[str, tuple[Step, Step]] = {
+    "created with three control planes": (nothing, partial(present, planes=3)),
+    "one to three control planes": (partial(present, workers=0), three),
+    "three to one": (three, one),
+    "three to one when one has ended": (three_with_one_stopped, one),
+    "three to one when one has no container": (partial(three_without, PLANES[2]), one),
+    "started with three": (three_stopped, three),
+    "restarted with three": (three, partial(three, state="restarted")),
+    "lost the container of one": (partial(three_without, PLANES[1]), three),
+    "lost the first": (three_without_first, three),
+    "lost the load balancer": (partial(three_without, BALANCER), three),
+    "three as they are": (three_with_one_stopped, partial(present, workers=0)),
+    "three as they are when one has no container": (partial(three_without, PLANES[1]), partial(present, workers=0)),
+    "three as they are when stopped": (three_stopped, partial(present, workers=0)),
+    "three stay when one is declared": (three_stopped, partial(present, planes=1, workers=0)),
+    "three stay when one is declared and restarted": (
+        three_stopped,
+        partial(present, planes=1, workers=0, state="restarted"),
+    ),
+    "three removed": (three, absent),
+}
+
 
 @pytest.fixture(autouse=True)
 def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +392,10 @@ def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def everything(engine: Machine) -> dict[str, Any]:
     """All that is there."""
     units = {str(path.relative_to(engine.units)): path.read_text() for path in engine.units.rglob("*.service")}
-    return {**state(engine), "kubernetes": engine.kubernetes, "registered": engine.registered, "units": units}
+    balancer = engine.container_table.get(BALANCER)
+    leads = engine.contents.get((balancer.id, BALANCER_CONFIGURATION), b"") if balancer is not None else None
+    kubernetes = {"kubernetes": engine.kubernetes, "registered": engine.registered, "members": engine.members}
+    return {**state(engine), **kubernetes, "balancer": leads, "units": units}
 
 
 @pytest.mark.parametrize("daemon", [False, True], ids=["unit", "restart-policy"])
@@ -287,12 +408,34 @@ def test_killed_at_every_operation(
     undisturbed(before, work, work, monkeypatch, tmp_path_factory, daemon=daemon)
 
 
+@pytest.mark.parametrize("change", SEVERAL)
+def test_killed_with_several_control_planes(
+    change: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The same run again ends in the state of one that nobody disturbed; etcd keeps its majority, and one cluster stays one."""
+    before, work = SEVERAL[change]
+    undisturbed(before, work, work, monkeypatch, tmp_path_factory)
+
+
 @pytest.mark.parametrize("state_before", [partial(present, workers=2), stopped_two], ids=["running", "stopped"])
 def test_a_worker_that_is_wanted_again(
     state_before: Step, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever was done to it before the run was killed: declared again, it is a worker as before."""
     undisturbed(state_before, fewer, partial(present, workers=2), monkeypatch, tmp_path_factory)
+
+
+def two_of_a_list(engine: Machine) -> None:
+    """The second control plane, and no other."""
+    present(engine, nodes=[{"name": PLANES[1], "role": "control-plane"}], workers=None, prune=True)
+
+
+@pytest.mark.parametrize("work", [one, two_of_a_list], ids=["the-first-stays", "the-first-leaves"])
+def test_control_planes_that_are_wanted_again(
+    work: Step, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Also one that etcd has lost as a member, and of which all else is there: it joins once more."""
+    undisturbed(three, work, three, monkeypatch, tmp_path_factory)
 
 
 def bare_machine(monkeypatch: pytest.MonkeyPatch, folder: Path, *, daemon: bool) -> Machine:
@@ -378,21 +521,18 @@ def test_without_a_number_all_stay(two: Machine) -> None:
     plane = two.container_table[PLANE]
     two.add(replace(plane, id="own", name="own", labels={**plane.labels, labels.ROLE: "worker"}))
     two.registered["lab-worker-7"] = ""
-    there = cluster_nodes(two, "lab")
-    params = {"workers": None, "pod_network": "none", "prune": True, "scripts": node_scripts()}
-    declared = spec(there=workers_of(there), **params)
-    assert declared.workers == ("lab-worker-1", "lab-worker-2") and not declared.counted
-    found = ClusterRun(two, Systemd(), check_mode=False).present(declared, there)
+    asked, there = declared(two, workers=None, prune=True)
+    assert asked.workers == ("lab-worker-1", "lab-worker-2") and not asked.counted
+    found = ClusterRun(two, Systemd(), check_mode=False).present(asked, there)
     assert found.actions == ("delete Kubernetes node lab-worker-7", BOOT_WRITTEN) and found.plan.surplus == ()
 
 
 def test_check_mode_foretells_what_leaves(two: Machine) -> None:
     """In the words of the run, with a diff of each; nothing is changed by it."""
-    declared = spec(workers=0, pod_network="none", prune=True, scripts=node_scripts())
+    asked = spec(workers=0, pod_network="none", prune=True, scripts=node_scripts())
     before = everything(two)
     results = [
-        ClusterRun(two, Systemd(), check_mode).present(declared, cluster_nodes(two, "lab"))
-        for check_mode in (True, False)
+        ClusterRun(two, Systemd(), check_mode).present(asked, cluster_nodes(two, "lab")) for check_mode in (True, False)
     ]
     assert results[0].actions == results[1].actions and results[0].diff == results[1].diff
     assert set(results[0].actions) == {
@@ -416,8 +556,8 @@ def test_check_mode_foretells_each_state(two: Machine, state: str, before: Step)
         run, nodes = ClusterRun(two, Systemd(), check_mode), cluster_nodes(two, "lab")
         try:
             if state in ("restarted", "started"):
-                declared = spec(workers=2, pod_network="none", scripts=node_scripts(), state=state)
-                outcome = run.present(declared, nodes)
+                asked = spec(workers=2, pod_network="none", scripts=node_scripts(), state=state)
+                outcome = run.present(asked, nodes)
             elif state == "absent":
                 outcome = run.absent("lab", lambda _name: False)
             else:
@@ -435,27 +575,248 @@ def test_check_mode_foretells_each_state(two: Machine, state: str, before: Step)
 
 def test_a_restart_that_could_not_start_stops_nothing(two: Machine) -> None:
     """What keeps a node from starting is found while all run."""
-    declared = spec(workers=2, pod_network="none", scripts=node_scripts(), state="restarted", worker_node={"cpus": 64})
+    asked = spec(workers=2, pod_network="none", scripts=node_scripts(), state="restarted", worker_node={"cpus": 64})
     before = everything(two)
     with fails("limit_beyond", "64"):
-        ClusterRun(two, Systemd(), check_mode=False).present(declared, cluster_nodes(two, "lab"))
+        ClusterRun(two, Systemd(), check_mode=False).present(asked, cluster_nodes(two, "lab"))
     assert everything(two) == before
 
 
 def test_a_control_plane_of_another_name_is_refused(two: Machine) -> None:
     """It would be a second one; nothing is changed."""
     nodes = [{"name": "brain", "role": "control-plane"}, {"name": "lab-worker-1"}]
-    declared = spec(nodes=nodes, workers=None, pod_network="none")
+    asked = spec(nodes=nodes, workers=None, pod_network="none")
     before = everything(two)
     with fails("invalid_option", PLANE, "brain is declared"):
-        ClusterRun(two, Systemd(), check_mode=False).present(declared, cluster_nodes(two, "lab"))
+        ClusterRun(two, Systemd(), check_mode=False).present(asked, cluster_nodes(two, "lab"))
     assert everything(two) == before
+
+
+def predicted(engine: Machine, **given: Any) -> ClusterOutcome:
+    """What a run did, which check mode has predicted in the same words, and where it creates nothing with the same differences:
+    which addresses and ports are free for the second of two new nodes depends on the first."""
+    before, results = deepcopy(everything(engine)), []
+    for check_mode in (True, False):
+        assert everything(engine) == before
+        results.append(ClusterRun(engine, Systemd(), check_mode).present(*declared(engine, **given)))
+    assert results[0].actions == results[1].actions
+    creates = any(text.startswith("create") for text in results[1].actions)
+    assert creates or results[0].diff == results[1].diff
+    assert results[0].plan.created == results[1].plan.created
+    again = ClusterRun(engine, Systemd(), check_mode=False).present(*declared(engine, **given))
+    assert again.actions == ()
+    return results[1]
+
+
+def servers(engine: Machine) -> list[str]:
+    """The control planes to which the load balancer leads."""
+    text = engine.contents[(engine.container_table[BALANCER].id, BALANCER_CONFIGURATION)].decode()
+    found = [
+        line.split() for line in text.splitlines() if line.strip().startswith("server ") and "check" in line.split()
+    ]
+    addresses = [f"{engine.container_table[name].labels[labels.ADDRESS]}:6443" for _word, name, *_more in found]
+    assert [address for _word, _name, address, _check in found] == addresses
+    return [name for _word, name, *_more in found]
+
+
+def test_one_to_three_control_planes(two: Machine) -> None:
+    """The others join, and the load balancer leads to all; nothing else changes."""
+    found = predicted(two, control_planes=3, workers=2)
+    assert {text for text in found.actions if "lab-worker" in text or PLANE in text} == set()
+    assert f"create node {BALANCER}" in found.actions and not [text for text in found.actions if "configure" in text]
+    assert two.members == {*PLANES} and servers(two) == [*PLANES]
+    assert {two.kubernetes[name] for name in PLANES} == {"initialized"}
+    described = found.describe(declared(two, control_planes=3, workers=2)[0])
+    assert (described["load_balancer"]["name"], described["control_plane"]) == (BALANCER, PLANE)
+    assert described["control_planes"] == [*PLANES] and len(described["nodes"]) == 5
+
+
+def test_three_to_one_control_plane(two: Machine) -> None:
+    """etcd loses the members of those that leave; of them and of the load balancer nothing is left."""
+    present(two, planes=3, workers=2)
+    found = predicted(two, control_planes=1, workers=2, prune=True)
+    assert [text for text in found.actions if "etcd" in text] == [f"remove etcd member {name}" for name in PLANES[1:]]
+    nodes = {PLANE, "lab-worker-1", "lab-worker-2"}
+    assert {*two.container_table} == {*two.volume_table} == {*two.registered} == nodes and two.members == {PLANE}
+
+
+def test_control_planes_that_are_too_many_stay(two: Machine) -> None:
+    """Without prune, and the load balancer with them. Without a number none is too many."""
+    present(two, planes=3, workers=2)
+    before = everything(two)
+    found = predicted(two, control_planes=1, workers=2)
+    assert found.plan.surplus == PLANES[1:] and {*found.actions} <= {BOOT_WRITTEN}
+    as_it_is = predicted(two, workers=2, prune=True)
+    assert as_it_is.plan.surplus == () and {*as_it_is.actions} <= {BOOT_WRITTEN}
+    assert everything(two) == before and servers(two) == [*PLANES]
+
+
+def test_control_planes_that_stay_are_started(two: Machine) -> None:
+    """Those too that are not declared: without a majority of etcd no API answers. Where only the presence is requested they stay as
+    they are."""
+    present(two, planes=3, workers=2)
+    before = everything(two)
+    stopped(two)
+    found = predicted(two, control_planes=1, workers=2)
+    started = [PLANE, "lab-worker-1", "lab-worker-2", *PLANES[1:], BALANCER]
+    assert [text for text in found.actions if " node " in text] == [f"start node {name}" for name in started]
+    assert found.plan.surplus == PLANES[1:] and everything(two) == before
+    two.stop_container(PLANES[2], 0)
+    assert predicted(two, control_planes=1, workers=2).actions == (f"start node {PLANES[2]}",)
+    two.stop_container(PLANES[2], 0)
+    assert predicted(two, control_planes=1, workers=2, state="present").actions == ()
+
+
+def test_control_planes_leave_while_etcd_has_a_majority(two: Machine) -> None:
+    """What is to do first is said, and it is enough; nothing is changed before."""
+    present(two, planes=3, workers=0, prune=True)
+    for name in PLANES[1:]:
+        two.stop_container(name, 0)
+    before = everything(two)
+    for check_mode in (True, False):
+        asked = declared(two, control_planes=1, workers=0, prune=True)
+        with fails(
+            "etcd_majority", ", ".join(PLANES[1:]), "run with kic_cluster_prune: false first", "again with true"
+        ):
+            ClusterRun(two, Systemd(), check_mode).present(*asked)
+        assert everything(two) == before
+    present(two, planes=1, workers=0)
+    present(two, planes=1, workers=0, prune=True)
+    assert two.members == {*two.container_table} == {PLANE}
+
+
+@pytest.mark.parametrize("kind", [NodeResource, VolumeResource], ids=["container", "volume"])
+def test_a_control_plane_that_is_no_member_any_more_does_not_come_back(
+    two: Machine, kind: type[Resource[Any, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failure it takes no pods again; the other one, which is still a member, does."""
+    present(two, planes=3, workers=0, prune=True)
+    converged = Ending(Killing(-1, done=False)).converge
+
+    def stuck(resource: Resource[Any, Any], **given: Any) -> Any:
+        if resource.name == PLANES[1] and isinstance(resource, kind):
+            raise failure("step_failed", step="x", node=PLANES[1], reason="y", engine="podman", output="busy")
+        return converged(resource, **given)
+
+    monkeypatch.setattr(cluster_run, "converge", stuck)
+    with pytest.raises(KicError) as caught:
+        present(two, planes=1, workers=0, prune=True)
+    assert two.members == {PLANE, PLANES[2]}
+    assert two.registered == {PLANE: "", PLANES[1]: "cordoned", PLANES[2]: ""}
+    done = [text for text in caught.value.done if "Kubernetes" in text or "etcd" in text]
+    assert done == [
+        *(f"cordon Kubernetes node {PLANES[1]}", f"drain Kubernetes node {PLANES[1]}"),
+        f"remove etcd member {PLANES[1]}",
+    ]
+
+
+def test_order_at_boot(two: Machine) -> None:
+    """All control planes, those too that are not declared, then workers, the load balancer, and what else there is that runs."""
+    present(two, planes=3, workers=2)
+    worker = two.container_table[WORKER]
+    two.add(replace(worker, id="a", name="a-own"))
+    two.add(replace(worker, id="b", name="a-stopped", status="exited"))
+    present(two, planes=1, workers=2)
+    (text,) = {*everything(two)["units"].values()}
+    started = [line.split()[-1].strip('"') for line in text.splitlines() if line.startswith("ExecStart=")]
+    assert started == [*PLANES, "lab-worker-1", "lab-worker-2", BALANCER, "a-own"]
+
+
+def test_load_balancer_is_configured_when_its_text_differs(two: Machine) -> None:
+    """And only then."""
+    present(two, planes=3, workers=2)
+    key = (two.container_table[BALANCER].id, BALANCER_CONFIGURATION)
+    for text in (b"", two.contents[key].replace(b"lab-control-plane-2", b"lab-control-plane-4")):
+        two.contents[key] = text
+        assert predicted(two, control_planes=3, workers=2).actions == (f"configure load balancer {BALANCER}",)
+        assert servers(two) == [*PLANES]
+    two.stop_container(BALANCER, 0)
+    assert predicted(two, control_planes=3, workers=2).actions == (f"start node {BALANCER}",)
+
+
+def test_a_control_plane_that_was_lost(two: Machine) -> None:
+    """Also the first one: it joins by another one, which is asked from now on as long as the first is not there."""
+    present(two, planes=3, workers=2)
+    two.remove_container(two.container_table[PLANE].id, 0)
+    two.remove_volume(PLANE)
+    assert declared(two, control_planes=3, workers=2)[0].control_plane == PLANES[1]
+    found = predicted(two, control_planes=3, workers=2)
+    assert [text for text in found.actions if "Kubernetes" in text] == [f"joined Kubernetes {PLANE}"]
+    assert declared(two, control_planes=3, workers=2)[0].control_plane == PLANE
+
+
+def test_only_one_that_leaves_is_part_of_the_cluster(two: Machine) -> None:
+    """The declared one has to join first; nothing is changed before."""
+    present(two, planes=3, workers=2)
+    del two.kubernetes[PLANE], two.registered[PLANE]
+    before = everything(two)
+    for check_mode in (True, False):
+        asked = declared(two, control_planes=1, workers=2, prune=True)
+        with fails("prune_needs_plane", PLANES[1], "kic_cluster_prune: false first"):
+            ClusterRun(two, Systemd(), check_mode).present(*asked)
+        assert everything(two) == before
+
+
+def test_a_load_balancer_without_haproxy(two: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is that of the only program in it, where that says so; the end of a node is not."""
+    converged, died = Ending(Killing(-1, done=False)).converge, {BALANCER: WITHOUT_HAPROXY}
+
+    def ends_at_once(resource: Resource[Any, Any], **given: Any) -> Any:
+        if resource.name in died:
+            raise node_died(resource.name, died[resource.name])
+        return converged(resource, **given)
+
+    monkeypatch.setattr(cluster_run, "converge", ends_at_once)
+    with fails("haproxy_missing", "localhost/node:1", "kic_cluster_load_balancer_image"):
+        present(two, planes=3, workers=2)
+    for name, output in ((PLANES[1], WITHOUT_HAPROXY), (BALANCER, "out of memory")):
+        died.clear()
+        died[name] = output
+        with fails("node_died", name):
+            present(two, planes=3, workers=2)
+
+
+WITHOUT_HAPROXY = "nodeforge.kic: refused: haproxy_missing: this image has no HAProxy"
+
+
+def node_died(name: str, output: str) -> KicError:
+    """A node that has ended."""
+    return failure("node_died", node=name, rc=127, reason="x", engine="podman", output=output)
+
+
+@pytest.mark.parametrize(
+    ("ends", "condition"), [(True, "haproxy_missing"), (False, "step_failed")], ids=["has-ended", "runs"]
+)
+def test_a_load_balancer_that_ends_when_it_is_configured(
+    ends: bool, condition: str, two: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cause is in what it said at its end, not in the failure of the command that met it."""
+
+    def refused(_engine: Machine, name: str, *_more: Any) -> None:
+        if ends:
+            two.stop_container(name, 0)
+        raise failure("step_failed", step="balance", node=name, reason="x", engine="podman", output="y")
+
+    monkeypatch.setattr(cluster_run, "configure", refused)
+    monkeypatch.setattr(cluster_run, "died", lambda _engine, name: node_died(name, WITHOUT_HAPROXY))
+    with fails(condition, "localhost/node:1" if ends else BALANCER):
+        present(two, planes=3, workers=2)
+
+
+def test_an_image_of_the_load_balancer_that_is_missing(two: Machine) -> None:
+    """It is said before anything is created; where the load balancer is there it does not matter."""
+    before = everything(two)
+    with fails("image_missing", "localhost/haproxy:1"):
+        present(two, planes=3, workers=2, load_balancer_image="localhost/haproxy:1")
+    assert everything(two) == before
+    present(two, planes=3, workers=2)
+    present(two, planes=3, workers=2, load_balancer_image="localhost/haproxy:1")
 
 
 def test_workers_by_name(two: Machine) -> None:
     """They are created by their names, and those that the list does not name leave."""
     nodes = [{"name": PLANE, "role": "control-plane"}, {"name": "db", "memory": "256m"}]
-    declared = spec(nodes=nodes, workers=None, pod_network="none", prune=True, scripts=node_scripts())
-    ClusterRun(two, Systemd(), check_mode=False).present(declared, cluster_nodes(two, "lab"))
+    asked = spec(nodes=nodes, workers=None, pod_network="none", prune=True, scripts=node_scripts())
+    ClusterRun(two, Systemd(), check_mode=False).present(asked, cluster_nodes(two, "lab"))
     assert set(two.container_table) == set(two.volume_table) == set(two.registered) == {PLANE, "db"}
     assert two.container_table["db"].limits.memory == 256 << 20

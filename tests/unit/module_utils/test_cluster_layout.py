@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NODE_OPTIONS
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NODE_OPTIONS, There
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.layout import layout
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 
@@ -22,7 +22,7 @@ from .support import fails
 ROOT = Path(__file__).resolve().parents[3]
 GIVEN: dict[str, Any] = {
     "name": "lab",
-    "control_planes": 1,
+    "control_planes": None,
     "workers": 0,
     "kubernetes_version": None,
     "pod_subnet": "10.244.0.0/16",
@@ -40,6 +40,7 @@ GIVEN: dict[str, Any] = {
 FACTS = {"version": "4.3.1", "cpus": 4, "memory": 8 << 30}
 ENV = {"KUBECONFIG": "/etc/kubernetes/admin.conf"}
 API = {"port": 6443, "protocol": "tcp", "address": "127.0.0.1"}
+BALANCER = "lab-load-balancer"
 
 
 def test_one_node() -> None:
@@ -57,7 +58,9 @@ def test_one_node() -> None:
             }
         ],
         "control_plane": "lab-control-plane-1",
+        "control_planes": ["lab-control-plane-1"],
         "workers": [],
+        "balancer": None,
         "avoid": ["10.244.0.0/16", "10.96.0.0/16"],
         "labels": {"lab-control-plane-1": {}},
         "taints": {"lab-control-plane-1": []},
@@ -79,8 +82,9 @@ def test_one_node() -> None:
 )
 def test_workers_as_they_are(there: tuple[str, ...], expected: list[str]) -> None:
     """Without a number they are those that are there and have a name as a number would give it."""
-    assert layout({**GIVEN, "workers": None, "there": there})["workers"] == expected
-    assert layout({**GIVEN, "workers": 0, "there": there})["workers"] == []
+    found = There(workers=there)
+    assert layout({**GIVEN, "workers": None, "there": found})["workers"] == expected
+    assert layout({**GIVEN, "workers": 0, "there": found})["workers"] == []
 
 
 def test_workers() -> None:
@@ -140,20 +144,45 @@ def test_nodes_by_name() -> None:
 
 
 PLANE_ITEM = {"name": "brain", "role": "control-plane"}
+EVEN, MANY = "an even number adds no safety to etcd's majority", "more than five make etcd slow"
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         pytest.param({"nodes": {"brain": {}}}, "kic_cluster_nodes: is not a list of mappings", id="no-list"),
-        pytest.param({"nodes": []}, "names 0 control planes", id="empty"),
-        pytest.param({"nodes": [{"name": "a"}]}, "names 0 control planes", id="no-control-plane"),
-        pytest.param({"nodes": [PLANE_ITEM, {**PLANE_ITEM, "name": "b"}]}, "names 2 control planes", id="two"),
+        pytest.param({"nodes": []}, "kic_cluster_nodes: 0 control planes are declared", id="empty"),
+        pytest.param({"nodes": [{"name": "a"}]}, "0 control planes are declared", id="no-control-plane"),
+        pytest.param(
+            {"nodes": [PLANE_ITEM, {**PLANE_ITEM, "name": "b"}]}, f"2 control planes are declared, and {EVEN}", id="two"
+        ),
+        pytest.param(
+            {"nodes": [{**PLANE_ITEM, "name": name} for name in "abcdefg"]},
+            f"kic_cluster_nodes: 7 control planes are declared, and {MANY}",
+            id="seven",
+        ),
+        pytest.param(
+            {"nodes": [PLANE_ITEM, {"name": "lab-load-balancer"}]},
+            "kic_cluster_nodes[1].name: it is that of the cluster's load balancer",
+            id="load-balancer",
+        ),
+        pytest.param({"nodes": [PLANE_ITEM, {"name": "other-load-balancer"}]}, None, id="load-balancer-of-another"),
+        pytest.param({"name": "l" * 50, "nodes": [PLANE_ITEM]}, None, id="long-name"),
+        pytest.param(
+            {"name": "l" * 50, "nodes": [{**PLANE_ITEM, "name": name} for name in "abc"]},
+            "kic_cluster_name: ",
+            id="long-name-with-a-load-balancer",
+        ),
         pytest.param({"nodes": [PLANE_ITEM, {}]}, "kic_cluster_nodes[1].name: is empty", id="no-name"),
         pytest.param({"nodes": [PLANE_ITEM, {"name": "A b"}]}, "kic_cluster_nodes[1].name: 'A b'", id="name"),
         pytest.param({"nodes": [PLANE_ITEM, {"name": "brain"}]}, "brain is named more than once", id="twice"),
         pytest.param({"nodes": [PLANE_ITEM, {"name": "b", "role": "x"}]}, "kic_cluster_nodes[1].role: 'x'", id="role"),
         pytest.param({"nodes": [PLANE_ITEM], "workers": 1}, "kic_cluster_workers: kic_cluster_nodes", id="both"),
+        pytest.param(
+            {"nodes": [PLANE_ITEM], "control_planes": 1},
+            "kic_cluster_control_planes: kic_cluster_nodes",
+            id="both-planes",
+        ),
         pytest.param(
             {"nodes": [PLANE_ITEM, {"name": "b", "memry": 1}]},
             "kic_cluster_nodes[1].memry: is not an option",
@@ -202,6 +231,115 @@ def test_declared_nodes(given: dict[str, Any], said: str | None) -> None:
         return
     with fails("invalid_option", said):
         layout(given)
+
+
+def planes(*numbers: int) -> tuple[str, ...]:
+    """Names of control planes."""
+    return tuple(f"lab-control-plane-{number}" for number in numbers)
+
+
+@pytest.mark.parametrize("number", [1, 3, 5, "3"])
+def test_numbers_of_control_planes(number: Any) -> None:
+    """An odd number is taken. Each publishes its API on a port that is chosen, and is set up alike."""
+    found = layout({**GIVEN, "control_planes": number})
+    expected = planes(*range(1, int(number) + 1))
+    assert (found["control_plane"], found["control_planes"]) == (expected[0], [*expected])
+    assert [item["name"] for item in found["nodes"]] == [*expected]
+    assert all(item["publish"] == [API] and item["env"] == ENV for item in found["nodes"])
+    assert found["balancer"] == (None if int(number) == 1 else {"name": BALANCER, "publish": [API]})
+
+
+@pytest.mark.parametrize(
+    ("there", "given", "expected"),
+    [
+        pytest.param((), {}, planes(1), id="new"),
+        pytest.param(planes(1, 2, 3), {}, planes(1, 2, 3), id="as-it-is"),
+        pytest.param(planes(2, 3), {}, planes(1, 2, 3), id="first-lost"),
+        pytest.param(planes(3, 1), {}, planes(1, 2, 3), id="one-between-lost"),
+        pytest.param(planes(1, 2), {}, planes(1, 2, 3), id="last-lost"),
+        pytest.param(planes(10, 2, 1), {}, planes(1, 2, 10), id="by-name-before"),
+        pytest.param(("brain",), {}, planes(1), id="by-hand"),
+        pytest.param(planes(1), {"control_planes": 3}, planes(1, 2, 3), id="more"),
+        pytest.param(planes(1, 2, 3), {"control_planes": 1}, planes(1), id="fewer"),
+    ],
+)
+def test_control_planes_as_they_are(there: tuple[str, ...], given: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """Without a number they are as many as the highest number of those that are there, made odd, as one that was lost is still a
+    member of etcd; in a new cluster it is one."""
+    found = layout({**GIVEN, **given, "there": There(planes=there)})
+    assert tuple(item["name"] for item in found["nodes"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({"control_planes": 1}, planes(1, 2, 3), id="stay"),
+        pytest.param({"control_planes": 1, "prune": True}, planes(1), id="leave"),
+        pytest.param({"prune": True}, planes(1, 2, 3), id="no-number"),
+        pytest.param({"nodes": [{"name": planes(2)[0], "role": "control-plane"}]}, planes(2, 1, 3), id="list-stay"),
+        pytest.param(
+            {"nodes": [{"name": planes(2)[0], "role": "control-plane"}], "prune": True}, planes(2), id="list-leave"
+        ),
+    ],
+)
+def test_control_planes_that_stay(given: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """Those that are not declared are control planes until they leave, so that there is a load balancer as long."""
+    there = There(planes=planes(1, 2, 3), complete=planes(1, 2, 3))
+    found = layout({**GIVEN, "workers": None, **given, "there": there})
+    assert tuple(found["control_planes"]) == expected
+    assert (found["balancer"] is not None) is (len(expected) > 1)
+
+
+@pytest.mark.parametrize(
+    ("complete", "given", "expected"),
+    [
+        pytest.param((), {"control_planes": 3}, planes(1), id="none-is-complete"),
+        pytest.param(planes(2, 1, 3), {"control_planes": 3}, planes(2), id="first-that-is-complete"),
+        pytest.param(planes(3), {"control_planes": 3}, planes(3), id="the-first-was-lost"),
+        pytest.param(planes(3, 1), {"control_planes": 1}, planes(1), id="a-declared-one-first"),
+        pytest.param(planes(3), {"control_planes": 1}, planes(3), id="no-declared-one-is-complete"),
+    ],
+)
+def test_which_control_plane_is_asked(
+    complete: tuple[str, ...], given: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    """One that has what the cluster is, a declared one before others; a cluster is begun once."""
+    there = There(planes=planes(1, 2, 3), complete=complete)
+    assert layout({**GIVEN, **given, "there": there})["control_plane"] == expected[0]
+
+
+PORT = {**API, "host_port": 16443}
+
+
+@pytest.mark.parametrize(
+    ("number", "ports", "of_planes", "of_balancer"),
+    [
+        pytest.param(1, {}, PORT, None, id="one"),
+        pytest.param(3, {}, API, PORT, id="three"),
+        pytest.param(3, {planes(1)[0]: 40000}, API, PORT, id="one-more-than-that-with-another-port"),
+        pytest.param(3, {planes(1)[0]: 16443}, API, API, id="kept-by-a-control-plane"),
+        pytest.param(3, {planes(1)[0]: 40000, BALANCER: 16443}, API, PORT, id="three-again"),
+        pytest.param(1, {planes(1)[0]: 40000, BALANCER: 16443}, API, PORT, id="balancer-stays-for-its-port"),
+        pytest.param(1, {planes(1)[0]: 40000, BALANCER: 40001}, PORT, None, id="balancer-with-another-port"),
+        pytest.param(1, {planes(1)[0]: 16443, BALANCER: 40001}, PORT, None, id="back-to-the-port-of-the-first"),
+    ],
+)
+def test_port_of_the_api(
+    number: int, ports: dict[str, int], of_planes: dict[str, Any], of_balancer: dict[str, Any] | None
+) -> None:
+    """The port that is requested is the load balancer's where there is one, unless a control plane has it since before. When
+    the number goes back to one, the load balancer stays where it alone has that port."""
+    there = There(planes=planes(1), complete=planes(1), api_ports=ports)
+    given = {**GIVEN, "control_planes": number, "prune": True, "api_port": "16443", "there": there}
+    found = layout(given)
+    assert all(item["publish"] == [of_planes] for item in found["nodes"])
+    assert (found["balancer"] or {}).get("publish") == (of_balancer and [of_balancer])
+
+
+def test_without_a_port_no_balancer_stays() -> None:
+    """Which port it had does not matter then."""
+    there = There(planes=planes(1), complete=planes(1), api_ports={planes(1)[0]: 40000, BALANCER: 40001})
+    assert layout({**GIVEN, "control_planes": 1, "there": there})["balancer"] is None
 
 
 def test_environment() -> None:
@@ -264,11 +402,14 @@ def test_taken(changes: dict[str, Any]) -> None:
         pytest.param({"name": "../x"}, "name", "'../x' is not a name", id="name-path"),
         pytest.param({"name": "l" * 48}, "name", "48 characters, at most 47", id="name-long"),
         pytest.param({"name": 7.5}, "name", "'7.5' is not a host name", id="name-number"),
-        pytest.param(
-            {"control_planes": 3},
-            "control_planes",
-            "3 control planes are more than this release makes",
-            id="control-planes",
+        *(
+            pytest.param(
+                {"control_planes": number},
+                "control_planes",
+                f"{number} control planes are declared, and {why}",
+                id=f"{number!r}-control-planes",
+            )
+            for number, why in ((2, EVEN), (4, EVEN), ("2", EVEN), (6, EVEN), (7, MANY), ("9", MANY))
         ),
         pytest.param({"control_planes": 0}, "control_planes", "0 is not a number from 1 to 99", id="no-control-plane"),
         pytest.param({"control_planes": "one"}, "control_planes", "'one' is not a number", id="control-planes-word"),
@@ -489,6 +630,19 @@ def test_all_problems_at_once() -> None:
     assert cause.startswith("8 problems: ")
     for name in ("name", "workers", "pod_subnet", "service_subnet", "configuration.I", "api_port", "node.m", "timeout"):
         assert cause.count(f"kic_cluster_{name}") == 1, name
+
+
+def test_numbers_of_both_roles_at_once() -> None:
+    """Each is reported once, also where the other is no number either; with the numbers that are possible."""
+    with fails(
+        "invalid_option", f"2 control planes are declared, and {EVEN}", "'two' is not a number", "declare 1, 3 or 5"
+    ):
+        layout({**GIVEN, "control_planes": 2, "workers": "two"})
+    with pytest.raises(KicError) as caught:
+        layout({**GIVEN, "control_planes": "x", "workers": 100, "api_port": 0})
+    cause = caught.value.diagnosis.cause
+    assert cause.startswith("3 problems: ")
+    assert [cause.count(f"kic_cluster_{name}") for name in ("control_planes", "workers", "api_port")] == [1, 1, 1]
 
 
 def test_ranges_of_the_configuration_are_avoided() -> None:

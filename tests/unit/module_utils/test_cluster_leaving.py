@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Workers that leave a cluster: who they are, what is lost with them, and the order of what is done."""
+"""Nodes that leave a cluster: who they are, what is lost with them, and the order of what is done."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import Leaver, find_leavers, plan_present
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import (
+    Leaver,
+    Surplus,
+    find_leavers,
+    plan_present,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import in_order
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import members
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.leave import (
     Departure,
     Membership,
@@ -25,6 +31,7 @@ from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import no
 from .support import MemoryEngine, fails, said
 
 PLANE, FIRST, SECOND, THIRD = "lab-control-plane-1", "lab-worker-1", "lab-worker-2", "lab-worker-3"
+OTHER = "lab-control-plane-2"
 
 
 def leaver(name: str, **given: Any) -> Leaver:
@@ -65,14 +72,49 @@ def test_who_leaves(
     """Containers that are not declared, and what is left of workers; nothing of a user's or of another machine."""
     taken = [PLANE, FIRST, "other", *workers]
     declared = [PLANE, FIRST]
-    assert find_leavers("lab", declared, workers, taken, [PLANE, FIRST, *volumes], registered) == tuple(expected)
+    surplus = {name: Surplus("worker", status) for name, status in workers.items()}
+    assert find_leavers("lab", declared, surplus, taken, [PLANE, FIRST, *volumes], registered) == tuple(expected)
+
+
+@pytest.mark.parametrize(
+    ("surplus", "volumes", "registered", "expected"),
+    [
+        pytest.param({OTHER: "running"}, [OTHER], {OTHER: ""}, [leaver(OTHER, plane=True)], id="one-fewer"),
+        pytest.param({OTHER: "running"}, [OTHER], None, [leaver(OTHER, plane=True)], id="no-answer"),
+        pytest.param({}, [OTHER], {OTHER: ""}, [Leaver(OTHER, volume=True, plane=True)], id="container-lost"),
+        pytest.param({}, [], {OTHER: "cordoned"}, [Leaver(OTHER, marked=True, plane=True)], id="only-node"),
+        pytest.param({}, [OTHER], {}, [Leaver(OTHER, registered=False, volume=True, plane=True)], id="only-volume"),
+        pytest.param(
+            {"brain": "exited"},
+            [],
+            {},
+            [leaver("brain", registered=False, running=False, volume=False, plane=True)],
+            id="by-hand",
+        ),
+        pytest.param({}, [], {SECOND: ""}, [Leaver(SECOND)], id="worker"),
+    ],
+)
+def test_which_control_planes_leave(
+    surplus: dict[str, str], volumes: list[str], registered: dict[str, str] | None, expected: list[Leaver]
+) -> None:
+    """They are known as control planes, by their container or by their name: etcd has them as members."""
+    there = {name: Surplus("control-plane", status) for name, status in surplus.items()}
+    taken = [PLANE, FIRST, *surplus]
+    found = find_leavers("lab", [PLANE, FIRST], there, taken, [PLANE, FIRST, *volumes], registered)
+    assert found == tuple(expected)
+
+
+def test_what_lost_its_container_is_known_by_the_names_of_both_roles() -> None:
+    """Whichever numbers are declared: without the removal of its member, etcd counts a control plane on."""
+    found = find_leavers("lab", [PLANE], {}, [PLANE], [PLANE, OTHER, SECOND, "data"], {OTHER: "", SECOND: ""})
+    assert found == (Leaver(OTHER, volume=True, plane=True), Leaver(SECOND, volume=True))
 
 
 def operations(*leavers: Leaver, asked: bool = True, **given: Any) -> list[str]:
     """What is done after the cluster is as it is declared, one by one."""
     there = {PLANE: "running", **{item.name: "running" for item in leavers if item.container}}
     words: dict[str, Any] = {"state": "started", "network_given": False, "leavers": leavers, "asked": asked, **given}
-    plan = plan_present("lab", PLANE, [], there, **words)
+    plan = plan_present("lab", PLANE, [PLANE], [], there, **words)
     assert plan.surplus == ()
     found = [item.key for item in in_order(plan.operations)]
     # The boot of what is left comes last.
@@ -100,7 +142,7 @@ def test_order() -> None:
 def test_in_parallel() -> None:
     """Nothing of one needs anything of another but that it is cordoned."""
     plan = plan_present(
-        *("lab", PLANE, [], {PLANE: "running"}),
+        *("lab", PLANE, [PLANE], [], {PLANE: "running"}),
         state="started",
         network_given=False,
         leavers=[leaver(FIRST), leaver(SECOND)],
@@ -134,7 +176,7 @@ def test_what_is_left_of_a_node(given: dict[str, Any], expected: list[str]) -> N
 def test_pods_move_to_where_their_images_are() -> None:
     """Nothing is cordoned before the user's images are in the nodes that stay."""
     plan = plan_present(
-        *("lab", PLANE, [], {PLANE: "running"}),
+        *("lab", PLANE, [PLANE], [], {PLANE: "running"}),
         state="started",
         network_given=False,
         images=True,
@@ -142,6 +184,15 @@ def test_pods_move_to_where_their_images_are() -> None:
     )
     needs = {item.key: item.needs for item in plan.operations}
     assert "load images lab" in needs[f"cordon Kubernetes node {FIRST}"]
+
+
+def test_order_of_a_control_plane() -> None:
+    """Its pods move first, then etcd loses its member, then it goes."""
+    found = operations(leaver(OTHER, plane=True), pod_network=False)
+    assert found == [
+        *(f"cordon Kubernetes node {OTHER}", f"drain Kubernetes node {OTHER}", f"remove etcd member {OTHER}"),
+        *(f"remove node {OTHER}", f"remove volume {OTHER}", f"delete Kubernetes node {OTHER}"),
+    ]
 
 
 def test_asked_late() -> None:
@@ -156,7 +207,7 @@ def test_the_api_is_needed() -> None:
     """A control plane that stays stopped cannot let a node go."""
     with fails("prune_needs_api", PLANE, FIRST):
         plan_present(
-            *("lab", PLANE, [], {PLANE: "exited", FIRST: "exited"}),
+            *("lab", PLANE, [PLANE], [], {PLANE: "exited", FIRST: "exited"}),
             state="present",
             network_given=False,
             leavers=[leaver(FIRST, running=False)],
@@ -260,11 +311,13 @@ class Answering(MemoryEngine):
     def __init__(self, **answers: CommandResult) -> None:
         super().__init__()
         self.by_script = answers
+        self.commands: list[tuple[str, ...]] = []
 
     def call(self, arguments: Sequence[str], **given: Any) -> CommandResult:
         """The name follows the text."""
         name = arguments[arguments.index("-c") + 2] if "-c" in arguments else "kubectl"
         self.done.append(name)
+        self.commands.append(tuple(arguments))
         return self.by_script.get(name, said())
 
 
@@ -297,6 +350,18 @@ def test_a_drain_that_does_not_end(found: str, uncordoned: int, condition: str, 
     with fails(condition, *words):
         departure(engine).drain(FIRST)
     assert engine.done == ["drain", "uncordon", "membership"]
+
+
+def test_member_of_etcd() -> None:
+    """It is removed by a script in another control plane, by its name or by the addresses of its node."""
+    engine = Answering()
+    members.remove(engine, PLANE, OTHER, ["10.5.0.3", "fd00::3"], node_scripts())
+    assert engine.done == ["etcd-remove"]
+    (command,) = engine.commands
+    assert command[1] == PLANE and command[-5:] == ("etcd-remove", "30", OTHER, "10.5.0.3", "fd00::3")
+    failing = Answering(**{"etcd-remove": said("etcdserver: unhealthy cluster", rc=1)})
+    with fails("step_failed", "step etcd", PLANE, OTHER, "unhealthy cluster"):
+        members.remove(failing, PLANE, OTHER, [], node_scripts())
 
 
 def test_an_api_that_does_not_answer() -> None:

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING, There
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
@@ -36,7 +37,7 @@ def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], _option: s
     return found
 
 
-def spec(there: Sequence[str] = (), **given: Any) -> ClusterSpec:
+def spec(there: There = NOTHING, **given: Any) -> ClusterSpec:
     """A cluster whose image is another machine's, so that no node of it can be created."""
     defaults = {name: item.get("default") for name, item in CLUSTER.items()}
     own = {"name": "lab", "image": "localhost/node:1", "node_files": []}

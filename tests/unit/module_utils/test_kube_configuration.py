@@ -47,7 +47,13 @@ def init(
     )
 
 
-def join(patches: str | None = None, seconds: float = 240.0, user: Any = None) -> dict[str, Any]:
+def join(
+    patches: str | None = None,
+    seconds: float = 240.0,
+    user: Any = None,
+    control_plane: bool = False,
+    schedulable: bool = False,
+) -> dict[str, Any]:
     """Make the documents of a join."""
     return conf.join_documents(
         node="lab-worker-1",
@@ -58,6 +64,8 @@ def join(patches: str | None = None, seconds: float = 240.0, user: Any = None) -
         patches=patches,
         seconds=seconds,
         user=conf.user_documents(user),
+        control_plane=control_plane,
+        schedulable=schedulable,
     )
 
 
@@ -468,6 +476,32 @@ def test_join_documents() -> None:
     assert registration["name"] == "lab-worker-1"
     assert registration["kubeletExtraArgs"] == [{"name": "node-ip", "value": "192.168.128.3"}]
     assert registration["taints"] == [{"key": "a", "effect": "NoSchedule"}]
+
+
+@pytest.mark.parametrize(("schedulable", "taints"), [(False, None), (True, [])], ids=["takes-no-pods", "takes-pods"])
+def test_join_of_a_control_plane(schedulable: bool, taints: list[Any] | None) -> None:
+    """It offers its API by its own address, and has no taint where it takes pods; else the document is that of a worker."""
+    found = join(control_plane=True, schedulable=schedulable)["JoinConfiguration"]
+    assert found.pop("controlPlane") == {
+        "localAPIEndpoint": {"advertiseAddress": "192.168.128.3", "bindPort": 6443},
+    }
+    assert found["nodeRegistration"].pop("taints", None) == taints
+    assert {"JoinConfiguration": found} == join()
+
+
+def test_a_worker_takes_pods_by_itself() -> None:
+    """Only of a control plane it is said."""
+    assert join(schedulable=True) == join()
+    assert "controlPlane" not in join()["JoinConfiguration"] and "taints" not in join()["JoinConfiguration"]
+
+
+def test_control_plane_of_the_user() -> None:
+    """What the user says of a joining control plane is merged with ours."""
+    user = {"JoinConfiguration": {"controlPlane": {"localAPIEndpoint": {"bindPort": 7443}, "certificateKey": "k"}}}
+    assert join(user=user, control_plane=True)["JoinConfiguration"]["controlPlane"] == {
+        "localAPIEndpoint": {"advertiseAddress": "192.168.128.3", "bindPort": 7443},
+        "certificateKey": "k",
+    }
 
 
 def test_other_kinds_of_the_user_stay_out_of_a_join() -> None:

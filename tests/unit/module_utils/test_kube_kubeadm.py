@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 import re
+import subprocess
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Drift, Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.access.balancer import configuration
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import (
     kubeadm,
     kubeadm_plan,
@@ -53,6 +55,7 @@ from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import no
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged, der, fails
 
 CONTROL_PLANE = "lab-control-plane-1"
+SECOND = "lab-control-plane-2"
 WORKER = "lab-worker-1"
 PKI = "/etc/kubernetes/pki/"
 MANIFESTS = "/etc/kubernetes/manifests/"
@@ -160,6 +163,12 @@ def worker(**changes: Any) -> kubeadm_plan.KubeadmSpec:
     return spec(**{"state": "joined", "node": WORKER, "control_plane": CONTROL_PLANE, **changes})
 
 
+def plane(**changes: Any) -> kubeadm_plan.KubeadmSpec:
+    """A control plane that joins another one."""
+    own = {"state": "joined", "role": "control-plane", "node": SECOND, "control_plane": CONTROL_PLANE}
+    return spec(**{**own, "planes": [CONTROL_PLANE, SECOND], **changes})
+
+
 def seen(asked: kubeadm_plan.KubeadmSpec | None = None, **changes: Any) -> Seen:
     """What a look finds at a control plane that is done."""
     whole = Seen(
@@ -191,6 +200,13 @@ def seen_worker(**changes: Any) -> Seen:
     )
 
 
+def seen_plane(**changes: Any) -> Seen:
+    """What a look finds at a control plane that has joined."""
+    hosts = "192.168.128.4 lab.kic.internal\n192.168.128.2 lab.kic.internal\n"
+    own = {"hosts": hosts, "names": f"127.0.0.1 localhost\n{hosts}", "members": frozenset((CONTROL_PLANE, SECOND))}
+    return seen(**{**own, "node": replace(API_NODE, name=SECOND, address="192.168.128.4"), **changes})
+
+
 def fresh(**changes: Any) -> Seen:
     """What a look finds at a node that was just made."""
     return seen(
@@ -212,6 +228,7 @@ def fresh(**changes: Any) -> Seen:
 
 def container(name: str = CONTROL_PLANE, address: str = "192.168.128.2", **changes: Any) -> Container:
     """A node's container that runs."""
+    role = "worker" if "worker" in name else "control-plane"
     found = Container(
         id=name,
         name=name,
@@ -222,7 +239,7 @@ def container(name: str = CONTROL_PLANE, address: str = "192.168.128.2", **chang
         exit_code=0,
         error="",
         oom_killed=False,
-        labels={labels.SCHEMA: "1", labels.CLUSTER: "lab", labels.ROLE: "control-plane", labels.ADDRESS: address},
+        labels={labels.SCHEMA: "1", labels.CLUSTER: "lab", labels.ROLE: role, labels.ADDRESS: address},
         environment={},
         addresses={"lab": (address,)},
         runtime="crun",
@@ -231,10 +248,19 @@ def container(name: str = CONTROL_PLANE, address: str = "192.168.128.2", **chang
     return replace(found, **changes)
 
 
+SECOND_CONTAINER = container(SECOND, "192.168.128.4")
+
+
 def observed(found: Seen, **changes: Any) -> kubeadm_plan.Observed:
     """A look at the control plane."""
     whole = kubeadm_plan.Observed(container(), found, ("192.168.128.2",), ("192.168.128.2",))
     return replace(whole, **changes)
+
+
+def observed_plane(found: Seen, **changes: Any) -> kubeadm_plan.Observed:
+    """A look at the second control plane."""
+    own = {"container": SECOND_CONTAINER, "addresses": ("192.168.128.4",), "planes": {CONTROL_PLANE: "192.168.128.2"}}
+    return observed(found, **{**own, "api_addresses": ("192.168.128.4", "192.168.128.2"), **changes})
 
 
 def steps(plan: Plan) -> list[str]:
@@ -305,6 +331,20 @@ def test_spec_of_a_worker() -> None:
     found = worker(manifests=[MANIFEST], endpoint="api.example.org")
     assert (found.control_plane, found.manifests) == (CONTROL_PLANE, ())
     assert found.shape.endpoint == "api.example.org"
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_plane", "record_state"),
+    [
+        pytest.param(spec(), True, "initialized", id="first"),
+        pytest.param(plane(), True, "initialized", id="joins"),
+        pytest.param(worker(), False, "joined", id="worker"),
+        pytest.param(spec(role="worker"), True, "initialized", id="the-state-decides"),
+    ],
+)
+def test_all_control_planes_are_equal(asked: kubeadm_plan.KubeadmSpec, is_plane: bool, record_state: str) -> None:
+    """When a run was through with them: each can be asked, and be the one that others join."""
+    assert (asked.is_plane, asked.record_state) == (is_plane, record_state)
 
 
 def test_spec_dual_stack() -> None:
@@ -641,6 +681,117 @@ def test_joined(found: Seen, expected: list[str]) -> None:
     assert plan.after == {"state": "joined", "missing": []}
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param(seen_plane(), [], id="done"),
+        pytest.param(fresh(), ["hosts", "join"], id="fresh"),
+        pytest.param(fresh(api=True), ["hosts", "join"], id="fresh-and-the-api-answers"),
+        pytest.param(
+            seen_plane(record={}, node=None, stands=frozenset((f"{PKI}ca.crt",))), ["reset", "join"], id="one-file"
+        ),
+        pytest.param(seen_plane(record={}), ["reset", "join"], id="interrupted"),
+        pytest.param(seen_plane(record={}, api=False, node=None), ["reset", "join"], id="interrupted-and-no-answer"),
+        pytest.param(seen_plane(record={"state": "joined"}), ["reset", "join"], id="was-a-worker"),
+        pytest.param(seen_plane(node=None), ["reset", "join"], id="removed-from-the-api"),
+        pytest.param(seen_plane(api=False, node=None), [], id="api-does-not-answer"),
+        *(
+            pytest.param(seen_plane(stands=frozenset((*AUTHORITIES, *FILES)) - {path}), [step], id=f"no-{step}")
+            for path, step in (
+                (f"{MANIFESTS}etcd.yaml", "etcd"),
+                (f"{MANIFESTS}kube-apiserver.yaml", "control-plane"),
+                (f"{PKI}etcd/peer.crt", "certificates"),
+                ("/etc/kubernetes/admin.conf", "kubeconfigs"),
+                ("/var/lib/kubelet/config.yaml", "kubelet"),
+            )
+        ),
+        pytest.param(seen_plane(hosts=""), ["hosts"], id="cluster-name"),
+        pytest.param(seen_plane(rotating=False), ["kubelet-finalize"], id="kubelet-certificate"),
+        pytest.param(
+            seen_plane(node=replace(API_NODE, name=SECOND, labels={})), ["mark-control-plane"], id="role-label"
+        ),
+        pytest.param(
+            seen_plane(node=replace(API_NODE, name=SECOND, taints=(TAINT,))), ["schedulable"], id="takes-no-pods"
+        ),
+        pytest.param(seen_plane(network=DIFFERS), ["pod-network"], id="pod-network-broken"),
+        pytest.param(seen_plane(members=frozenset((CONTROL_PLANE,))), ["reset", "join"], id="no-member-of-etcd"),
+        pytest.param(
+            seen_plane(members=frozenset(), node=replace(API_NODE, name=SECOND, leaving=True)),
+            ["reset", "join", "uncordon"],
+            id="no-member-and-was-to-leave",
+        ),
+        pytest.param(seen_plane(members=None), [], id="members-not-known"),
+        pytest.param(seen_plane(members=frozenset(), api=False, node=None), [], id="no-member-and-no-answer"),
+        pytest.param(seen_plane(objects=frozenset()), [], id="objects-are-the-others-to-make"),
+        pytest.param(
+            seen_plane(objects=frozenset(), stands=frozenset((*AUTHORITIES, *FILES)) - {f"{MANIFESTS}etcd.yaml"}),
+            ["etcd"],
+            id="no-etcd-and-objects-are-the-others-to-make",
+        ),
+    ],
+)
+def test_joined_control_plane(found: Seen, expected: list[str]) -> None:
+    """What was begun is undone before it joins, as etcd and kubelet keep what they had; what a run was through with is repaired
+    part by part."""
+    plan = kubeadm_plan.plan_joined(plane(), observed_plane(found))
+    assert steps(plan) == expected
+    assert plan.after == {"state": "joined", "missing": []}
+
+
+@pytest.mark.parametrize(("asked", "name"), [(spec(), CONTROL_PLANE), (plane(), SECOND)], ids=["asked", "joined"])
+def test_a_control_plane_that_was_to_leave_takes_pods_again(asked: kubeadm_plan.KubeadmSpec, name: str) -> None:
+    """Its mark is of a run that did not end."""
+    found = seen_plane(node=replace(API_NODE, name=name, leaving=True))
+    make = kubeadm_plan.plan_initialized if asked.state == "initialized" else kubeadm_plan.plan_joined
+    assert "uncordon" in steps(make(asked, observed_plane(found)))
+
+
+def test_members_are_asked_for_by_joined_control_planes_alone() -> None:
+    """The one that is asked itself answers only with a majority of them; a worker is none."""
+    for asked, expected in ((spec(), ""), (plane(), "yes"), (worker(), "")):
+        engine = Fake(container(), SECOND_CONTAINER, WORKER_CONTAINER, looks=[seen()])
+        kubeadm.KubeadmResource(asked, engine).seam.look()
+        found = [word for _purpose, _node, command, _stdin in engine.calls[-1:] for word in command]
+        assert f"MEMBERS={expected}" in found, asked.node
+
+
+def test_a_control_plane_that_etcd_lost_joins_once_more() -> None:
+    """What it remembers is undone first, as of one that the API forgot; it takes pods again."""
+    leaving = replace(API_NODE, name=SECOND, address="192.168.128.4", leaving=True)
+    engine = joining()
+    engine.looks = [seen_plane(members=frozenset((CONTROL_PLANE,)), node=leaving)]
+    found = kubeadm.converge_kubeadm(plane(), engine, check_mode=False)
+    assert steps(found.plan) == ["reset", "join", "uncordon"]
+    done = engine.done()
+    order = [
+        done.index(name) for name in ("reset", "etcd-remove", "authorities", "unready", "join", "record", "uncordon")
+    ]
+    assert order == sorted(order)
+    (node,) = [node for purpose, node, _command, _stdin in engine.calls if purpose == "reset"]
+    assert node == SECOND
+
+
+def test_a_control_plane_that_is_asked_takes_pods_again() -> None:
+    """Nothing else is done to it."""
+    engine = Fake(container(), looks=[seen(node=replace(API_NODE, leaving=True))])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert steps(found.plan) == ["uncordon"]
+    assert [purpose for purpose in engine.done() if purpose not in ("look", "record", "ready")] == ["uncordon"]
+
+
+def test_authority_of_a_joined_control_plane_is_lost() -> None:
+    """It is not made again there either."""
+    found = seen_plane(stands=frozenset((*AUTHORITIES, *FILES)) - {f"{PKI}ca.key"})
+    with fails("authority_lost", SECOND, f"{PKI}ca.key"):
+        kubeadm_plan.plan_joined(plane(), observed_plane(found))
+
+
+def test_joined_control_plane_whose_api_is_silent() -> None:
+    """What it lacks is said by its own name, with the one that was asked."""
+    plan = kubeadm_plan.plan_joined(plane(), observed_plane(seen_plane(api=False, node=None)))
+    assert plan.warnings[-1].startswith(f"the API of {CONTROL_PLANE} does not answer: what {SECOND} lacks")
+
+
 def test_joined_drift() -> None:
     """A worker reports another endpoint than it was made with."""
     plan = kubeadm_plan.plan_joined(worker(endpoint="api.lab.example"), observed(seen_worker()))
@@ -703,9 +854,71 @@ def test_nothing_to_reset(found: kubeadm_plan.Observed) -> None:
         ),
     ],
 )
-def test_hosts_fit(addresses: tuple[str, ...], hosts: str, names: str, expected: bool) -> None:
+def test_endpoint_fits(addresses: tuple[str, ...], hosts: str, names: str, expected: bool) -> None:
     """The cluster's name must lead to its API now and after the next start."""
-    assert kubeadm_plan.hosts_fit(spec(), seen(hosts=hosts, names=names), addresses) is expected
+    found = seen_worker(hosts=hosts, names=names)
+    assert kubeadm_plan.endpoint_fits(worker(), observed(found, api_addresses=addresses)) is expected
+    own = observed(seen(hosts=hosts, names=names), api_addresses=addresses, addresses=addresses)
+    assert kubeadm_plan.endpoint_fits(spec(), own) is expected
+
+
+OWN, BEHIND = "192.168.128.4 lab.kic.internal\n", "192.168.128.2 lab.kic.internal\n"
+DONE: dict[str, Any] = {"record": {"state": "initialized"}}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "names", "record", "expected"),
+    [
+        pytest.param(OWN + BEHIND, OWN + BEHIND, {}, True, id="joins"),
+        pytest.param(OWN, OWN, {}, False, id="joins-by-itself"),
+        pytest.param(OWN + BEHIND, OWN + BEHIND, DONE, True, id="done"),
+        pytest.param(OWN, OWN, DONE, True, id="done-alone"),
+        pytest.param(OWN + "192.168.128.9 lab.kic.internal\n", OWN, DONE, True, id="joined-by-one-that-is-gone"),
+        pytest.param(BEHIND + OWN, OWN, DONE, False, id="another-first"),
+        pytest.param(OWN, BEHIND, DONE, False, id="not-now"),
+        pytest.param("", OWN, DONE, False, id="not-after-a-start"),
+    ],
+)
+def test_endpoint_of_a_control_plane(hosts: str, names: str, record: dict[str, Any], expected: bool) -> None:
+    """It leads to its own API first. Those by which it joined may be gone when a run was through with it."""
+    found = observed_plane(seen_plane(**{"record": {}, "hosts": hosts, "names": names, **record}))
+    assert kubeadm_plan.endpoint_fits(plane(), found) is expected
+
+
+LOCAL = "127.0.0.1 lab.kic.internal\n"
+TO_PLANES = {CONTROL_PLANE: "192.168.128.2", SECOND: "192.168.128.4"}
+BALANCED = configuration(TO_PLANES, ["127.0.0.1"])
+
+
+@pytest.mark.parametrize(
+    ("hosts", "balancer", "expected"),
+    [
+        pytest.param(LOCAL, BALANCED, True, id="fits"),
+        pytest.param(LOCAL, BALANCED.rstrip("\n"), True, id="no-line-end"),
+        pytest.param(LOCAL, "", False, id="not-configured"),
+        pytest.param(LOCAL, configuration({CONTROL_PLANE: "192.168.128.2"}, ["127.0.0.1"]), False, id="one-more"),
+        pytest.param(BEHIND + OWN, BALANCED, False, id="not-by-the-balancer"),
+        pytest.param(BEHIND + OWN, None, True, id="cannot-have-one"),
+        pytest.param(BEHIND, None, False, id="cannot-have-one-and-one-more"),
+        pytest.param(LOCAL, None, False, id="has-lost-it"),
+    ],
+)
+def test_endpoint_of_a_worker(hosts: str, balancer: str | None, expected: bool) -> None:
+    """It leads to the load balancer on its loopback, which knows all control planes; without one to each of them."""
+    found = observed(
+        seen_worker(hosts=hosts, names=f"127.0.0.1 localhost\n{hosts}", balancer=balancer),
+        api_addresses=("192.168.128.2", "192.168.128.4"),
+        planes=TO_PLANES,
+    )
+    asked = worker(planes=[CONTROL_PLANE, SECOND])
+    assert kubeadm_plan.endpoint_fits(asked, found) is expected
+    assert ("hosts" in steps(kubeadm_plan.plan_joined(asked, found))) is not expected
+
+
+def test_a_control_plane_has_no_load_balancer_of_its_own() -> None:
+    """Also where its image has the program."""
+    assert not kubeadm_plan.balances(plane(), seen_plane(balancer=""))
+    assert kubeadm_plan.balancer_configuration(plane(), observed_plane(seen_plane(balancer=""))) == ""
 
 
 @pytest.mark.parametrize(
@@ -929,6 +1142,7 @@ def local_line(found: Seen) -> str:
         "certificates": certificate_lines(found.certificates),
         "now": found.now,
         "renewed": found.renewed,
+        "balancer": found.balancer,
     }
     return json.dumps({"local": local}) + "\n"
 
@@ -954,6 +1168,7 @@ def api_line(found: Seen) -> str:
         node = {**vars(found.node), "ready": ready, "taints": taints, "pod_cidrs": list(found.node.pod_cidrs)}
     api: dict[str, Any] = {"error": "", "objects": sorted(found.objects), "changes": dict(found.changes), "node": node}
     api["signs"] = found.signs
+    api["members"] = None if found.members is None else sorted(found.members)
     return json.dumps({"api": api}) + "\n"
 
 
@@ -999,7 +1214,7 @@ def test_init_of_a_fresh_node() -> None:
     engine = Fake(container(), looks=[fresh()])
     found = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
     assert engine.done() == ["look", "hosts", "patches", "network", "init", "apply", "finalize", "record", "ready"]
-    assert engine.stdin_of("hosts") == HOSTS
+    assert json.loads(engine.stdin_of("hosts")) == {"hosts": HOSTS, "balancer": ""}
     assert json.loads(engine.stdin_of("patches")) == {"etcd.json": '{"a": 1}'}
     documents = kubeadm_documents(engine.stdin_of("init"))
     assert documents["InitConfiguration"]["skipPhases"] == [
@@ -1128,6 +1343,26 @@ def test_certificate_that_renews_itself() -> None:
     assert engine.done() == ["look", "finalize", "record", "ready"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "own", "node", "server"),
+    [
+        pytest.param(spec(), False, CONTROL_PLANE, [], id="asked"),
+        pytest.param(spec(), True, CONTROL_PLANE, [], id="asked-its-own"),
+        pytest.param(plane(), False, CONTROL_PLANE, [], id="joined"),
+        pytest.param(plane(), True, SECOND, ["--server=https://127.0.0.1:6443"], id="joined-its-own"),
+        pytest.param(worker(), False, CONTROL_PLANE, [], id="worker"),
+    ],
+)
+def test_whose_api_is_waited_for(asked: kubeadm_plan.KubeadmSpec, own: bool, node: str, server: list[str]) -> None:
+    """The cluster's name may lead to another control plane: its own API is asked by its address."""
+    engine = Fake(container(), SECOND_CONTAINER, WORKER_CONTAINER, looks=[seen()])
+    kubeadm.KubeadmResource(asked, engine).seam.await_api(own=own)
+    ((purpose, where, command, _stdin),) = engine.calls
+    begin = command.index("wait-api") + 1
+    assert (purpose, where, command[begin + 1 :]) == ("wait", node, server)
+    assert int(command[begin]) > 0
+
+
 def test_system_that_does_not_come_up() -> None:
     """A node whose systemd does not come up in time is told as that, and nothing is done to it."""
     engine = Fake(container(), looks=[seen(boot=Boot("starting", (), ("slow.service",)))])
@@ -1197,10 +1432,164 @@ def test_join() -> None:
     document = kubeadm_documents(engine.stdin_of("join"))["JoinConfiguration"]
     assert document["discovery"]["bootstrapToken"]["token"] == TOKEN
     assert document["nodeRegistration"]["kubeletExtraArgs"] == [{"name": "node-ip", "value": "192.168.128.3"}]
-    assert engine.stdin_of("hosts") == HOSTS
+    assert json.loads(engine.stdin_of("hosts")) == {"hosts": HOSTS, "balancer": ""}
     for purpose, _node, command, stdin in engine.calls:
         assert TOKEN not in " ".join(command)
         assert purpose == "join" or TOKEN not in stdin
+
+
+SECRET = "LS0tLS1CRUdJTiBFQyBQUklWQVRF"
+
+
+class Sharing(Fake):
+    """Its first control plane gives out what the cluster is signed with."""
+
+    def call(self, arguments: Sequence[str], **given: Any) -> CommandResult:
+        answer = super().call(arguments, **given)
+        purpose, node, command, stdin = self.calls[-1]
+        if purpose != "look" and node == CONTROL_PLANE and any(word.endswith("ca.key") for word in command):
+            return self.answers.get("given", said(SECRET))
+        return self.answers.get("taken", said()) if stdin == SECRET else answer
+
+
+def joining(**answers: CommandResult) -> Sharing:
+    """A control plane that is to join."""
+    metadata = {"name": SECOND, "creationTimestamp": "2026-01-01T00:00:01Z"}
+    nodes = json.dumps({"items": [NODE_OBJECTS[0], {**NODE_OBJECTS[1], "metadata": metadata}]})
+    usual = {"token_create": said(JOIN_COMMAND), "nodes": said(nodes)}
+    return Sharing(container(), SECOND_CONTAINER, looks=[fresh()], **{**usual, **answers})
+
+
+def test_join_of_a_control_plane() -> None:
+    """A member of etcd that it was before goes first; then it has the cluster's keys, and joins as a control plane."""
+    engine = joining()
+    found = kubeadm.converge_kubeadm(plane(), engine, check_mode=False)
+    assert steps(found.plan) == ["hosts", "join"]
+    done = engine.done()
+    assert done[:4] == ["look", "look", "hosts", "etcd-remove"] and done[-4:] == [
+        *("join", "token_delete", "record", "ready")
+    ]
+    ((where, removed),) = [
+        (node, command[-4:]) for what, node, command, _stdin in engine.calls if what == "etcd-remove"
+    ]
+    assert (where, removed) == (CONTROL_PLANE, ["etcd-remove", "30", SECOND, "192.168.128.4"])
+    assert json.loads(engine.stdin_of("hosts")) == {"hosts": OWN + BEHIND, "balancer": ""}
+    document = kubeadm_documents(engine.stdin_of("join"))["JoinConfiguration"]
+    assert document["controlPlane"]["localAPIEndpoint"]["advertiseAddress"] == "192.168.128.4"
+    assert document["nodeRegistration"]["taints"] == []
+    assert json.loads(engine.stdin_of("record"))["state"] == "initialized"
+
+
+def test_keys_go_from_node_to_node() -> None:
+    """By standard output and input of one command each, and nowhere else; each authority is named to the one that gives."""
+    engine = joining()
+    kubeadm.converge_kubeadm(plane(), engine, check_mode=False)
+    ((purpose, node, taken, _stdin),) = [call for call in engine.calls if SECRET in call[3]]
+    assert (purpose, node, taken[-2:]) == ("authorities", SECOND, ["authorities", PKI.rstrip("/")])
+    assert SECRET not in " ".join(taken)
+    (asked,) = [command for purpose, _n, command, _s in engine.calls if purpose != "look" and "etcd/ca.key" in command]
+    assert {path.removeprefix(PKI) for path in AUTHORITIES} <= {*asked}
+    worker_joins = Sharing(container(), WORKER_CONTAINER, looks=[fresh()], token_create=said(JOIN_COMMAND))
+    kubeadm.converge_kubeadm(worker(), worker_joins, check_mode=False)
+    assert not any(SECRET in stdin for _purpose, _node, _command, stdin in worker_joins.calls)
+    assert "etcd-remove" not in worker_joins.done()
+
+
+def test_keys_are_written_for_root_alone(tmp_path: Path) -> None:
+    """With the directories that are missing, whoever owned them before."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as made:
+        for name in ("sa.key", "etcd/ca.key"):
+            item = tarfile.TarInfo(name)
+            item.size, item.mode, item.uid = len(SECRET), 0o600, 4711
+            made.addfile(item, io.BytesIO(SECRET.encode()))
+    folder = tmp_path / "etc" / "a b"
+    command = ["bash", "-c", node_scripts()["authorities"], "authorities", str(folder)]
+    subprocess.run(command, input=archive.getvalue(), check=True, capture_output=True)
+    for path in (folder / "sa.key", folder / "etcd" / "ca.key"):
+        assert path.read_text() == SECRET and path.stat().st_uid == os.getuid()
+        assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    broken = subprocess.run(command, input=archive.getvalue()[:700], check=False, capture_output=True)
+    assert broken.returncode != 0
+
+
+@pytest.mark.parametrize("server", [[], ["--server=https://127.0.0.1:6443"]], ids=["of-the-configuration", "named"])
+def test_an_api_that_is_waited_for(server: list[str], tmp_path: Path) -> None:
+    """Until it is ready; where it is not in time, its last words are said."""
+    (tmp_path / "kubectl").write_text(
+        '#!/bin/sh\nprintf "<%s>" "$@"\necho x >>"$0.asked"\n[ "$(wc -l <"$0.asked")" -ge 2 ]\n'
+    )
+    (tmp_path / "kubectl").chmod(0o755)
+    command = ["bash", "-c", node_scripts()["wait-api"], "wait-api", "30", *server]
+    words = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env=words, check=True, capture_output=True, text=True)
+    assert done.stdout == "" and (tmp_path / "kubectl.asked").read_text() == "x\nx\n"
+    (tmp_path / "kubectl.asked").unlink()
+    late = subprocess.run([*command[:4], "0", *server], env=words, check=False, capture_output=True, text=True)
+    asked = ["--kubeconfig=/etc/kubernetes/admin.conf", *server, "get", "--raw", "/readyz"]
+    assert (late.returncode, late.stdout) == (1, "".join(f"<{word}>" for word in asked) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        pytest.param({"given": said(SECRET, rc=1, err="no such file")}, ["step join", "no such file"], id="given"),
+        pytest.param({"taken": said(SECRET, rc=1, err="no space")}, ["step join", "no space"], id="taken"),
+        pytest.param({"join": said("[etcd] x", rc=1)}, ["step etcd"], id="join"),
+        pytest.param({"etcd-remove": said("no leader", rc=1)}, ["step etcd", "no leader"], id="etcd"),
+    ],
+)
+def test_keys_are_in_no_error(answers: dict[str, CommandResult], words: list[str]) -> None:
+    """Whatever fails, and whatever was printed before."""
+    engine = joining(**answers)
+    with pytest.raises(KicError) as caught:
+        kubeadm.converge_kubeadm(plane(), engine, check_mode=False)
+    text = f"{caught.value} {vars(caught.value)}"
+    assert caught.value.diagnosis.id == "step_failed" and SECRET not in text
+    assert all(word in text for word in words), text
+    assert "record" not in engine.done()
+
+
+def test_a_lost_manifest_of_a_joined_control_plane() -> None:
+    """That phase is done again, by the node's own name and address; it does not join once more."""
+    found = seen_plane(stands=frozenset((*AUTHORITIES, *FILES)) - {f"{MANIFESTS}etcd.yaml"})
+    engine = Sharing(container(), SECOND_CONTAINER, looks=[found])
+    done = kubeadm.converge_kubeadm(plane(), engine, check_mode=False)
+    assert steps(done.plan) == ["etcd"] and engine.done() == ["look", "look", "init", "record", "ready"]
+    (where,) = [node for purpose, node, _command, _stdin in engine.calls if purpose == "init"]
+    document = kubeadm_documents(engine.stdin_of("init"))["InitConfiguration"]
+    assert where == SECOND and document["localAPIEndpoint"]["advertiseAddress"] == "192.168.128.4"
+    assert "etcd" not in document["skipPhases"] and "certs" in document["skipPhases"]
+    assert json.loads(engine.stdin_of("record"))["state"] == "initialized"
+
+
+def test_a_worker_knows_all_control_planes() -> None:
+    """Those of the declaration, those too that do not run; without names all that are control planes by their labels."""
+    stopped = replace(SECOND_CONTAINER, status="exited", addresses={})
+    other = container("lab-control-plane-9", "192.168.128.9")
+    for names, expected in (
+        ([CONTROL_PLANE, SECOND], TO_PLANES),
+        ([], {**TO_PLANES, other.name: "192.168.128.9"}),
+        ([CONTROL_PLANE], {CONTROL_PLANE: "192.168.128.2"}),
+    ):
+        looks = [fresh(balancer="")]
+        engine = Fake(container(), stopped, other, WORKER_CONTAINER, looks=looks, token_create=said(JOIN_COMMAND))
+        kubeadm.converge_kubeadm(worker(planes=names), engine, check_mode=False)
+        told = json.loads(engine.stdin_of("hosts"))
+        assert told == {"hosts": LOCAL, "balancer": configuration(expected, ["127.0.0.1"])}
+
+
+def test_check_mode_knows_addresses_of_control_planes_to_come() -> None:
+    """A forecast compares with what an earlier operation would create; what is there has its own address."""
+    kept = configuration(TO_PLANES, ["127.0.0.1"])
+    found = seen_worker(hosts=LOCAL, names=LOCAL, balancer=kept)
+    asked = replace(
+        worker(planes=[CONTROL_PLANE, SECOND]), expected={SECOND: "192.168.128.4", CONTROL_PLANE: "10.9.9.9", "x": "y"}
+    )
+    engine = Fake(container(), WORKER_CONTAINER, looks=[found])
+    assert not kubeadm.converge_kubeadm(asked, engine, check_mode=True).plan.changed
+    unknown = kubeadm.converge_kubeadm(replace(asked, expected={}), engine, check_mode=True)
+    assert steps(unknown.plan) == ["hosts"]
 
 
 def test_a_node_that_the_api_forgot_joins_once_more() -> None:
@@ -1459,11 +1848,13 @@ def test_check_mode_before_there_is_a_node(held: list[Container], word: str) -> 
     [
         (b'{"state": "initialized"}', spec(), []),
         (b'{"state": "joined"}', worker(), []),
+        (b'{"state": "initialized"}', plane(), []),
         (b'{"state": "joined"}', spec(), ["hosts"]),
+        (b'{"state": "joined"}', plane(), ["hosts"]),
         (b"{", spec(), ["hosts"]),
         (None, spec(), ["hosts"]),
     ],
-    ids=["initialized", "joined", "other", "damaged", "nothing"],
+    ids=["initialized", "joined", "control-plane", "other", "was-a-worker", "damaged", "nothing"],
 )
 def test_check_mode_of_a_stopped_node(
     content: bytes | None, asked: kubeadm_plan.KubeadmSpec, foretold: list[str]

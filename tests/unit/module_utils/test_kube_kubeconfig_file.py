@@ -19,8 +19,14 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.absent import AbsentEngine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes, control_plane
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import (
+    cluster_nodes,
+    control_plane,
+    is_control_plane,
+    load_balancer,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes import kubeconfig_file as files
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.kubeconfig_entry import access
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record as state
 
@@ -520,6 +526,35 @@ def published(*bindings: dict[str, str]) -> dict[str, Any]:
 def test_server_of(bindings: list[dict[str, str]], expected: str) -> None:
     """The API is reached at the published port, by an address that the certificate has."""
     assert files.server_of(container("a", raw=published(*bindings))) == expected
+
+
+BALANCER = {labels.SCHEMA: "1", labels.CLUSTER: "lab", labels.ROLE: "load-balancer"}
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        pytest.param([container("b")], None, id="none"),
+        pytest.param([container("b"), container("x", labels=BALANCER)], "x", id="by-its-role"),
+        pytest.param([container("x", labels=BALANCER, status="exited")], "x", id="stopped"),
+        pytest.param([container("x.kic-replaced-running", labels=BALANCER)], None, id="being-replaced"),
+    ],
+)
+def test_load_balancer(held: list[Container], expected: str | None) -> None:
+    """It is no control plane, and the one that is being replaced is none."""
+    found = load_balancer(held)
+    assert (found.name if found else None) == expected
+    assert not [item for item in held if item.labels is BALANCER and is_control_plane(item)]
+
+
+def test_server_of_a_load_balancer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The administrator is that of the control plane, and the address that of the load balancer where there is one."""
+    plane = container("a", raw=published({"HostIp": "127.0.0.1", "HostPort": "40001"}))
+    balancer = container("x", labels=BALANCER, raw=published({"HostIp": "192.0.2.7", "HostPort": "16443"}))
+    engine = Fake(plane, balancer)
+    monkeypatch.setattr(files, "admin_configuration", lambda _engine, item: f"of {item.name}")
+    assert access(engine, plane, may_lack=False) == {"admin": "of a", "server": "https://127.0.0.1:40001"}
+    assert access(engine, plane, balancer, may_lack=False) == {"admin": "of a", "server": "https://192.0.2.7:16443"}
 
 
 @pytest.mark.parametrize(

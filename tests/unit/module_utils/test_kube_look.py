@@ -34,6 +34,7 @@ LOCAL: dict[str, Any] = {
     "certificates": "",
     "now": 1796000000,
     "renewed": "kubelet\n",
+    "balancer": None,
 }
 NODE: dict[str, Any] = {
     "name": "lab-worker-1",
@@ -87,6 +88,12 @@ def test_decode() -> None:
     assert found.node.ready is True
     assert found.node.taints == ("a:NoSchedule", "b:NoExecute")
     assert found.node.pod_cidrs == ("10.244.1.0/24", "fd00:0:0:1::/64")
+
+
+@pytest.mark.parametrize("text", [None, "", "frontend api\n"], ids=["cannot-have-one", "not-yet", "configured"])
+def test_load_balancer_of_a_node(text: str | None) -> None:
+    """A node that cannot have a load balancer of its own differs from one whose load balancer has no configuration yet."""
+    assert look.decode(output(local={"balancer": text}), "lab-worker-1").balancer == text
 
 
 def test_node_for_a_person() -> None:
@@ -179,6 +186,20 @@ def test_image_without_kubernetes() -> None:
     assert caught.value.diagnosis.id == "no_kubernetes"
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, None, id="not-asked"),
+        pytest.param({"members": None}, None, id="no-answer"),
+        pytest.param({"members": []}, frozenset(), id="none"),
+        pytest.param({"members": ["cp", "cp-2", "cp"]}, frozenset({"cp", "cp-2"}), id="some"),
+    ],
+)
+def test_members_of_etcd(given: dict[str, Any], expected: frozenset[str] | None) -> None:
+    """That they are not known differs from that there are none."""
+    assert look.decode(output(api=given), "cp-2").members == expected
+
+
 class Fake(Unplugged):
     """Prints the line of each script that it is asked to run, and remembers who was asked."""
 
@@ -226,8 +247,17 @@ def test_worker_and_its_control_plane_are_asked() -> None:
     (first, own, _none), (second, asked, stdin) = engine.asked
     assert (first, second) == ("worker", "cp")
     assert own[-2:] == ["look", "/a"] and asked[-1] == "look"
-    assert "NODE=worker" in asked and "ALL=" in asked
+    assert "NODE=worker" in asked and "ALL=" in asked and "MEMBERS=" in asked
     assert json.loads(stdin or b"") == []
+
+
+def test_etcd_is_asked_for_a_member() -> None:
+    """In the control plane that is asked for another one."""
+    engine = Fake()
+    look.look(engine, "cp-2", "cp", [], [], scripts=node_scripts(), member=True)
+    assert [node for node, command, _stdin in engine.asked if "PARTS=api" in command and "MEMBERS=yes" in command] == [
+        "cp"
+    ]
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\r"], ids=ascii)

@@ -36,7 +36,12 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> MemoryEngine:
 def nodes(engine: MemoryEngine) -> list[dict[str, Any]]:
     """As the module describes them."""
     return [
-        {"name": item.name, "cluster": item.labels.get(labels.CLUSTER), "state": item.status}
+        {
+            "name": item.name,
+            "cluster": item.labels.get(labels.CLUSTER),
+            "role": item.labels.get(labels.ROLE),
+            "state": item.status,
+        }
         for item in engine.container_table.values()
     ]
 
@@ -63,6 +68,13 @@ def test_ready_and_why_not(engine: MemoryEngine) -> None:
         "sandbox": None,
     }
     assert engine.done == [f"call exec {PLANE}"]
+
+
+def test_a_load_balancer_is_no_node_of_kubernetes(engine: MemoryEngine) -> None:
+    """Nobody expects it in the API."""
+    engine.add(container("lab-load-balancer", labels={**LAB, labels.ROLE: "load-balancer"}))
+    engine.answers = [said(json.dumps({"items": []}))]
+    assert statuses(engine, nodes(engine))["lab-load-balancer"] is None
 
 
 def test_a_node_that_the_api_does_not_have(engine: MemoryEngine) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +42,23 @@ from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import no
 
 from .lives import run
 from .support import der, fails
-from .test_killed import ends
+from .test_killed import Killing, ends
 from .test_kube_kubeadm import (
     API_NODE,
     AUTHORITIES,
     CONTROL_PLANE,
     ETC,
     FILES,
+    SECOND,
     WORKER,
     Fake,
     container,
     kubeadm_documents,
     observed,
+    plane,
     said,
     seen,
+    seen_plane,
     seen_worker,
     spec,
     steps,
@@ -354,9 +358,9 @@ class Living(Fake):
     """A node with certificates: what works with one that was renewed has to be restarted, and then the API answers again."""
 
     def __init__(self, name: str, **left: float) -> None:
-        plane = name == CONTROL_PLANE
-        held = [container()] if plane else [container(), container(WORKER, "192.168.128.3")]
-        super().__init__(*held)
+        plane = name != WORKER
+        others = {WORKER: [container(WORKER, "192.168.128.3")], SECOND: [container(SECOND, "192.168.128.4")]}
+        super().__init__(container(), *others.get(name, ()))
         self.node = name
         self.left = {**dict.fromkeys(CAS, 3650 * DAY), **dict.fromkeys(KUBELET, -DAY), **left}
         if plane:
@@ -373,7 +377,7 @@ class Living(Fake):
 
     def seen(self) -> Seen:
         """What a look finds."""
-        make = seen if self.node == CONTROL_PLANE else seen_worker
+        make = {CONTROL_PLANE: seen, SECOND: seen_plane}.get(self.node, seen_worker)
         changes: dict[str, Any] = {} if self.up else {**EXPIRED, "objects": frozenset()}
         certificates = tuple(certificate(name, left, max(left, 365 * DAY)) for name, left in self.left.items())
         return make(certificates=certificates, now=NOW, renewed=self.marked, signs=True, **changes)
@@ -403,7 +407,7 @@ class Living(Fake):
 
 def resource(engine: Living) -> kubeadm.KubeadmResource:
     """Kubernetes on the node."""
-    return kubeadm.KubeadmResource(spec() if engine.node == CONTROL_PLANE else worker(), engine)
+    return kubeadm.KubeadmResource({CONTROL_PLANE: spec, SECOND: plane}.get(engine.node, worker)(), engine)
 
 
 CASES: dict[str, tuple[str, dict[str, float]]] = {
@@ -411,6 +415,7 @@ CASES: dict[str, tuple[str, dict[str, float]]] = {
     "in-time": (CONTROL_PLANE, dict.fromkeys((*BY_KUBEADM, *KUBELET), 20 * DAY)),
     "only-access": (CONTROL_PLANE, {**dict.fromkeys([*BY_KUBEADM, *KUBELET], 99 * DAY), "admin.conf": DAY}),
     "worker": (WORKER, {}),
+    "another-control-plane": (SECOND, {}),
 }
 
 
@@ -464,7 +469,7 @@ class Stopped(Living):
     def __init__(self, name: str, **left: float) -> None:
         super().__init__(name, **left)
         self.held[name] = replace(self.held[name], status="exited")
-        self.file = json.dumps({"state": "initialized" if name == CONTROL_PLANE else "joined"}).encode()
+        self.file = json.dumps({"state": "joined" if name == WORKER else "initialized"}).encode()
         self.lacks: set[str] = set()
 
     def read_file(self, identity: str, path: str) -> bytes | None:  # type: ignore[override]
@@ -532,6 +537,121 @@ def test_worker_is_signed_by_its_control_plane() -> None:
     assert where == {"kubelet-credentials": CONTROL_PLANE, "kubelet-certificates": WORKER}
     documents = kubeadm_documents(engine.stdin_of("kubelet-credentials"))
     assert documents["InitConfiguration"]["localAPIEndpoint"]["advertiseAddress"] == "192.168.128.2"
+
+
+def test_another_control_plane_is_renewed_for_itself() -> None:
+    """kubeadm is given its own name and address, not those of the control plane by which it joined."""
+    engine = Living(SECOND)
+    run(resource(engine))
+    assert {
+        node for purpose, node, _command, _stdin in engine.calls if purpose in ("certificates-renew", "restart")
+    } == {SECOND}
+    for purpose in ("certificates-renew", "kubelet-credentials"):
+        document = kubeadm_documents(engine.stdin_of(purpose))["InitConfiguration"]
+        assert document["localAPIEndpoint"]["advertiseAddress"] == "192.168.128.4"
+        assert document["nodeRegistration"]["name"] == SECOND
+
+
+@pytest.mark.parametrize(
+    ("name", "server"),
+    [
+        pytest.param(CONTROL_PLANE, [], id="asked"),
+        pytest.param(SECOND, ["--server=https://127.0.0.1:6443"], id="joined"),
+    ],
+)
+def test_one_of_several_in_time(name: str, server: list[str]) -> None:
+    """While the API answers, that of the control plane itself is waited for."""
+    engine = Living(name, **dict.fromkeys((*BY_KUBEADM, *KUBELET), 20 * DAY))
+    run(several(engine))
+    waits = [(node, command) for purpose, node, command, _stdin in engine.calls if purpose == "wait"]
+    assert waits and {node for node, _command in waits} == {name}
+    for _node, command in waits:
+        assert command[command.index("wait-api") + 2 :] == server
+
+
+class Together(Living):
+    """One of several control planes, of whose etcd most have to work with certificates that are valid before an API answers."""
+
+    def __init__(self, name: str, all_of_them: list[Together]) -> None:
+        super().__init__(name)
+        self.all_of_them = all_of_them
+        all_of_them.append(self)
+
+    @property
+    def member(self) -> bool:
+        """Whether its etcd takes part."""
+        return min(self.left[item] for item in ETCD) > 0 and "etcd" not in self.stale
+
+    @property
+    def up(self) -> bool:
+        """Whether the API of the first answers."""
+        first = self.all_of_them[0]
+        own = min(first.left[item] for item in API) > 0 and "kube-apiserver" not in first.stale
+        return own and 2 * sum(item.member for item in self.all_of_them) > len(self.all_of_them)
+
+
+def several(engine: Living) -> kubeadm.KubeadmResource:
+    """Kubernetes on one of three control planes."""
+    make = spec if engine.node == CONTROL_PLANE else plane
+    planes = [CONTROL_PLANE, SECOND, "lab-control-plane-3"]
+    return kubeadm.KubeadmResource(make(planes=planes), engine)
+
+
+def three_ended() -> list[Together]:
+    """Three control planes whose certificates have ended; the third is like the second."""
+    found: list[Together] = []
+    for name in (CONTROL_PLANE, SECOND, SECOND):
+        Together(name, found)
+    return found
+
+
+def test_three_that_ended() -> None:
+    """They are renewed one after the other; none waits for an API that cannot come up before the others are."""
+    engines = three_ended()
+    foretold = [[str(item) for item in run(several(engine), check_mode=True).plan.actions] for engine in engines]
+    for number, engine in enumerate(engines):
+        assert engine.up is (number > 1)
+        done = run(several(engine))
+        # The last one finds an API that answers.
+        assert ("wait" in engine.done()) is (number > 1), number
+        assert [str(item) for item in done.plan.actions] == foretold[number] != []
+    for engine in engines:
+        assert not engine.stale and not engine.marked and min(engine.left.values()) > 90 * DAY
+        assert not run(several(engine)).plan.changed
+
+
+def test_three_that_ended_and_a_killed_run() -> None:
+    """The next run does the rest of each of them, at the same time: whoever waits for the API waits for the others."""
+    whole = three_ended()
+    for engine in whole:
+        run(several(engine))
+
+    def work(engines: Sequence[Together], killing: Killing) -> None:
+        for engine in engines:
+            run(killing.armed(several(engine)))
+
+    number, done = 0, False
+    while True:
+        engines = three_ended()
+        if not ends(partial(work, engines), number, done):
+            break
+        for engine in reversed(engines):
+            run(several(engine))
+        assert [engine.state() for engine in engines] == [engine.state() for engine in whole], (number, done)
+        number, done = (number + 1, False) if done else (number, True)
+    assert number > len(engines)
+
+
+def test_worker_of_several_that_ended() -> None:
+    """Its certificate is signed on a control plane whose API does not answer yet, and which is not waited for."""
+    engine = Living(WORKER)
+    asked = worker(planes=[CONTROL_PLANE, SECOND])
+    silent = observed(
+        seen_worker(api=False, node=None, certificates=all_of(KUBELET, -DAY), now=NOW, signs=True),
+        container=engine.held[WORKER],
+    )
+    plan = kubeadm.bound(asked, silent, kubeadm_plan.plan_joined(asked, silent))
+    assert said_of(plan) and not [item for item in plan.operations if item.verb == "wait for"]
 
 
 def test_failed_signature() -> None:

@@ -112,6 +112,29 @@ def test_nodes_that_are_not_named_any_more() -> None:
     assert "sudo podman rm --force lab-worker-3; sudo podman volume rm lab-worker-3" in found
 
 
+@pytest.mark.parametrize(
+    ("surplus", "variables", "by_hand"),
+    [
+        pytest.param(["lab-worker-2"], "kic_cluster_workers", True, id="workers"),
+        pytest.param(["lab-control-plane-2", "lab-control-plane-3"], "kic_cluster_control_planes", False, id="planes"),
+        pytest.param(
+            ["lab-control-plane-2", "lab-control-plane-3", "lab-worker-2"],
+            "kic_cluster_control_planes and kic_cluster_workers",
+            True,
+            id="both",
+        ),
+    ],
+)
+def test_control_planes_that_are_not_named_any_more(surplus: list[str], variables: str, by_hand: bool) -> None:
+    """Only workers can be removed by hand: etcd has to lose the member of a control plane first."""
+    planes = [f"lab-control-plane-{number}" for number in (1, 2, 3)]
+    found = leftover({**RESULT, "control_planes": planes, "surplus": surplus}, root=True)
+    assert f"more nodes than {variables} says" in found and f"set {variables} to " in found
+    assert "kic_cluster_prune=true" in found
+    assert ("rm --force lab-worker-2" in found) is by_hand
+    assert "lab-control-plane-2 --ignore" not in found and "--force lab-control-plane" not in found
+
+
 def test_cluster_without_a_pod_network() -> None:
     """Its nodes are not Ready, and what to do about it is said."""
     statuses = [{"name": "lab-control-plane-1", "ready": False, "version": "v1.35.4"}]

@@ -11,20 +11,24 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING, There
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
 
 PLANE, FIRST = "lab-control-plane-1", "lab-worker-1"
+PLANES = (PLANE, "lab-control-plane-2", "lab-control-plane-3")
+BALANCER = "lab-load-balancer"
+PROGRAM = {"path": "/usr/local/lib/nodeforge.kic/load-balancer", "content": "haproxy", "mode": "0755"}
 FILES = [{"path": "/usr/local/lib/nodeforge.kic/state", "content": "", "mode": "0755"}]
 
 
-def spec(**given: Any) -> ClusterSpec:
+def spec(there: There = NOTHING, **given: Any) -> ClusterSpec:
     """The declaration of a cluster with one worker, from parameters as the module gets them."""
     defaults = {name: argument.get("default") for name, argument in CLUSTER.items()}
     own = {"name": "lab", "image": "localhost/node:1", "workers": 1, "node_files": FILES}
     assert not given.keys() - defaults.keys()
-    return ClusterSpec.from_params({**defaults, **own, **given}, {}, completed)
+    return ClusterSpec.from_params({**defaults, **own, **given}, {}, completed, there)
 
 
 def test_each_node_has_its_part() -> None:
@@ -96,3 +100,85 @@ def test_problems_are_where_they_were_written() -> None:
     with pytest.raises(KicError) as caught:
         spec(workers=2, worker_node={"ulimits": {"nofile": "x"}}, node={"memory": "4g"})
     assert str(caught.value).count("kic_cluster_worker_node.ulimits") == 1, caught.value
+
+
+def test_several_control_planes() -> None:
+    """The first begins the cluster; the others join as control planes, by the first, and all know each other."""
+    found = spec(control_planes=3, api_sans=["api.example.org"])
+    assert (found.control_plane, found.planes, found.workers) == (PLANE, PLANES, (FIRST,))
+    assert list(found.nodes) == list(found.volumes) == list(found.kubernetes) == [*PLANES, FIRST]
+    kubernetes = [found.kubernetes[name] for name in (*PLANES, FIRST)]
+    assert [item.state for item in kubernetes] == ["initialized", *["joined"] * 3]
+    assert [item.is_plane for item in kubernetes] == [True, True, True, False]
+    assert [item.record_state for item in kubernetes] == [*["initialized"] * 3, "joined"]
+    assert {item.control_plane for item in kubernetes} == {PLANE} and {item.planes for item in kubernetes} == {PLANES}
+    assert [item.shape.api_sans for item in kubernetes] == [*[("api.example.org",)] * 3, ()]
+    assert [bool(item.manifests) for item in kubernetes] == [True, False, False, False]
+    assert not any(item.shape.schedulable for item in kubernetes)
+
+
+def test_without_workers_every_control_plane_takes_pods() -> None:
+    """Those that join, too."""
+    assert all(item.shape.schedulable for item in spec(control_planes=3, workers=0).kubernetes.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "image"),
+    [({}, "localhost/node:1"), ({"load_balancer_image": "localhost/haproxy:1"}, "localhost/haproxy:1")],
+    ids=["of-the-nodes", "its-own"],
+)
+def test_load_balancer(given: dict[str, Any], image: str) -> None:
+    """It is a container that is no machine: without privileges and volume, with its program and a configuration, and it takes
+    the port of the API."""
+    found = spec(control_planes=3, api_port=16443, api_address="0.0.0.0", node_files=[*FILES, PROGRAM], **given)
+    balancer = found.balancer
+    assert balancer is not None and list(found.containers) == [*found.nodes, BALANCER]
+    assert (balancer.name, balancer.role, balancer.cluster, balancer.image) == (BALANCER, "load-balancer", "lab", image)
+    assert (balancer.network, balancer.volume, balancer.command) == ("lab", None, (PROGRAM["path"],))
+    assert balancer.privileged == "false"
+    assert [(item.port, item.host_port, item.address) for item in balancer.publish] == [(6443, 16443, "0.0.0.0")]
+    assert [item.path for item in balancer.files] == [PROGRAM["path"], "/etc/nodeforge.kic/haproxy.cfg"]
+    assert [item.host_port for name in PLANES for item in found.nodes[name].publish] == [None, None, None]
+    assert BALANCER not in found.volumes and BALANCER not in found.kubernetes
+
+
+def test_one_control_plane_needs_no_load_balancer() -> None:
+    """It offers the API itself."""
+    found = spec(api_port=16443)
+    assert found.balancer is None and found.containers == found.nodes
+    assert [item.host_port for item in found.nodes[PLANE].publish] == [16443]
+
+
+def test_a_control_plane_that_was_lost_joins_another_one() -> None:
+    """The storage class, which goes with the one by which the API is asked, too."""
+    there = There(planes=PLANES[1:], workers=(FIRST,), complete=PLANES[1:])
+    found = spec(there, control_planes=3)
+    states = {name: item.state for name, item in found.kubernetes.items()}
+    assert found.control_plane == PLANES[1] and states[PLANES[1]] == "initialized"
+    assert states[PLANE] == states[PLANES[2]] == states[FIRST] == "joined"
+    assert [name for name, item in found.kubernetes.items() if item.manifests] == [PLANES[1]]
+
+
+def test_the_api_may_be_asked_by_one_that_is_not_declared() -> None:
+    """It has a part in Kubernetes then, and no other."""
+    there = There(planes=PLANES, workers=(FIRST,), complete=PLANES[1:])
+    found = spec(there, control_planes=1, prune=True)
+    assert (found.control_plane, found.planes, found.balancer) == (PLANES[1], (PLANE,), None)
+    assert list(found.nodes) == [PLANE, FIRST] and PLANES[1] in found.kubernetes
+    assert found.kubernetes[PLANE].state == "joined"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"workers": None}, set()),
+        ({}, {"worker"}),
+        ({"control_planes": 1}, {"control-plane", "worker"}),
+        ({"control_planes": 3, "workers": None}, {"control-plane"}),
+        ({"workers": None, "nodes": [{"name": "a", "role": "control-plane"}]}, {"control-plane", "worker"}),
+    ],
+    ids=["no-number", "workers", "both", "control-planes", "by-name"],
+)
+def test_roles_that_are_counted(given: dict[str, Any], expected: set[str]) -> None:
+    """Only of these a node can be too many."""
+    assert spec(**given).counted == expected

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..._core.diagnosis import KicError
+from ..._core.labels import LOAD_BALANCER
 from ..._engine.base import Engine
 from ..._engine.model import Container
 from ..._engine.selection import cluster_nodes, control_plane
@@ -32,7 +33,7 @@ def statuses(engine: Engine, nodes: Sequence[Mapping[str, Any]]) -> dict[str, di
     found: dict[str, dict[str, Any] | None] = {node["name"]: None for node in nodes}
     clusters: dict[str, list[str]] = {}
     for node in nodes:
-        if node["cluster"] and node["state"] == "running":
+        if node["cluster"] and node["state"] == "running" and node["role"] != LOAD_BALANCER:
             clusters.setdefault(node["cluster"], []).append(node["name"])
     for cluster, names in clusters.items():
         found.update(_of_cluster(engine, cluster, names))

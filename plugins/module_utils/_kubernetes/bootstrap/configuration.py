@@ -253,7 +253,8 @@ def _registration(node: str, addresses: Sequence[str]) -> Document:
 def _timeouts(seconds: float) -> Document:
     # kubeadm ends its own waits a little earlier than we would end kubeadm: then it says what it waited for.
     limit = f"{max(5, int(seconds) - 3)}s"
-    return dict.fromkeys(("controlPlaneComponentHealthCheck", "kubeletHealthCheck", "tlsBootstrap", "discovery"), limit)
+    waits = ("controlPlaneComponentHealthCheck", "kubeletHealthCheck", "tlsBootstrap", "discovery", "etcdAPICall")
+    return dict.fromkeys(waits, limit)
 
 
 def kubelet(facts: NodeFacts) -> Document:
@@ -344,8 +345,16 @@ def join_documents(
     patches: str | None,
     seconds: float,
     user: Mapping[str, Document],
+    control_plane: bool = False,
+    schedulable: bool = False,
 ) -> dict[str, Document]:
-    """The document of ``kubeadm join`` for the worker ``node``. It holds a secret: it goes by standard input only."""
+    """The document of ``kubeadm join`` for the ``node``. It holds a secret: it goes by standard input only.
+
+    :param schedulable: whether a control plane takes any pod.
+    """
+    registration = _registration(node, addresses)
+    if control_plane and schedulable:
+        registration["taints"] = []
     ours: Document = {
         "discovery": {
             "bootstrapToken": {
@@ -354,10 +363,12 @@ def join_documents(
                 "caCertHashes": [ca_hash],
             }
         },
-        "nodeRegistration": _registration(node, addresses),
+        "nodeRegistration": registration,
         "timeouts": _timeouts(seconds),
         **({"patches": {"directory": patches}} if patches else {}),
     }
+    if control_plane:
+        ours["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": addresses[0], "bindPort": API_PORT}}
     merged: Document = _complete(merge(ours, user.get("JoinConfiguration", {})))
     wanted = merged.get("skipPhases") or []
     # Preflight judges the host and pulls images, whatever else the user leaves out.

@@ -23,12 +23,13 @@ from ..._core.operations import Operation
 from ..._core.plan import Missing, Outcome, Plan, Resource, converge
 from ..._engine.base import Engine
 from ..._engine.model import Container, Stored
+from ..._engine.selection import cluster_nodes, is_control_plane
 from ..._host.files import read
 from ..._host.routes import routed
 from ..._node import boot
 from ..._node.certificates import KUBELET, PATHS, decode_files
 from ..network import kic, ranges
-from ..network.connect import PodNetwork, node_addresses
+from ..network.connect import PodNetwork, node_addresses, own_addresses
 from . import kubeadm_run as run
 from .alone import only_run
 from .kubeadm_plan import (
@@ -84,22 +85,24 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
             if container is None or not self._was_complete(container):
                 return NotRunning(container)
             return NotRunning(container, self._age(container))
-        addresses = node_addresses(container)
-        api_addresses = addresses if spec.control_plane in ("", spec.node) else self._control_plane_addresses()
+        addresses, planes = node_addresses(container), self._planes()
+        api_addresses = _api_addresses(spec, addresses, planes)
         if not addresses or not api_addresses:
             raise failure("node_without_address", node=spec.node)
+        first = {name: found[0] for name, found in planes.items() if found}
         if spec.state != "reset":
             _refuse_other_versions(spec, addresses)
             if not boot.entered(self._engine, container):
-                return Booting(container, tuple(api_addresses), tuple(addresses))
-        return Observed(container, self.seam.answered(self.seam.look()), tuple(api_addresses), tuple(addresses))
+                return Booting(container, tuple(api_addresses), tuple(addresses), first)
+        seen = self.seam.answered(self.seam.look())
+        return Observed(container, seen, tuple(api_addresses), tuple(addresses), planes=first)
 
     def _was_complete(self, container: Container) -> bool:
         try:
             record = json.loads(self._engine.read_file(container.id, RECORD) or b"{}")
         except ValueError:
             return False
-        return isinstance(record, dict) and record.get("state") == self._spec.state
+        return isinstance(record, dict) and record.get("state") == self._spec.record_state
 
     def _age(self, container: Container) -> Age:
         """The age of certificates in a node that does not run, for a forecast."""
@@ -110,18 +113,30 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
             found = self._engine.read_directory(container.id, there, wanted)
             files.update({f"{place}/{path}": item for path, item in found.items()})
         # A worker's authority has its key on the control plane.
-        keys = keys_in(files) if self._spec.state == "initialized" else frozenset({"ca"})
+        keys = keys_in(files) if self._spec.is_plane else frozenset({"ca"})
         left = (self._engine.read_file(container.id, RENEWED) or b"").decode("utf-8", "replace")
         return Age(decode_files(files), time.time(), left.strip(), keys)
 
-    def _control_plane_addresses(self) -> list[str]:
-        name = self._spec.control_plane
-        container = self._engine.container(name)
+    def _planes(self) -> dict[str, list[str]]:
+        """The addresses of the cluster's control planes, by name; {} of the node that is asked itself."""
+        spec = self._spec
+        if spec.control_plane in ("", spec.node):
+            return {}
+        container = self._engine.container(spec.control_plane)
         if container is None:
-            raise failure("node_missing", node=name)
+            raise failure("node_missing", node=spec.control_plane)
         # Another cluster's would take the node in without a word.
-        _refuse_foreign(self._spec, container)
-        return node_addresses(container)
+        _refuse_foreign(spec, container)
+        if spec.is_plane:
+            return {container.name: node_addresses(container)}
+        others = cluster_nodes(self._engine, spec.shape.cluster) if len(spec.planes) != 1 else []
+        planes = {
+            item.name: own_addresses(item)
+            for item in others
+            if item.name in spec.planes or (not spec.planes and is_control_plane(item))
+        }
+        expected = {name: [address] for name, address in spec.expected.items() if name in spec.planes}
+        return dict(sorted({**expected, **planes, container.name: node_addresses(container)}.items()))
 
     def exists(self, observed: Found | None) -> bool:
         # Kubernetes is in its node, whose absence is the plan's to name.
@@ -191,7 +206,7 @@ def _plan_observed(spec: KubeadmSpec, observed: Observed) -> Plan:
         if observed.seen.boot.ready:
             raise
         # What a recreated node remembers is on its volume, and is put into its place while the system comes up.
-        return _plan_booting(spec, Booting(observed.container, observed.api_addresses, observed.addresses))
+        return _plan_booting(spec, observed.booting)
     return bound(spec, observed, plan)
 
 
@@ -203,7 +218,7 @@ def bound(spec: KubeadmSpec, observed: Observed, plan: Plan) -> Plan:
     seen, steps = observed.seen, [item.name for item in plan.actions]
     renewal, waits = plan_renewal(spec, seen), []
     if not seen.boot.ready:
-        waits.append(run.wait_for_boot(Booting(observed.container, observed.api_addresses, observed.addresses)))
+        waits.append(run.wait_for_boot(observed.booting))
     elif not is_complete(spec, seen):
         # Nobody can be in the middle of making a node that is complete.
         waits.append(run.wait_for_other_run(spec.node))
@@ -211,9 +226,10 @@ def bound(spec: KubeadmSpec, observed: Observed, plan: Plan) -> Plan:
         waits.append(run.wait_for_api(spec.node))
     if renewal.steps:
         # The rest is planned again after it.
-        waits += renew(observed, renewal)
+        waits += renew(observed, renewal, several=len(spec.planes) > 1)
     if steps[len(renewal.steps) :]:
-        operations = (run.initialize if spec.state == "initialized" else run.join)(spec, observed, steps)
+        joins = spec.state == "joined" and ("join" in steps or not spec.is_plane)
+        operations = (run.join if joins else run.initialize)(spec, observed, steps)
         return replace(plan, operations=_reported_as(steps, (*waits, *operations)))
     if renewal.steps:
         return replace(plan, operations=_reported_as(steps, waits))
@@ -226,6 +242,12 @@ def _reported_as(steps: Sequence[str], operations: Sequence[Operation]) -> tuple
     keys = [item.key for item in operations]
     chained = [replace(item, needs=tuple(keys[max(0, at - 1) : at])) for at, item in enumerate(operations)]
     return tuple(sorted(chained, key=lambda item: steps.index(item.name) if item.changes else -1))
+
+
+def _api_addresses(spec: KubeadmSpec, addresses: list[str], planes: Mapping[str, list[str]]) -> list[str]:
+    """What the endpoint's name means in the node: a control plane itself, before another one as long as it joins; in a worker
+    all control planes."""
+    return [*(addresses if spec.is_plane or not planes else ()), *(item for found in planes.values() for item in found)]
 
 
 def _refuse_foreign(spec: KubeadmSpec, container: Container) -> None:

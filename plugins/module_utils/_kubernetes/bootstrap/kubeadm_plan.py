@@ -12,9 +12,11 @@ from typing import Any
 
 from ..._core import checks
 from ..._core.diagnosis import failure
+from ..._core.labels import CONTROL_PLANE, WORKER
 from ..._core.operations import Operation
 from ..._core.plan import Drift, Plan
 from ..._engine.model import Container
+from ..access.balancer import LOOPBACK, configuration
 from ..network import kic, ranges
 from . import configuration as conf
 from .configuration import ClusterShape
@@ -117,6 +119,12 @@ class KubeadmSpec:
 
     scripts: Mapping[str, str] = field(default_factory=dict)
     """What is run in nodes, by name."""
+    role: str = WORKER
+    """Of a node that joins: control-plane or worker."""
+    planes: tuple[str, ...] = ()
+    """The names of all control planes of the cluster; () where they are to be found by their labels."""
+    expected: Mapping[str, str] = field(default_factory=dict)
+    """Of a forecast: the addresses of control planes that an earlier operation would create, by name."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> KubeadmSpec:
@@ -164,7 +172,19 @@ class KubeadmSpec:
             wait=params.get("wait", True),
             pod_network=params.get("pod_network", "kic") == "kic",
             scripts=params.get("scripts") or {},
+            role=CONTROL_PLANE if state == "initialized" else params.get("role", WORKER),
+            planes=tuple(params.get("planes") or ()),
         )
+
+    @property
+    def is_plane(self) -> bool:
+        """Whether the node is a control plane."""
+        return self.role == CONTROL_PLANE
+
+    @property
+    def record_state(self) -> str:
+        """What the record of a node says that a run was through with. All control planes are equal then."""
+        return "initialized" if self.is_plane else self.state
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -260,8 +280,10 @@ class Booting:
 
     container: Container
     api_addresses: tuple[str, ...]
-    """Of the control plane that the endpoint's name means."""
+    """Of the control planes that the endpoint's name means."""
     addresses: tuple[str, ...]
+    planes: Mapping[str, str] = field(default_factory=dict)
+    """An address of each control plane, by name."""
 
 
 @dataclass(frozen=True)
@@ -280,9 +302,16 @@ class Observed:
     container: Container
     seen: Seen
     api_addresses: tuple[str, ...]
-    """Of the control plane that the endpoint's name means."""
+    """Of the control planes that the endpoint's name means."""
     addresses: tuple[str, ...]
     written: Written | None = None
+    planes: Mapping[str, str] = field(default_factory=dict)
+    """An address of each control plane, by name."""
+
+    @property
+    def booting(self) -> Booting:
+        """What is known of the node as long as its system comes up."""
+        return Booting(self.container, self.api_addresses, self.addresses, self.planes)
 
 
 def plan_new(spec: KubeadmSpec) -> Plan:
@@ -305,10 +334,11 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         lost = [path for path in AUTHORITIES if path not in seen.stands] if "certs" not in left_out else []
         if lost:
             raise failure("authority_lost", node=spec.node, files=", ".join(lost))
-    steps = [] if hosts_fit(spec, seen, observed.api_addresses) else ["hosts"]
+    steps = [] if endpoint_fits(spec, observed) else ["hosts"]
     if is_complete(spec, seen) and not seen.api:
         # Starting, most of the time. The run waits for it and looks again.
-        unknown = f"the API of {spec.node} does not answer: what it lacks is not known until it does."
+        what = "it" if spec.node == spec.control_plane else spec.node
+        unknown = f"the API of {spec.control_plane} does not answer: what {what} lacks is not known until it does."
         return _plan(spec, seen, steps, drift).warned(unknown)
     steps += missing_phases(spec, seen)
     if seen.node is not None and seen.api:
@@ -322,24 +352,32 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         if not seen.api or (item["name"] in seen.changes and not unchanged(seen.changes[item["name"]])):
             steps.append(f"manifest-{item['name']}")
     steps += _declared_differs(spec, seen)
+    if seen.node is not None and seen.node.leaving:
+        steps.append("uncordon")
     if not done and not steps:
         steps.append("record")
     return _plan(spec, seen, steps, drift)
 
 
 def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
-    """What makes a worker of the node."""
+    """What makes the node a member of the cluster."""
     seen = observed.seen
+    # Nor is one complete that etcd does not know any more, as an interrupted run has left it.
+    forgotten = seen.api and (seen.node is None or (seen.members is not None and spec.node not in seen.members))
+    done = seen.record.get("state") == spec.record_state
+    if spec.is_plane and done and not forgotten:
+        # What is missing of it is made as on the first one; what is the cluster's is there.
+        return plan_initialized(spec, observed)
     refuse_version(spec, seen)
-    steps = [] if hosts_fit(spec, seen, observed.api_addresses) else ["hosts"]
+    steps = [] if endpoint_fits(spec, observed) else ["hosts"]
     joined = {"/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml"} <= seen.stands
-    if joined and seen.record.get("state") == "joined" and not seen.api:
+    if joined and done and not seen.api:
         unknown = f"the API of {spec.control_plane} does not answer: what {spec.node} lacks is not known until it does."
         return _plan(spec, seen, steps, find_drift(spec, seen)).warned(unknown)
-    forgotten = seen.api and seen.node is None
-    if not joined or seen.record.get("state") != "joined" or forgotten:
+    if not joined or not done or forgotten:
         # kubeadm keeps the authority and kubelet its credentials, which may be those of a cluster that was.
-        steps += ["reset", "join"] if forgotten and seen.stands else ["join"]
+        stale = seen.stands if forgotten or spec.is_plane else ()
+        steps += ["reset", "join"] if stale else ["join"]
     elif seen.api and seen.node is not None and _pod_network_broken(spec, seen, seen.node):
         steps.append("pod-network")
     steps += _declared_differs(spec, seen)
@@ -389,18 +427,17 @@ def _plan(spec: KubeadmSpec, seen: Seen, steps: Sequence[str], drift: tuple[Drif
 
 def plan_renewal(spec: KubeadmSpec, seen: Seen) -> Renewal:
     """What of the node's certificates is renewed."""
-    control_plane = spec.state == "initialized"
     if not seen.record:
         return Renewal()
     # A worker's certificate is signed on its control plane.
-    keys = keys_in(seen.stands) if control_plane else frozenset({"ca"} if seen.signs else ())
+    keys = keys_in(seen.stands) if spec.is_plane else frozenset({"ca"} if seen.signs else ())
     age = Age(seen.certificates, seen.now, seen.renewed, keys)
-    return find_renewal(spec.node, age, control_plane=control_plane)
+    return find_renewal(spec.node, age, control_plane=spec.is_plane)
 
 
 def plan_started(spec: KubeadmSpec, age: Age) -> Plan:
     """What a node that a former run was through with takes when it has been started, as far as its files show it."""
-    renewal = find_renewal(spec.node, age, control_plane=spec.state == "initialized")
+    renewal = find_renewal(spec.node, age, control_plane=spec.is_plane)
     return _with_renewal(Plan((), {"state": spec.state, "missing": []}, {"state": spec.state, "missing": []}), renewal)
 
 
@@ -432,6 +469,9 @@ def missing_phases(spec: KubeadmSpec, seen: Seen) -> list[str]:
     for step in sorted(STEPS, key=lambda item: not item.files):
         if left_out.intersection((step.name, *step.phases, *(phase.partition("/")[0] for phase in step.phases))):
             continue
+        if step.objects and spec.state != "initialized":
+            # What is the cluster's is seen to on one control plane.
+            continue
         if step.switch and (cluster.get(step.switch) or {}).get("disabled"):
             continue
         if step.files:
@@ -447,20 +487,40 @@ def missing_phases(spec: KubeadmSpec, seen: Seen) -> list[str]:
     return missing
 
 
-def hosts_lines(spec: KubeadmSpec, addresses: Sequence[str]) -> str:
-    """What the node's unit adds to /etc/hosts at each start: the cluster's name, for each address of its API."""
+def balances(spec: KubeadmSpec, seen: Seen) -> bool:
+    """Whether the node has a load balancer of its own between itself and the API. A control plane is its own."""
+    return not spec.is_plane and seen.balancer is not None
+
+
+def hosts_lines(spec: KubeadmSpec, observed: Observed) -> str:
+    """What the node's unit adds to /etc/hosts at each start: the cluster's name, for each address of its API.
+
+    kubelet copies the file for each pod of the node's network when it starts one, so that what changes is better not in it.
+    """
+    addresses = (LOOPBACK,) if balances(spec, observed.seen) else observed.api_addresses
     return "".join(f"{address} {spec.shape.endpoint}\n" for address in addresses)
 
 
-def hosts_fit(spec: KubeadmSpec, seen: Seen, addresses: Sequence[str]) -> bool:
+def balancer_configuration(spec: KubeadmSpec, observed: Observed) -> str:
+    """That of the node's own load balancer; ``""`` where it has none."""
+    return configuration(observed.planes, [LOOPBACK]) if balances(spec, observed.seen) else ""
+
+
+def endpoint_fits(spec: KubeadmSpec, observed: Observed) -> bool:
     """Whether the cluster's name leads to its API, now and after the next start."""
-    lines = hosts_lines(spec, addresses)
-    return seen.hosts.strip() == lines.strip() and set(lines.splitlines()) <= set(seen.names.splitlines())
+    seen, lines = observed.seen, hosts_lines(spec, observed).splitlines()
+    kept = seen.hosts.splitlines()
+    if spec.is_plane and seen.record.get("state") == spec.record_state:
+        # Its own API answers for it. Those behind, by which it joined, need not be there any more.
+        lines = [f"{address} {spec.shape.endpoint}" for address in observed.addresses]
+        kept = kept[: len(lines)]
+    fits = (seen.balancer or "").strip() == balancer_configuration(spec, observed).strip()
+    return fits and kept == lines and set(lines) <= set(seen.names.splitlines())
 
 
 def is_complete(spec: KubeadmSpec, seen: Seen) -> bool:
     """Whether a former run was through with the node, and of its files none is missing."""
-    return bool(seen.record) and set(LOOKED_FOR if spec.state == "initialized" else ()) <= seen.stands
+    return bool(seen.record) and set(LOOKED_FOR if spec.is_plane else ()) <= seen.stands
 
 
 def unchanged(text: str) -> bool:

@@ -29,9 +29,10 @@ from ..access.paths import ADMIN, API_PORT
 from ..network import kic, ranges
 from ..network.connect import PodNetwork
 from . import configuration as conf
-from . import reasons
+from . import members, reasons
 from .alone import BUSY, alone, wait_for_other
 from .kubeadm_plan import (
+    AUTHORITIES,
     LOOKED_FOR,
     STEPS,
     TAINT,
@@ -39,13 +40,15 @@ from .kubeadm_plan import (
     KubeadmSpec,
     Observed,
     Written,
+    balancer_configuration,
     creates_node_object,
     hosts_lines,
     unanswered,
 )
-from .look import RECORD, RENEWED, STATE, ApiNode, Seen, look
+from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode, Seen, look
 from .steps import CLIENT_SECONDS, Deadline, last_lines
 
+PKI = "/etc/kubernetes/pki"
 PATCHES = f"{STATE}/patches"
 CONFIGURATION = f"{STATE}/kubeadm.conf"
 HOSTS = f"{STATE}/hosts"
@@ -134,7 +137,15 @@ class KubeadmSeam:
         api_node = self.api_node if spec.state == "joined" else spec.node
         files, manifests, scripts = LOOKED_FOR, spec.manifests, spec.scripts
         return look(
-            self.engine, spec.node, api_node, files, manifests, seconds=seconds, patience=patience, scripts=scripts
+            self.engine,
+            spec.node,
+            api_node,
+            files,
+            manifests,
+            seconds=seconds,
+            patience=patience,
+            scripts=scripts,
+            member=spec.is_plane and spec.node != api_node,
         )
 
     def answered(self, seen: Seen) -> Seen:
@@ -152,11 +163,17 @@ class KubeadmSeam:
             seen = self.look()
         return seen
 
-    def await_api(self) -> None:
-        """Wait until the API says that it is ready: until then it also answers at once, that it knows no role (403)."""
+    def await_api(self, *, own: bool = False) -> None:
+        """Wait until the API says that it is ready: until then it also answers at once, that it knows no role (403).
+
+        :param own: whether that of this control plane is meant, and not the one by which it joined.
+        """
         limit = self.limit("ready")
-        command = script(self.spec.scripts, "wait-api", str(int(limit)))
-        result = self.engine.exec(self.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
+        server = (f"--server=https://127.0.0.1:{API_PORT}",) if own and self.spec.node != self.api_node else ()
+        command = script(self.spec.scripts, "wait-api", str(int(limit)), *server)
+        result = self.engine.exec(
+            self.spec.node if own else self.api_node, command, check=False, timeout=limit + CLIENT_SECONDS
+        )
         if result.rc != 0:
             raise self.failed("api", f"nothing within {limit:g} seconds", result.words, logs=True)
 
@@ -178,7 +195,8 @@ def _boot(booting: Booting, seam: KubeadmSeam) -> None:
     with boot.noticing_death(engine, container, limit):
         seen = seam.look(seconds=limit)
     boot.refuse_unready(engine, container, seen.boot, limit)
-    raise Again(Observed(container, seam.answered(seen), booting.api_addresses, booting.addresses))
+    found = Observed(container, seam.answered(seen), booting.api_addresses, booting.addresses, planes=booting.planes)
+    raise Again(found)
 
 
 def wait_for_other_run(node: str) -> Operation:
@@ -302,7 +320,9 @@ def _member(spec: KubeadmSpec, observed: Observed, steps: Sequence[str], new: bo
 
 def reset() -> Operation:
     """Undo all of Kubernetes in the node."""
-    return Operation("run", "step", "reset", run=partial(_reset, (RECORD, RENEWED, CONFIGURATION, PATCHES, HOSTS)))
+    return Operation(
+        "run", "step", "reset", run=partial(_reset, (RECORD, RENEWED, CONFIGURATION, PATCHES, HOSTS, BALANCER))
+    )
 
 
 def _step(name: str, command: Sequence[str], stdin: bytes | None = None) -> Operation:
@@ -323,12 +343,13 @@ def _keep_steps(error: KicError, names: Sequence[str]) -> None:
 
 
 def _hosts(spec: KubeadmSpec, observed: Observed) -> Operation:
-    command = script(spec.scripts, "hosts", HOSTS, spec.shape.endpoint.replace(".", r"\."))
-    return _step("hosts", command, hosts_lines(spec, observed.api_addresses).encode())
+    found = {"hosts": hosts_lines(spec, observed), "balancer": balancer_configuration(spec, observed)}
+    command = script(spec.scripts, "hosts", HOSTS, spec.shape.endpoint.replace(".", r"\."), BALANCER)
+    return _step("hosts", command, json.dumps(found).encode())
 
 
 def _recorded(spec: KubeadmSpec) -> Operation:
-    content = {"version": RECORD_VERSION, "state": spec.state, "asked": spec.asked}
+    content = {"version": RECORD_VERSION, "state": spec.record_state, "asked": spec.asked}
     return _step("record", script(spec.scripts, "record", RECORD), json.dumps(content, sort_keys=True).encode())
 
 
@@ -384,8 +405,11 @@ def _apply_manifests(manifests: Sequence[Mapping[str, Any]], seam: KubeadmSeam) 
 
 
 def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
-    """Make the node a worker; what was written of the pod network before."""
+    """Make the node a member of the cluster; what was written of the pod network before."""
     spec, limit = seam.spec, seam.limit("kubeadm")
+    if spec.is_plane:
+        members.remove(seam.engine, spec.control_plane, spec.node, observed.addresses, spec.scripts)
+        _share_authorities(seam)
     # A kubelet that was forgotten and that has just started registers its node by itself, until the reset ends it.
     if observed.seen.stands if observed.seen.node is None else observed.seen.node.ready:
         _mark_unready(seam)
@@ -402,6 +426,8 @@ def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
         patches=PATCHES if spec.patches else None,
         seconds=limit,
         user=spec.user,
+        control_plane=spec.is_plane,
+        schedulable=spec.shape.schedulable,
     )
     _write_patches(seam)
     written = _connect_within(min(limit, _RANGE_SECONDS), seam) if early else None
@@ -412,6 +438,21 @@ def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
         delete = ["kubeadm", f"--kubeconfig={ADMIN}", "token", "delete", token.partition(".")[0]]
         seam.engine.exec(spec.control_plane, delete, check=False, timeout=30)
     return written
+
+
+def _share_authorities(seam: KubeadmSeam) -> None:
+    """Give a control plane the keys with which everything in the cluster is signed. They go from node to node by standard
+    input and output, and nowhere else."""
+    spec, engine, limit = seam.spec, seam.engine, seam.limit("join")
+    names = [path.removeprefix(f"{PKI}/") for path in AUTHORITIES]
+    given = engine.exec(spec.control_plane, ["tar", "-C", PKI, "-cf", "-", *names], timeout=limit, check=False)
+    if given.rc != 0:
+        # Not what it printed: that may be a key.
+        raise seam.failed("join", f"the keys of {spec.control_plane} cannot be read", given.err)
+    taken = script(spec.scripts, "authorities", PKI)
+    result = engine.exec(spec.node, taken, stdin=given.stdout, timeout=limit, check=False)
+    if result.rc != 0:
+        raise seam.failed("join", f"the cluster's keys cannot be written in {spec.node}", result.err)
 
 
 def _token(limit: float, seam: KubeadmSeam) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from ..._engine.base import Engine
 from ..._node.boot import Boot, decode_boot
 from ..._node.certificates import PATHS, Certificate, decode_certificates
 from ..._node.scripts import Scripts, script
+from ..access.balancer import PROGRAM
 from ..network import kic
 from .configuration import NodeFacts
 
@@ -26,6 +27,9 @@ STATE = "/var/lib/nodeforge.kic"
 """Where a node keeps what it must remember; it is on the node's volume."""
 
 RECORD = f"{STATE}/kubeadm.json"
+
+BALANCER = f"{STATE}/haproxy.cfg"
+"""The configuration of the node's own load balancer in front of the API."""
 
 RENEWED = f"{STATE}/renewed"
 """What is still to be restarted for certificates that were renewed."""
@@ -35,7 +39,7 @@ _SECONDS = 60.0
 _REQUEST_SECONDS = 10.0
 """After which its requests to the API end by themselves."""
 
-_ENVIRONMENT = {"STATE": STATE, "NETWORK": kic.PROGRAM, "CERTIFICATES": " ".join(PATHS)}
+_ENVIRONMENT = {"STATE": STATE, "NETWORK": kic.PROGRAM, "BALANCER": PROGRAM, "CERTIFICATES": " ".join(PATHS)}
 
 
 # Objects that kubeadm's later phases leave in the API, as kubectl's arguments. All in kube-system or cluster-wide, so
@@ -126,8 +130,12 @@ class Seen:
     """The time in the node, in seconds since 1970."""
     renewed: str = ""
     """What is still to be restarted for certificates that a former run renewed."""
+    members: frozenset[str] | None = None
+    """The names of etcd's members, where one control plane says it of another; None where they are not known."""
     signs: bool = False
     """Whether the control plane that was asked has the key of the cluster's authority."""
+    balancer: str | None = None
+    """The configuration of the node's own load balancer; None where it cannot have one."""
 
 
 def look(
@@ -140,14 +148,18 @@ def look(
     seconds: float = 0,
     patience: float = 1,
     scripts: Scripts,
+    member: bool = False,
 ) -> Seen:
     """Look at ``node``; the API is asked from ``api_node``, a control plane, which may be the same.
 
     For a system that is still coming up it waits up to ``seconds``. A machine that is ``patience`` times as slow as others
     gets so much more time to answer.
+
+    :param member: whether the node has to be a member of etcd, so that it is asked for them.
     """
     words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "BOOT": str(int(seconds))}
     words["ALL"] = "yes" if node == api_node else ""
+    words["MEMBERS"] = "yes" if member else ""
     words["REQUEST"] = str(int(_REQUEST_SECONDS * patience))
     stdin = json.dumps(list(manifests)).encode()
     action, limit = f"looking at {node}", seconds + _SECONDS * patience
@@ -223,7 +235,9 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
         certificates=decode_certificates(local["certificates"]),
         now=float(local["now"]),
         renewed=local["renewed"].strip(),
+        members=frozenset(api["members"]) if api.get("members") is not None else None,
         signs=bool(api.get("signs")),
+        balancer=local["balancer"],
     )
 
 

@@ -9,8 +9,10 @@ still to be restarted.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 
 from ..._core.operations import Again, Operation
 from ..._node.scripts import script
@@ -26,14 +28,21 @@ _STOP_SECONDS = 30
 """How long what is restarted may take to end by itself. The API ends its requests within that."""
 
 
-def renew(observed: Observed, renewal: Renewal) -> tuple[Operation, ...]:
-    """Renew, restart, and look again: what else there is to do may need the API."""
+def renew(observed: Observed, renewal: Renewal, *, several: bool) -> tuple[Operation, ...]:
+    """Renew, restart, and look again: what else there is to do may need the API.
+
+    :param several: whether there are other control planes.
+    """
     runs = {RENEW: _renew, RENEW_KUBELET: _renew_kubelet, RESTART: _restart}
+    steps = tuple(
+        Operation("run", "step", name, detail, run=partial(runs[name], observed, renewal))
+        for name, detail in renewal.steps.items()
+    )
+    if several and not observed.seen.api:
+        # The others may have to be renewed too before etcd has a majority: what the API says, the next run reads.
+        return steps
     return (
-        *(
-            Operation("run", "step", name, detail, run=partial(runs[name], observed, renewal))
-            for name, detail in renewal.steps.items()
-        ),
+        *steps,
         waiting("API of", observed.container.name, partial(_renewed, observed)),
     )
 
@@ -51,8 +60,8 @@ def _configuration(observed: Observed, limit: float, spec: KubeadmSpec) -> str:
     documents = conf.init_documents(
         spec.shape,
         observed.seen.facts,
-        node=spec.control_plane or spec.node,
-        addresses=observed.api_addresses,
+        node=spec.node if spec.is_plane else spec.control_plane,
+        addresses=observed.addresses if spec.is_plane else observed.api_addresses,
         sans=(),
         skip_phases=NEVER,
         patches=None,
@@ -86,15 +95,21 @@ def _credentials(observed: Observed, seam: KubeadmSeam) -> str:
     return result.out
 
 
-def _restart(_observed: Observed, _renewal: Renewal, seam: KubeadmSeam) -> None:
-    limit = seam.limit(RESTART, 120.0)
+_restarting = Lock()
+"""Held while one control plane is restarted: with two at once etcd could lose its majority."""
+
+
+def _restart(observed: Observed, _renewal: Renewal, seam: KubeadmSeam) -> None:
     command = script(seam.spec.scripts, "restart", RENEWED, seam.spec.node, str(_STOP_SECONDS))
-    run_alone(command, "", limit, RESTART, seam)
+    with _restarting if seam.spec.is_plane else nullcontext():
+        run_alone(command, "", seam.limit(RESTART, 120.0), RESTART, seam)
+        if seam.spec.is_plane and observed.seen.api:
+            seam.await_api(own=True)
 
 
 def _renewed(observed: Observed, seam: KubeadmSeam) -> None:
     """Wait for the API, and have the rest planned for what is there then."""
-    seam.await_api()
+    seam.await_api(own=seam.spec.is_plane)
     seen = seam.answered(seam.look())
     left = plan_renewal(seam.spec, seen)
     if left.steps:

@@ -66,7 +66,7 @@ class PodNetwork:
 
     def _wanted(self, nodes: Sequence[Registered], containers: Sequence[Container]) -> Wanted:
         """Who has to be in it, by the addresses that the engine gives its containers."""
-        return kic.wanted(nodes, {item.name: _addresses(item) for item in containers}, self.pods)
+        return kic.wanted(nodes, {item.name: own_addresses(item) for item in containers}, self.pods)
 
     def write(self, node: str, files: kic.Files) -> tuple[str, ...]:
         """Give a node its files, and apply them there; what was refused, for a person."""
@@ -138,8 +138,8 @@ def _warnings(want: Wanted, states: Mapping[str, State], nodes: Sequence[Registe
     return tuple(found)
 
 
-def _addresses(container: Container) -> list[str]:
-    """One that does not run has the addresses that it was created with."""
+def own_addresses(container: Container) -> list[str]:
+    """Those of a container; one that does not run has the addresses that it was created with."""
     created = [container.labels.get(key) for key in (labels.ADDRESS, labels.ADDRESS6)]
     return node_addresses(container) or [item for item in created if item]
 

@@ -6,8 +6,8 @@
 # certificates. An exec costs as much as all that is asked, so that one asks everything. The node has what every node image has:
 # bash, jq, kubectl.
 # In the environment: BOOT, seconds to wait for the system to come up, 0 to look only; STATE, where a node remembers; NETWORK, the
-# program of the pod network; CERTIFICATES, files that may hold one; NODE and OBJECTS, what is asked of the API; ALL, whether for all
-# nodes too; REQUEST, seconds for a request. Arguments are files that are looked for; on standard input are manifests as
+# program of the pod network; BALANCER, that of a load balancer; CERTIFICATES, files that may hold one; NODE and OBJECTS, what is asked of the API; ALL, whether for all
+# nodes too; MEMBERS, whether etcd is asked for its members; REQUEST, seconds for a request. Arguments are files that are looked for; on standard input are manifests as
 # [{name, content} or {name, path}].
 
 # systemd answers a little after it has taken its control group; from then on it is systemd itself that waits.
@@ -56,19 +56,37 @@ certificates() {
     /^-----END CERTIFICATE-----/ { if (inside) print FILENAME, written[FILENAME], text; over = inside; next }
     inside { text = text $0 }' - "${there[@]}" 2>/dev/null
 }
+# null where this node cannot have a load balancer of its own.
+balancer() {
+  if [ -x "$BALANCER" ] && [ -f /etc/systemd/system/kic-api.service ]; then
+    # shellcheck disable=SC2153 # not state
+    jq -Rsc . <<<"$(content "$STATE/haproxy.cfg")"
+  else
+    echo null
+  fi
+}
 network() { if [ -x "$NETWORK" ]; then "$NETWORK" status 2>/dev/null; fi; }
 local_state() { # files
   local stands
   stands=$(for path in "$@"; do if [ -s "$path" ]; then echo "$path"; fi; done)
-  # shellcheck disable=SC2153 # not state
   jq -nc --arg stands "$stands" --arg version "$(content /kind/version)" --arg record "$(content "$STATE/kubeadm.json")" \
     --arg hosts "$(content "$STATE/hosts")" --arg names "$(content /etc/hosts)" --arg network "$(network)" \
     --arg certificates "$(certificates)" --argjson now "$EPOCHSECONDS" --arg renewed "$(content "$STATE/renewed")" \
     --arg driver "$(driver)" --argjson v2 "$(flag test -f /sys/fs/cgroup/cgroup.controllers)" \
-    --argjson lowers "$(flag lower)" --argjson mapped "$(flag mapped)" --argjson rotating "$(flag rotating)" \
+    --argjson balancer "$(balancer)" --argjson lowers "$(flag lower)" --argjson mapped "$(flag mapped)" --argjson rotating "$(flag rotating)" \
     '{local: {stands: ($stands | split("\n")), version: ($version | rtrimstr("\n")), record: $record, hosts: $hosts,
       names: $names, network: $network, systemd_cgroup: ($driver == "true"), cgroup_version: (if $v2 then 2 else 1 end),
-      lowers: $lowers, mapped: $mapped, rotating: $rotating, certificates: $certificates, now: $now, renewed: $renewed}}'
+      lowers: $lowers, mapped: $mapped, rotating: $rotating, certificates: $certificates, now: $now, renewed: $renewed,
+      balancer: $balancer}}'
+}
+
+# The names of etcd's members as JSON; null where etcd is not kubeadm's, or does not answer. Its JSON interface is asked, as not
+# every image has its client.
+members() {
+  local pki=/etc/kubernetes/pki/etcd
+  curl --silent --fail --max-time "$REQUEST" --noproxy '*' --cacert $pki/ca.crt --cert $pki/healthcheck-client.crt \
+    --key $pki/healthcheck-client.key --data '{}' https://127.0.0.1:2379/v3/cluster/member/list 2>/dev/null |
+    jq -c '[.members[] | select(.isLearner | not) | .name]' 2>/dev/null | grep . || echo null
 }
 
 api_state() {
@@ -113,6 +131,7 @@ api_state() {
     fi
     if [ -s "$path" ]; then paths[$name]=$path; fi
   done < <(jq -r '.[] | "\(.name) \(.path // "")"' "$work/manifests")
+  if [ -n "$MEMBERS" ]; then members >"$work/members"; else echo null >"$work/members"; fi
   addons
   wait
   said=()
@@ -121,12 +140,13 @@ api_state() {
   done
   changes=$(jq -nc "${said[@]}" '$ARGS.named')
   jq -sc --arg error "$(cat "$work/error")" --argjson changes "$changes" \
-    --argjson signs "$(flag test -s /etc/kubernetes/pki/ca.key)" '
+    --argjson signs "$(flag test -s /etc/kubernetes/pki/ca.key)" --argjson members "$(cat "$work/members")" '
     (.[0] // {}) as $answer
     | ([$answer.items[]?, ($answer | select(.kind != null and .kind != "List"))]) as $items
     | {api: {
         error: (if $answer.failed then $error else "" end),
         signs: $signs,
+        members: $members,
         objects: [$items[] | "\(.kind)/\(.metadata.name)"],
         changes: $changes,
         nodes: [.[1].items[]? | {metadata: (.metadata | {name, creationTimestamp}), spec: {podCIDRs: .spec.podCIDRs},
