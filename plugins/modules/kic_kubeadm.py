@@ -41,6 +41,15 @@ options:
       - The node that O(state=joined) joins. It makes a token that lives for ten minutes at most; the token is
         handed over on standard input, is not returned, and is removed afterwards.
     type: str
+  role:
+    description:
+      - What a node becomes that O(state=joined) joins. A control plane gets the keys of the cluster from O(control_plane) and becomes
+        a member of etcd. Nothing offers the API of several control planes on this machine; the role
+        P(nodeforge.kic.kic_cluster#role) does that.
+    type: str
+    choices: [worker, control-plane]
+    default: worker
+    version_added: 0.1.0
   kubernetes_version:
     description: The release that is expected, such as V(1.35.4). A node whose image holds another is refused.
     type: str
@@ -174,6 +183,14 @@ EXAMPLES = r"""
     cluster: lab
     state: joined
     control_plane: lab-control-plane-1
+
+- name: Add a control plane
+  nodeforge.kic.kic_kubeadm:
+    node: lab-control-plane-2
+    cluster: lab
+    state: joined
+    role: control-plane
+    control_plane: lab-control-plane-1
 """
 
 RETURN = r"""
@@ -259,6 +276,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["initialized", "joined", "reset"], "default": "initialized"},
             "cluster": {"type": "str", "required": True},
             "control_plane": {"type": "str"},
+            "role": {"type": "str", "choices": ["worker", "control-plane"], "default": "worker"},
             "kubernetes_version": {"type": "str"},
             "pod_subnet": {"type": "str", "default": "10.244.0.0/16"},
             "service_subnet": {"type": "str", "default": "10.96.0.0/16"},

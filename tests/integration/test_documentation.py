@@ -222,6 +222,7 @@ def test_the_play_of_a_cluster(podman: Client, node_image: str, project: Project
     assert podman.held("branch-42") == []
 
 
+@pytest.mark.full("a play; the module loads images in the quick set")
 def test_the_play_of_images(project: Project, environment: dict[str, str], tmp_path: Path) -> None:
     """Without that cluster and those images check mode says what is missing, and the run is refused by the same."""
     del environment
@@ -234,6 +235,7 @@ def test_the_play_of_images(project: Project, environment: dict[str, str], tmp_p
     assert "cluster_without_nodes" in project.play("images.yml", ok=False).text
 
 
+@pytest.mark.full("a play; each state of a node is in the quick set")
 def test_the_play_of_a_pause(
     podman: Client,
     run_module: Callable[..., dict[str, Any]],
@@ -271,7 +273,7 @@ def test_rootless(project: Project) -> None:
     assert told and all(name == anchor and name in CATALOGUE for name, anchor in told)
 
 
-@pytest.mark.full("a minute; the inventory and a node as a machine have tests in the quick set")
+@pytest.mark.full("a minute; the inventory has unit tests, and nodes as machines are Molecule's in the quick set")
 def test_machine_and_inventory(machine: str, podman: Client, project: Project) -> None:
     """The machine runs, the inventory finds it, and a task runs inside."""
     assert podman.out("exec", machine, "systemctl", "is-system-running") == "running"

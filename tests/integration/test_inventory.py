@@ -71,6 +71,7 @@ def run(environment: dict[str, str], *argv: str | Path) -> str:
     return done.stdout
 
 
+@pytest.mark.full("half a minute for two nodes; what is listed of them has unit tests")
 def test_list(environment: dict[str, str], source: Path, cluster: list[str], podman: Client) -> None:
     """ansible-inventory shows the nodes of the cluster, and no others, by what they are."""
     found = json.loads(run(environment, "ansible-inventory", "-i", source, "--list", "--export"))
@@ -86,6 +87,7 @@ def test_list(environment: dict[str, str], source: Path, cluster: list[str], pod
     assert off not in found["kic_state_running"]["hosts"]
 
 
+@pytest.mark.full("forty seconds; a node as a machine is created by Molecule's platforms in the quick set")
 def test_tasks_inside(
     environment: dict[str, str], source: Path, cluster: list[str], podman: Client, tmp_path: Path
 ) -> None:

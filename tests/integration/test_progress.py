@@ -74,6 +74,7 @@ def test_a_long_task_is_named_while_it_runs(environment: dict[str, str], tmp_pat
     assert lines.index(said[1]) < header
 
 
+@pytest.mark.full("a play; one host that is waited for is in the quick set")
 def test_hosts_that_are_waited_for(environment: dict[str, str], tmp_path: Path) -> None:
     """Of several hosts those are named that are not through, and not on standard output: a wait is not a result."""
     done = played(environment, tmp_path, "quick", "slow")
