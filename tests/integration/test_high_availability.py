@@ -25,6 +25,7 @@ import yaml
 from .conftest import ROOT, Client, Play, Played, have_image
 
 SITE, TEARDOWN = ROOT / "playbooks" / "site.yml", ROOT / "playbooks" / "teardown.yml"
+END = Path(__file__).with_name("certificates_end.sh")
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
@@ -281,3 +282,19 @@ def test_one_three_one(cluster: Cluster, tmp_path: Path) -> None:
     assert cluster.site(kic_cluster_control_planes=1, kic_cluster_prune=True) == []
     assert writer.lost() == []
     assert kept == {name: cluster.client.out("inspect", "--format={{.Id}}", name) for name in kept}
+
+
+@pytest.mark.full("three minutes; the order of a renewal is unit tests")
+@pytest.mark.parametrize("cluster", ["podman"], indirect=True)
+def test_all_certificates_ended(cluster: Cluster) -> None:
+    """Where the certificates of all three have ended, etcd has no majority and no API answers: one run renews them all, as check
+    mode says, and the next one changes nothing."""
+    cluster.site(kic_cluster_control_planes=3)
+    planes = [cluster.plane(number) for number in (1, 2, 3)]
+    for name in planes:
+        cluster.client.run("exec", "--interactive", name, "bash", "-s", name, "-100", stdin=END.read_text())
+    cluster.client.run("restart", *planes)
+    done = cluster.predicted()
+    assert [item.partition(":")[0] for item in done].count("run step renew-certificates") == 3
+    assert cluster.site() == []
+    assert cluster.ready(cluster.plane(2)) == dict.fromkeys(planes, True)
