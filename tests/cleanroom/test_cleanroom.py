@@ -216,6 +216,7 @@ def test_ci_run(bare: Room) -> None:
     bare.type(f"git init --quiet . && git add --all && {commit}", folder=folder).ok()
     chosen = "not full and not emulated_cluster and not outermost"
     done = bare.type(f"CI=true PYTEST_ADDOPTS=\"-m '{chosen}'\" bash .ci/run", folder=folder, seconds=5400)
-    print(f"{done.seconds / 60:.1f} min\n{done.text[-6000:]}")
+    failed = [line for line in done.text.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    print("\n".join([f"{done.seconds / 60:.1f} min", *failed, done.text[-6000:]]))
     done.ok()
     assert re.search(r"^=+ \d+ passed.* =+$", done.text.splitlines()[-1]), done.text[-3000:]

@@ -31,9 +31,11 @@ ROUTES = ["10.244.1.0/24 via 10.89.0.3", "fd00:244:0:1::/64 via fd00:89::3"]
 SETUP = r"""
 set -e
 mount -t tmpfs tmpfs /run
+# That of its own interfaces.
+mount -t sysfs sysfs /sys
 ip link set lo up
 ip link add eth0 type veth peer name peer0
-ip link set eth0 mtu 1400
+ip link set eth0 mtu 1380
 ip address add 10.89.0.2/24 dev eth0
 ip address add fd00:89::2/64 dev eth0 nodad
 ip link set eth0 up
@@ -132,7 +134,7 @@ def test_files_are_applied(room: Room) -> None:
     assert room.take(FIRST) == ""
     assert room.routes == ROUTES
     written = json.loads((room.path / "cni/10-kic.conflist").read_text())
-    assert written["plugins"][0]["mtu"] == 1400
+    assert written["plugins"][0]["mtu"] == 1380
     assert [item[0]["subnet"] for item in written["plugins"][0]["ipam"]["ranges"]] == list(OWN.ranges)
     assert "ip saddr @here ip daddr != @pods masquerade" in room.rules and "ip6 saddr @here" in room.rules
     fits = State("fits", kic.digest(kic.files_of(OWN, [OWN, FIRST])))
