@@ -548,6 +548,9 @@ def test_ansible_test_sanity(outcome: Outcome, tmp_path_factory: pytest.TempPath
         assert any(name in case for case in ran), f"the sanity test {name} did not run, only {sorted(ran)}"
 
 
+@pytest.mark.outermost(
+    "neither Debian nor another package registry has Python 3.9; the machine around a clean room does"
+)
 def test_module_utils_on_python_39(outcomes: Outcomes, request: pytest.FixtureRequest) -> None:
     """What runs on a managed host runs on its oldest Python."""
     try:
