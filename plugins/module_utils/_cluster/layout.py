@@ -33,6 +33,8 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     # A cluster is begun once: a control plane that was lost joins what the others have kept.
     known = [item for item in there.complete if item in declared_planes] or [*there.complete, *declared_planes]
     plane = next(iter(known), f"{name}-control-plane-1")
+    if len(planes) > 1:
+        problems.take(checks.host_name, "kic_cluster_name", name, checks.LABEL_MAX - len(balancer_name("")))
     # Checks versions, ranges, configuration and patches, and their overlaps.
     spec: KubeadmSpec | None = None
     timeout = problems.take(number, "kic_cluster_timeout", given["timeout"])
@@ -50,8 +52,6 @@ def layout(given: Mapping[str, Any]) -> dict[str, Any]:
     shape = checks.taken(spec).shape
     avoid = [part.strip() for value in (shape.pod_subnet, shape.service_subnet) for part in value.split(",")]
     balanced = _balanced(given, there, planes, balancer_name(name))
-    if balanced:
-        checks.host_name("kic_cluster_name", name, checks.LABEL_MAX - len(balancer_name("")))
     items = [_item(node, given, balanced=balanced) for node in nodes]
     return {
         "nodes": items,

@@ -72,7 +72,7 @@ class ClusterSpec:
     counted: frozenset[str] = frozenset((CONTROL_PLANE, WORKER))
     """The roles of which a number of nodes is declared. Without one they are those that are there, and none is surplus."""
     prune: bool = False
-    """Whether workers that are not declared leave the cluster."""
+    """Whether nodes that are not declared leave the cluster."""
     prune_data: bool = False
     """Whether data that only they have may be lost."""
     drain_timeout: int = 300

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from .._core import labels
@@ -13,7 +12,7 @@ from .._core.labels import CONTROL_PLANE, LOAD_BALANCER, WORKER
 from .._engine.base import Engine
 from .._engine.model import Container
 from .._kubernetes.access.paths import API_PORT
-from .._kubernetes.bootstrap.look import RECORD
+from .._kubernetes.bootstrap.look import recorded_state
 from .._resources.node_spec import decode_published
 from .declared import There
 from .run import by_node
@@ -31,7 +30,7 @@ def find_there(engine: Engine, containers: Sequence[Container], declared: int) -
     }
     planes = of_role[CONTROL_PLANE]
     several = max(declared, len(planes)) > 1
-    complete = [name for name in planes if several and _is_complete(engine, found[name])]
+    complete = [name for name in planes if several and recorded_state(engine, found[name].id) == "initialized"]
     ports = {
         name: port
         for name in (*planes, *of_role[LOAD_BALANCER])
@@ -44,15 +43,6 @@ def find_there(engine: Engine, containers: Sequence[Container], declared: int) -
         complete=tuple(sorted(complete, key=lambda name: (not found[name].running, name))),
         api_ports=ports,
     )
-
-
-def _is_complete(engine: Engine, container: Container) -> bool:
-    """Whether a former run was through with the control plane."""
-    try:
-        record = json.loads(engine.read_file(container.id, RECORD) or b"{}")
-    except ValueError:
-        return False
-    return isinstance(record, dict) and record.get("state") == "initialized"
 
 
 def _api_port(container: Container) -> int | None:

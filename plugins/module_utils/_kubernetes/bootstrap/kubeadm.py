@@ -10,7 +10,6 @@ on where it was, and a part that was broken later is repaired alone.
 from __future__ import annotations
 
 import ipaddress
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -45,7 +44,7 @@ from .kubeadm_plan import (
     plan_reset,
     plan_started,
 )
-from .look import RECORD, RENEWED, STATE
+from .look import RENEWED, STATE, recorded_state
 from .renewal import Age, keys_in
 from .renewal_run import renew
 from .steps import Deadline
@@ -82,7 +81,7 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
         if container is not None:
             _refuse_foreign(spec, container)
         if container is None or not container.running:
-            if container is None or not self._was_complete(container):
+            if container is None or recorded_state(self._engine, container.id) != spec.record_state:
                 return NotRunning(container)
             return NotRunning(container, self._age(container))
         addresses, planes = node_addresses(container), self._planes()
@@ -96,13 +95,6 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
                 return Booting(container, tuple(api_addresses), tuple(addresses), first)
         seen = self.seam.answered(self.seam.look())
         return Observed(container, seen, tuple(api_addresses), tuple(addresses), planes=first)
-
-    def _was_complete(self, container: Container) -> bool:
-        try:
-            record = json.loads(self._engine.read_file(container.id, RECORD) or b"{}")
-        except ValueError:
-            return False
-        return isinstance(record, dict) and record.get("state") == self._spec.record_state
 
     def _age(self, container: Container) -> Age:
         """The age of certificates in a node that does not run, for a forecast."""

@@ -155,7 +155,7 @@ def look(
     For a system that is still coming up it waits up to ``seconds``. A machine that is ``patience`` times as slow as others
     gets so much more time to answer.
 
-    :param member: whether the node has to be a member of etcd, so that it is asked for them.
+    :param member: whether the node has to be a member of etcd, so that etcd's members are queried.
     """
     words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "BOOT": str(int(seconds))}
     words["ALL"] = "yes" if node == api_node else ""
@@ -239,6 +239,12 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
         signs=bool(api.get("signs")),
         balancer=local["balancer"],
     )
+
+
+def recorded_state(engine: Engine, identity: str) -> str:
+    """What the record of a node says that a run was through with, also of one that does not run; ``""`` where it has none."""
+    text = (engine.read_file(identity, RECORD) or b"").decode("utf-8", "replace")
+    return str((_json(text) or {}).get("state") or "")
 
 
 def _json(text: str) -> Any:

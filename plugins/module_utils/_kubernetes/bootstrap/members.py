@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Collection
 
 from ..._core.diagnosis import failure
 from ..._engine.base import Engine
 from ..._node.scripts import Scripts, script
+from ..network import kic
 from .look import RECORD
 from .steps import CLIENT_SECONDS
 
@@ -21,10 +20,7 @@ _SECONDS = 30
 
 def forget(engine: Engine, identity: str) -> None:
     """Have a control plane's container not be taken for one of a member any more, whatever becomes of the run."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        tar.addfile(tarfile.TarInfo(RECORD.lstrip("/")))
-    engine.put_files(identity, buffer.getvalue())
+    engine.put_files(identity, kic.archive({RECORD.lstrip("/"): ""}))
 
 
 def remove(engine: Engine, through: str, node: str, addresses: Collection[str], scripts: Scripts) -> None:

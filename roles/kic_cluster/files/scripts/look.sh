@@ -6,9 +6,9 @@
 # certificates. An exec costs as much as all that is asked, so that one asks everything. The node has what every node image has:
 # bash, jq, kubectl.
 # In the environment: BOOT, seconds to wait for the system to come up, 0 to look only; STATE, where a node remembers; NETWORK, the
-# program of the pod network; BALANCER, that of a load balancer; CERTIFICATES, files that may hold one; NODE and OBJECTS, what is asked of the API; ALL, whether for all
-# nodes too; MEMBERS, whether etcd is asked for its members; REQUEST, seconds for a request. Arguments are files that are looked for; on standard input are manifests as
-# [{name, content} or {name, path}].
+# program of the pod network; BALANCER, that of a load balancer; CERTIFICATES, files that may hold one; NODE and OBJECTS, what is
+# queried in the API; ALL, whether for all nodes too; MEMBERS, whether etcd's members are queried; REQUEST, seconds for a request.
+# Arguments are files of which those are printed that exist; on standard input are manifests as [{name, content} or {name, path}].
 
 # systemd answers a little after it has taken its control group; from then on it is systemd itself that waits.
 boot() {
