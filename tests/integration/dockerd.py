@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 
 from .conftest import Client
+from .docker_api import post
 
 
 @dataclass
@@ -93,17 +93,7 @@ class Daemon:
             "IPAM": {"Config": [{"Subnet": subnet}]},
             "Labels": labels or {},
         }
-        command = [
-            "curl",
-            "--silent",
-            "--unix-socket",
-            str(self.run / "socket"),
-            "-H",
-            "Content-Type: application/json",
-        ]
-        command += ["-d", json.dumps(body), "http://docker/networks/create"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return str(json.loads(done.stdout)["Id"])
+        return str(post(str(self.run / "socket"), "/networks/create", body)["Id"])
 
     def networks(self) -> set[str]:
         """Ids of all its networks."""

@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import Comm
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker as docker_engine
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import podman as podman_engine
 
-from . import small
+from . import docker_api, small
 from .conftest import Client
 from .dockerd import Daemon, client_of
 from .workload import docker_archive, tar
@@ -231,10 +232,8 @@ def test_a_second_network_of_the_same_name_is_taken_back(on_docker: Module, daem
     """Where another program made a network of our name at the same moment ours goes and the other stays."""
     before, client = daemon.networks(), shutil.which("docker")
     body = '{"Name":"kictest-race","Driver":"bridge","IPAM":{"Config":[{"Subnet":"198.18.7.0/24"}]}}'
-    other = f"curl -s --unix-socket {daemon.run}/socket -H 'Content-Type: application/json' -d '{body}'"
-    race = (
-        f'{client} "$@" || exit\n[ "$1 $2" != "network create" ] || {other} http://docker/v1.41/networks/create >&2\n'
-    )
+    other = f"{sys.executable} {docker_api.__file__} {daemon.run}/socket /v1.41/networks/create '{body}'"
+    race = f'{client} "$@" || exit\n[ "$1 $2" != "network create" ] || {other} >&2\n'
     with script_on_path(tmp_path / "docker", race) as path:
         fix = told(on_docker("oci_network", name="kictest-race", subnet6="none", process_env=path), "name_taken")
     (left,) = daemon.networks() - before
