@@ -187,10 +187,7 @@ def test_nodes_that_stop_and_leave(nodes: Nodes) -> None:
     assert nodes.site().changed == []
     for node in (nodes.plane, f"{nodes.name}-worker-1"):
         processes = nodes.podman.out("exec", node, "ps", "-e", "-o", "args")
-        # A helper's image and a directory of kubelet's are named so too.
-        for other in ("localhost/nodeforge.kic/local-path-helper", "--config-dir=/run/nodeforge.kic/"):
-            processes = processes.replace(other, "")
-        assert "/nodeforge.kic/" not in processes
+        assert "/usr/local/lib/nodeforge.kic/" not in processes
         assert nodes.podman.out("exec", node, PROGRAM, "status").startswith("fits ")
     for node in (f"{nodes.name}-worker-1", nodes.plane):
         nodes.podman.run("stop", node)
