@@ -295,6 +295,18 @@ def test_workload(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Non
     assert "hello from web-" in story.ask("http://web/")
 
 
+@pytest.mark.part_of("own", "docker")
+def test_services_outlive_kube_proxy(story: Story) -> None:
+    """A kube-proxy that starts next to the rules of the one before keeps those of all services."""
+    label = "--selector=k8s-app=kube-proxy"
+    service = story.kubectl_json("get", "service", "web")["spec"]["clusterIP"]
+    story.kubectl("--namespace=kube-system", "delete", "pod", label, "--wait=true")
+    story.kubectl("--namespace=kube-system", "rollout", "status", "daemonset/kube-proxy", "--timeout=60s")
+    for _second in range(5):
+        time.sleep(1)
+        assert "hello from web-" in story.ask(f"http://{service}/")
+
+
 @pytest.mark.full("a minute and a half; the story has a workload of its own in the quick set")
 @pytest.mark.part_of("own")
 def test_an_application_by_kubernetes_core(story: Story, environment: dict[str, str], tmp_path: Path) -> None:

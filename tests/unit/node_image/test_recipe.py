@@ -286,3 +286,77 @@ def test_the_image_has_all_of_the_pod_network(roles: Path) -> None:
     node = roles / "kic_cluster/files/node"
     ours = {str(path.relative_to(node)) for path in node.rglob("*") if path.is_file() and "network" in path.name}
     assert set(values["taken"]["../../kic_cluster/files/node"]) == ours
+
+
+OLDER = f"{IMAGE}/recipes/1.34"
+
+
+@pytest.mark.parametrize(
+    ("release", "own"),
+    [
+        *(("", False), ("1.34", True), ("v1.34", True), ("1.34.4", True), ("v1.34.9", True)),
+        *(("1.35", False), ("1.35.4", False), ("1.3", False), ("1", False), ("1.340", False)),
+    ],
+)
+def test_recipe_of_a_release(release: str, own: bool, program: Any, roles: Path) -> None:
+    """Where there is one for the minor release, it counts; else the recipe itself does."""
+    recipe = program.recipe.Recipe.load(roles / IMAGE, release)
+    base = program.recipe.Recipe.load(roles / IMAGE)
+    assert (recipe.version("kubernetes") != base.version("kubernetes")) is own
+    assert (recipe.version("kubernetes").startswith("v1.34.")) is own
+    assert recipe.modules("kubernetes") == ((roles / OLDER / "go.mod").resolve() if own else None)
+    assert recipe.modules("etcd") is None
+    assert recipe.go_directory == base.go_directory and recipe.files() == base.files()
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        *(("", True), ("1.34", True), ("v1.34", True), ("1", True), ("1.3", False), ("1.35", False)),
+        *(("1.34.4", True), ("v1.34.4", True), ("1.34.3", False), ("1.34.40", False), ("1.34.", False)),
+    ],
+)
+def test_release_that_a_recipe_makes(asked: str, fits: bool, program: Any, roles: Path) -> None:
+    """A minor one means whichever patch the recipe has; a whole one means that alone."""
+    path = roles / OLDER / "go.mod"
+    path.write_text("module x\n\nrequire k8s.io/kubernetes v1.34.4\n")
+    assert program.recipe.Recipe.load(roles / IMAGE, "1.34").fits(asked) is fits
+
+
+def test_each_recipe_makes_its_release(program: Any, roles: Path) -> None:
+    """The folder's name is the minor release that its go.mod pins, and next to it is what Go checks."""
+    folders = sorted((roles / IMAGE / "recipes").iterdir())
+    assert folders
+    for folder in folders:
+        recipe = program.recipe.Recipe.load(roles / IMAGE, folder.name)
+        assert recipe.fits(folder.name)
+        assert recipe.directory == folder.resolve()
+        assert all((folder / name).is_file() for name in ("go.mod", "go.sum"))
+
+
+@pytest.mark.parametrize(
+    ("change", "of_release", "of_base"),
+    [
+        pytest.param(append(f"{OLDER}/go.mod", "// x\n"), {"kubernetes", *AFTER_STORE}, set[str](), id="go.mod"),
+        pytest.param(append(f"{OLDER}/go.sum"), {"kubernetes", *AFTER_STORE}, set[str](), id="go.sum"),
+        pytest.param(add(f"{OLDER}/README"), set[str](), set[str](), id="something-else"),
+        pytest.param(
+            append(f"{IMAGE}/go/etcd/go.mod", "// x\n"), {"etcd", *AFTER_STORE}, {"etcd", *AFTER_STORE}, id="etcd"
+        ),
+    ],
+)
+def test_keys_of_a_release(change: Change, of_release: set[str], of_base: set[str], program: Any, roles: Path) -> None:
+    """What only it is made of makes nothing else again; all but the program is shared."""
+
+    def found() -> tuple[dict[str, str], dict[str, str]]:
+        recipe = program.recipe.Recipe.load(roles / IMAGE, "1.34")
+        own = {name: recipe.program_key(name, GO) for name in recipe.values["programs"]}
+        own.update(base=recipe.base_key(), store=recipe.store_key(GO), archive=recipe.image_key(GO))
+        return own, keys(program, roles)
+
+    before_own, before = found()
+    assert differing(before, before_own) == {"kubernetes", *AFTER_STORE}
+    change(roles)
+    after_own, after = found()
+    assert differing(before_own, after_own) == of_release
+    assert differing(before, after) == of_base

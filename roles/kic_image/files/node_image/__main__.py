@@ -56,8 +56,9 @@ def free_space(path: Path) -> int:
 
 
 class Builder:
-    def __init__(self, recipe: Recipe, cache: Cache, go: str) -> None:
+    def __init__(self, recipe: Recipe, cache: Cache, go: str, release: str = "") -> None:
         self.recipe = recipe
+        self.release = release
         self.cache = cache
         self.go = go
         self.go_version = go_version(go)
@@ -81,6 +82,7 @@ class Builder:
                 "reference": "",
                 "id": "",
                 "kubernetes_version": kubernetes,
+                "fits": self.recipe.fits(self.release),
                 "archive": "",
                 "missing": [],
                 "problems": [],
@@ -93,6 +95,7 @@ class Builder:
             "problems": self.problems(missing),
             "reference": self.recipe.reference(self.go_version),
             "kubernetes_version": kubernetes,
+            "fits": self.recipe.fits(self.release),
             "archive": str(image),
             "id": "" if "archive" in missing else archive.identity(image),
             "missing": missing,
@@ -139,6 +142,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path(__file__).resolve().parent.parent)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--go", default="go")
+    parser.add_argument("--kubernetes", default="", help="the release, such as 1.34; else the recipe's own")
     parser.add_argument("step", choices=("folders", "plan", "program", "base", "store", "archive", "clean"))
     parser.add_argument("name", nargs="?")
     options = parser.parse_args()
@@ -147,7 +151,8 @@ def main() -> None:
     if options.step == "folders":
         Cache(options.cache).folders()
         return
-    builder = Builder(Recipe.load(options.recipe.resolve()), Cache(options.cache), options.go)
+    recipe = Recipe.load(options.recipe.resolve(), options.kubernetes)
+    builder = Builder(recipe, Cache(options.cache), options.go, options.kubernetes)
     if options.step == "plan":
         print(json.dumps(builder.plan()))
     elif options.step == "clean":

@@ -27,11 +27,13 @@ def compile_program(recipe: Recipe, program: str, go: str, cache: Path, work: Pa
 
     Raises CalledProcessError; Go's own words are on stderr.
     """
+    modules = recipe.modules(program)
     folders = {"GOPATH": cache / "path", "GOMODCACHE": cache / "mod", "GOCACHE": cache / "build"}
     subprocess.run(
         [
             go,
             "build",
+            *([f"-modfile={modules}"] if modules is not None else []),
             "-ldflags",
             recipe.linker_flags(program),
             "-o",

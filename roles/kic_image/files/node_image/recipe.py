@@ -56,7 +56,8 @@ def code_digest(*modules: str) -> str:
 class Recipe:
     """A recipe as read, with the paths in it made absolute.
 
-    directory: holds recipe.json; values: recipe.json over the one it is based on; go_directory: the program sets.
+    directory: holds recipe.json; values: recipe.json over the one it is based on; go_directory: the program sets. Of a
+    program among its `modules` another go.mod counts than the one next to its source: that of another release.
     """
 
     directory: Path
@@ -65,7 +66,11 @@ class Recipe:
     architecture: str
 
     @classmethod
-    def load(cls, directory: Path) -> Recipe:
+    def load(cls, directory: Path, release: str = "") -> Recipe:
+        """The recipe of a directory; where it has one of its own for a release of Kubernetes, such as 1.34 or 1.34.4, that."""
+        own = directory / "recipes" / ".".join(release.lstrip("v").split(".")[:2])
+        if release and (own / "recipe.json").is_file():
+            directory = own
         values, base = cls._read(directory), directory
         if "based_on" in values:
             base = (directory / values["based_on"]).resolve()
@@ -85,8 +90,9 @@ class Recipe:
             values["trees"] = [absolute(name) for name in values["trees"]]
         if "taken" in values:
             values["taken"] = {absolute(tree): names for tree, names in values["taken"].items()}
-        if "files" in values:
-            values["files"] = {name: absolute(path) for name, path in values["files"].items()}
+        for kind in ("files", "modules"):
+            if kind in values:
+                values[kind] = {name: absolute(path) for name, path in values[kind].items()}
         return values
 
     def version(self, program: str) -> str:
@@ -94,11 +100,22 @@ class Recipe:
         module = self.values["programs"][program]["module"]
         if not module:
             return ""
-        text = (self.go_directory / program / "go.mod").read_text(encoding="utf-8")
+        text = (self.modules(program) or self.go_directory / program / "go.mod").read_text(encoding="utf-8")
         found = re.search(rf"^(?:require\s+|\s+){re.escape(module)} (v\S+)", text, re.MULTILINE)
         if not found:
             raise LookupError(f"{program}/go.mod names no version of {module}")
         return found.group(1)
+
+    def modules(self, program: str) -> Path | None:
+        """The go.mod that counts in place of the one next to the program's source, with its go.sum; None where there is none."""
+        found = self.values.get("modules", {}).get(program)
+        return Path(found) if found else None
+
+    def fits(self, release: str) -> bool:
+        """Whether it makes the release of Kubernetes, which may be a minor one: 1.34; "" is any."""
+        own = self.version("kubernetes").lstrip("v")
+        wanted = release.lstrip("v")
+        return not wanted or own == wanted or own.startswith(f"{wanted}.")
 
     def linker_flags(self, program: str) -> str:
         flags = "-s -w"
@@ -117,8 +134,10 @@ class Recipe:
         return flags
 
     def program_key(self, program: str, go_version: str) -> str:
+        modules = self.modules(program)
         return digest(
             tree_digest(self.go_directory / program),
+            tree_digest(modules.parent, ["go.mod", "go.sum"]) if modules is not None else "",
             self.values["programs"][program]["package"],
             self.linker_flags(program),
             go_version,

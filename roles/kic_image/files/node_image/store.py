@@ -131,6 +131,10 @@ def make_layers(rootfs: Path, programs: dict[str, Path], layers: Path) -> None:
         copy_resolved(rootfs, name, netfilter)
     for plugins in rootfs.glob("usr/lib/*/xtables"):
         shutil.copytree(plugins, netfilter / plugins.relative_to(rootfs), symlinks=True)
+    # Without it nft names a protocol by its number, and a kube-proxy that starts next to the rules of the one before takes none
+    # of them for its own: it removes what leads to its services (nftElementStorage in pkg/proxy/nftables/proxier.go).
+    (netfilter / "etc").mkdir()
+    shutil.copy2(rootfs / "etc/protocols", netfilter / "etc/protocols")
     for family in ("iptables", "ip6tables"):
         for suffix in ("", "-save", "-restore"):
             (netfilter / f"usr/sbin/{family}{suffix}").symlink_to("xtables-nft-multi")
