@@ -59,6 +59,20 @@ options:
       - How many nodes only run pods. Without any, the control planes run them.
       - Left out, there are as many as there are, in a new cluster none.
     type: int
+  upgrade:
+    description:
+      - Whether a cluster that is there is brought to the release of Kubernetes that O(image) holds. Without it an image with another
+        release is drift, and no node is created from it.
+      - The images of the new release and its kubeadm are first brought into the nodes that run. C(kubeadm upgrade) runs in the
+        control planes, one after the other, and then their containers are replaced; then those of the workers. Volumes, addresses
+        and ports stay, and so does everything that was stored. What else differs from the declaration takes effect with the new
+        containers. No kubelet is ever newer than an API server.
+      - Each node is cordoned and drained before, within O(drain_timeout), where there is another one. Pods that no controller creates
+        again end the task before anything is changed.
+      - A run that was interrupted is continued by the next. Kubernetes does not skip a minor release, and does not go back.
+    type: bool
+    default: false
+    version_added: 0.1.0
   prune:
     description:
       - Whether nodes that are not declared are removed, by O(workers) and O(control_planes). They are cordoned, drained, and removed
@@ -270,6 +284,12 @@ EXAMPLES = r"""
     image: docker.io/kindest/node:v1.35.0
     workers: 1
     prune: true
+
+- name: Another release of Kubernetes
+  nodeforge.kic.kic_cluster:
+    name: lab
+    image: localhost/nodeforge/kic-node:v1.35.4
+    upgrade: true
 
 - name: Freeze it over night
   nodeforge.kic.kic_cluster:

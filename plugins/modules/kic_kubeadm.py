@@ -99,6 +99,14 @@ options:
     type: dict
     default: {}
     version_added: 0.1.0
+  upgrade:
+    description:
+      - Whether what an older release of Kubernetes made of the node is upgraded to that of its image, as after its container was
+        replaced by one of another image. Control planes come first. Without it the task ends before anything is changed.
+      - M(nodeforge.kic.kic_cluster) upgrades the control planes before their containers are replaced.
+    type: bool
+    default: false
+    version_added: 0.1.0
   wait:
     description:
       - Whether to wait until the node is Ready. Without a pod network it becomes so only when you have installed one, and only
@@ -299,6 +307,7 @@ def main() -> None:
                 "required_one_of": [["content", "path"]],
             },
             "labels": {"type": "dict", "default": {}},
+            "upgrade": {"type": "bool", "default": False},
             "wait": {"type": "bool", "default": True},
             "pod_network": {"type": "str", "choices": ["kic", "none"], "default": "kic"},
             "scripts": {"type": "dict", "no_log": True},

@@ -133,11 +133,22 @@ def test_make_site(podman: Client, node_image: str, environment: dict[str, str])
 
 def test_workers_by_variables(podman: Client, node_image: str, environment: dict[str, str]) -> None:
     """The variables for a worker less are foretold as well, here for a cluster that does not exist yet."""
-    text = block("ARGS=")
+    text = block("ARGS='-e kic_cluster")
     more = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image}"
     assert text.startswith("ARGS='") and text.endswith("' make site\n")
     said = shell(text.replace("ARGS='", f"ARGS='{more} "), ROOT, environment)
     assert "kictest-readme-worker-1" in said and "failed=0" in said
+    assert podman.held("kictest-readme") == []
+
+
+@pytest.mark.full("a play; workers by variables are in the quick set")
+def test_an_upgrade_by_variables(podman: Client, node_image: str, environment: dict[str, str]) -> None:
+    """The variables for another release are predicted as well; a cluster that does not exist yet has nothing to upgrade."""
+    text = block("ARGS='-e kic_image")
+    more = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image}"
+    assert text.endswith("' make site\n")
+    said = shell(text.replace("ARGS='", f"ARGS='{more} "), ROOT, environment)
+    assert "kictest-readme-control-plane-1" in said and "failed=0" in said
     assert podman.held("kictest-readme") == []
 
 

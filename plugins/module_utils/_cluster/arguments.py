@@ -20,6 +20,7 @@ CLUSTER: dict[str, dict[str, Any]] = {
     "load_balancer_image": {"type": "str"},
     "control_planes": {"type": "int"},
     "workers": {"type": "int"},
+    "upgrade": {"type": "bool", "default": False},
     "prune": {"type": "bool", "default": False},
     "prune_data": {"type": "bool", "default": False},
     "drain_timeout": {"type": "int", "default": 300},

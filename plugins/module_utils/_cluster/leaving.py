@@ -17,7 +17,8 @@ from .._engine.model import Container
 from .._kubernetes.bootstrap import members
 from .._kubernetes.bootstrap.leave import Departure, LocalVolume, Membership, refuse_losses
 from .._kubernetes.network.connect import own_addresses
-from .plan import ETCD, REGISTERED, Leaver, Surplus, find_leavers, refuse_majority_lost
+from .kinds import ETCD, REGISTERED
+from .plan import Leaver, Surplus, find_leavers, refuse_majority_lost
 from .spec import ClusterSpec
 
 CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

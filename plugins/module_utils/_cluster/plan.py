@@ -12,12 +12,8 @@ from .._core.diagnosis import failure
 from .._core.labels import CONTROL_PLANE, WORKER
 from .._core.operations import Operation
 from .declared import counted_names
-
-NETWORK, VOLUME, NODE, KUBERNETES = "network", "volume", "node", "Kubernetes on node"
-POD_NETWORK, REGISTERED, IMAGES = "pod network", "Kubernetes node", "images"
-BOOT = "boot of cluster"
-ETCD, BALANCER = "etcd member", "load balancer"
-"""Kinds of what a cluster is made of."""
+from .kinds import BALANCER, BOOT, ETCD, IMAGES, KUBERNETES, NETWORK, NODE, POD_NETWORK, REGISTERED, VOLUME
+from .upgrade import Upgrade
 
 
 @dataclass(frozen=True)
@@ -162,6 +158,7 @@ def plan_present(
     staying: Sequence[str] = (),
     balancer: str = "",
     unbalanced: str = "",
+    upgrade: Upgrade | None = None,
 ) -> ClusterPlan:
     """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
 
@@ -180,6 +177,7 @@ def plan_present(
     :param staying: control planes that are not declared and stay: etcd needs them for its majority.
     :param balancer: the container that offers the API on the host; ``""`` where a control plane does.
     :param unbalanced: the same container where it is there and not needed any more.
+    :param upgrade: to another release of Kubernetes: when what is there is complete, and before other nodes join.
     """
     nodes = (*planes, *workers)
     kept = tuple(item for item in nodes if item in there) if state == "present" else ()
@@ -201,9 +199,17 @@ def plan_present(
     booted = tuple(f"start {NODE} {item}" for item in planes)
     if balancer:
         verb = "inspect" if state == "present" and balancer in there else "start"
-        operations.append(Operation(verb, NODE, balancer, needs=(f"ensure {NETWORK} {name}",)))
+        # One that is replaced is away for a moment, which gets longer next to what takes all processors.
+        staged = upgrade.staged if upgrade is not None else ()
+        operations.append(Operation(verb, NODE, balancer, needs=(f"ensure {NETWORK} {name}", *staged)))
         operations.append(Operation("configure", BALANCER, balancer, needs=(operations[-1].key, *booted)))
     first = f"initialize {KUBERNETES} {control_plane}"
+    known = {item.name for item in upgrade.members} if upgrade is not None else set()
+    loads = (
+        [Operation("load", IMAGES, name, needs=tuple(f"start {NODE} {item}" for item in created))]
+        if images and created
+        else []
+    )
     if control_plane in created:
         operations.append(Operation("initialize", KUBERNETES, control_plane, needs=(f"start {NODE} {control_plane}",)))
     operations += [
@@ -211,10 +217,13 @@ def plan_present(
         for item in nodes
         # A worker has to know all control planes.
         for needs in [(first, *booted) if item in workers else () if item in complete else (first,)]
+        for needs in [(*needs, *(upgrade.gate if upgrade is not None and item not in known else ()))]
         if item in created and item != control_plane
     ]
-    if images and created:
-        operations.append(Operation("load", IMAGES, name, needs=tuple(f"start {NODE} {item}" for item in created)))
+    if upgrade is not None:
+        settled = [item.key for item in operations if item.kind == KUBERNETES and item.name in (*known, control_plane)]
+        operations += upgrade.operations([*settled, *(item.key for item in loads)])
+    operations += loads
     joined = tuple(item.key for item in operations if item.kind == KUBERNETES)
     # A pod that moves needs its image where it comes to.
     ready = (*joined, *(item.key for item in operations if item.kind == IMAGES))

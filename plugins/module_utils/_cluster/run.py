@@ -21,6 +21,7 @@ from .._engine.model import Container
 from .._engine.selection import cluster_nodes
 from .._host.preflight import refuse_unfit
 from .._kubernetes.access.balancer import configuration, configure
+from .._kubernetes.bootstrap import staging
 from .._kubernetes.bootstrap.kubeadm import KubeadmResource, converge_kubeadm, listed_nodes, network_state
 from .._kubernetes.bootstrap.renewal import renews_access
 from .._kubernetes.network.connect import PodNetwork, own_addresses
@@ -34,8 +35,7 @@ from .._resources.node_spec import NodeSpec, decode_asked
 from .._resources.volume import VolumeResource
 from .._state.lock import lock_of
 from .declared import balancer_name
-from .leaving import CHANGED, Leaving
-from .plan import (
+from .kinds import (
     BALANCER,
     BOOT,
     ETCD,
@@ -45,15 +45,13 @@ from .plan import (
     NODE,
     POD_NETWORK,
     REGISTERED,
+    RELEASE,
     VOLUME,
-    ClusterPlan,
-    plan_absent,
-    plan_paused,
-    plan_present,
-    plan_restarted,
-    plan_stopped,
 )
+from .leaving import CHANGED, Leaving
+from .plan import ClusterPlan, plan_absent, plan_paused, plan_present, plan_restarted, plan_stopped
 from .spec import BALANCER_CONFIGURATION, ClusterSpec, absent_network, absent_volume, bare_node
+from .upgrading import Upgrading
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,8 @@ class ClusterOutcome:
 
     plan: ClusterPlan
     done: tuple[tuple[Operation, Done], ...]
+    more: tuple[str, ...] = ()
+    """What a person has to know of the whole."""
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class ClusterOutcome:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person has to know of each part, what was left as it is included."""
-        texts: list[str] = []
+        texts: list[str] = [*self.more]
         for _operation, item in self.done:
             texts += item.warnings
         return tuple(dict.fromkeys(texts))
@@ -156,6 +156,8 @@ class ClusterRun:
         _refuse_other_plane(spec, found)
         leaving = Leaving(self.engine, spec)
         leaving.find(found)
+        upgrading = Upgrading(self.engine, spec)
+        upgrading.find(found, [item.name for item in leaving.nodes])
         # As it is, nothing is surplus.
         states = {
             name: item.status
@@ -180,13 +182,19 @@ class ClusterRun:
             staying=[name for name in spec.planes if name not in spec.nodes],
             balancer=spec.balancer.name if spec.balancer is not None else "",
             unbalanced=own if spec.balancer is None and own in states else "",
+            upgrade=upgrading.upgrade,
         )
         inspected = {item.name for item in plan.operations if (item.verb, item.kind) == ("inspect", NODE)}
         nodes = {
             name: replace(node, state="present" if name in inspected else "started")
             for name, node in spec.containers.items()
         }
-        nodes.update({name: bare_node(name, spec.name, "started") for name in spec.planes if name not in nodes})
+        replacements = {name: replace(nodes[name], replace=True) for name in upgrading.pending}
+        # Until it is replaced, a container is as it was.
+        bare = (*upgrading.pending, *(name for name in spec.planes if name not in nodes))
+        nodes.update({name: bare_node(name, spec.name, "started") for name in bare})
+        if spec.balancer is not None and upgrading.upgrade is not None:
+            nodes[spec.balancer.name] = replace(nodes[spec.balancer.name], replace=True)
         restarts = spec.state == "restarted"
         if restarts or any((item.verb, item.kind) == ("ensure", VOLUME) for item in plan.operations):
             # Nodes that all run have what they need.
@@ -202,6 +210,14 @@ class ClusterRun:
         acted: dict[str, Done] = {}
 
         def run(operation: Operation) -> Done:
+            if operation.verb in ("stage", "upgrade") or upgrading.owns(operation):
+                return self._upgrade(spec, upgrading, operation, kubernetes)
+            if operation.verb == "replace":
+                if not self.check_mode:
+                    upgrading.remember(operation)
+                acted[operation.name] = self._node(replacements[operation.name])
+                upgrading.replaced.add(operation.name)
+                return acted[operation.name]
             if operation.kind == REGISTERED or operation.verb == "remove":
                 return self._leave(spec, leaving, operation)
             if operation.kind == NETWORK:
@@ -227,7 +243,7 @@ class ClusterRun:
                     # With several control planes nobody has waited for the last one that was restarted.
                     KubeadmResource(spec.kubernetes[spec.control_plane], self.engine).seam.await_api()
                 started = any(item.plan.changed for item in acted.values())
-                return self._connect(spec, kubernetes, bool(started or leaving.nodes))
+                return self._connect(spec, kubernetes, bool(started or leaving.nodes or upgrading.upgrade))
             if operation.kind == BOOT:
                 leavers = {item.name for item in leaving.nodes}
                 others = [name for name in found if name not in (*nodes, *leavers, own)]
@@ -238,6 +254,8 @@ class ClusterRun:
                 wanted = replace(checks.taken(spec.images), nodes=plan.created)
                 return self._converge(NodeImages(wanted, self.engine, there))
             kubeadm = replace(spec.kubernetes[operation.name], expected=_expected(spec, acted))
+            if operation.name in upgrading.pending:
+                kubeadm = replace(kubeadm, version=None)
             ready = converge_kubeadm(kubeadm, self.engine, check_mode=self.check_mode)
             kubernetes[operation.name] = ready
             return Done(ready.plan, ready.value, ready.warnings)
@@ -247,12 +265,16 @@ class ClusterRun:
         if failed is not None and not self.check_mode:
             if failed.kind in (NETWORK, VOLUME, NODE) and failed.verb != "remove":
                 performed = self._taken_back(spec, performed)
-            performed = leaving.taken_back(performed)
-        return self._outcome(plan, performed)
+            performed = upgrading.taken_back(leaving.taken_back(performed))
+        outcome = self._outcome(plan, performed)
+        return replace(outcome, more=upgrading.warnings)
 
     def _refuse_missing_image(self, spec: ClusterSpec, there: Collection[str]) -> None:
         """Raise where the image of a load balancer that is to be created is missing, as long as nothing is created."""
         balancer = spec.balancer
+        image = next((str(node.image) for node in spec.nodes.values()), "")
+        if spec.upgrade and there and not self.check_mode and self.engine.image(image) is None:
+            raise failure("image_missing", name=image, engine=self.engine.name)
         if self.check_mode or balancer is None or balancer.name in there:
             return
         if self.engine.image(str(balancer.image)) is None:
@@ -265,6 +287,31 @@ class ClusterRun:
             found = converge(resource, check_mode=True, lock=lock_of(resource.lock_name)).plan
             if found.missing and not self.check_mode:
                 raise found.missing[0].error
+
+    def _upgrade(
+        self, spec: ClusterSpec, upgrading: Upgrading, operation: Operation, kubernetes: dict[str, Outcome]
+    ) -> Done:
+        """One operation of an upgrade, which reports itself and none of its steps."""
+        name, target = operation.name, always(upgrading.upgrade).target
+        before, after = CHANGED.get(operation.verb, ({}, {"kubernetes": target}))
+        done = Done(Plan((operation,), before, after), {})
+        if operation.kind == KUBERNETES:
+            if self.check_mode:
+                return replace(done, value={**kubernetes[name].value, "version": target})
+            kubernetes[name] = converge_kubeadm(spec.kubernetes[name], self.engine, check_mode=False)
+            staging.await_release(spec.kubernetes[name], self.engine, target)
+            return replace(done, value=kubernetes[name].value, warnings=kubernetes[name].warnings)
+        if self.check_mode:
+            return done
+        if operation.kind == REGISTERED:
+            upgrading.drain(operation)
+        elif operation.kind == RELEASE:
+            upgrading.stage(str(spec.nodes[next(iter(spec.nodes))].image))
+        else:
+            first = spec.kubernetes[spec.control_plane]
+            other = replace(first, node=name, state="joined", role=CONTROL_PLANE)
+            upgrading.control_plane(spec.kubernetes.get(name, other))
+        return done
 
     def _leave(self, spec: ClusterSpec, leaving: Leaving, operation: Operation) -> Done:
         """One operation on a node that leaves the cluster."""

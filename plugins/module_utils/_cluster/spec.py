@@ -71,6 +71,8 @@ class ClusterSpec:
     """Nodes of which the user requested a restart policy, so that it is not ours to change."""
     counted: frozenset[str] = frozenset((CONTROL_PLANE, WORKER))
     """The roles of which a number of nodes is declared. Without one they are those that are there, and none is surplus."""
+    upgrade: bool = False
+    """Whether it is brought to another release of Kubernetes, where its image has one."""
     prune: bool = False
     """Whether nodes that are not declared leave the cluster."""
     prune_data: bool = False
@@ -150,6 +152,7 @@ class ClusterSpec:
                 for role, key in ((CONTROL_PLANE, "control_planes"), (WORKER, "workers"))
                 if params[key] is not None or params["nodes"] is not None
             ),
+            upgrade=params["upgrade"],
             prune=params["prune"],
             prune_data=params["prune_data"],
             drain_timeout=params["drain_timeout"],
@@ -287,4 +290,5 @@ def _kubeadm(params: Mapping[str, Any], found: Mapping[str, Any], name: str) -> 
         "wait": found["pod_network"],
         "pod_network": params["pod_network"],
         "timeout": params["timeout"],
+        "upgrade": params["upgrade"],
     }

@@ -816,6 +816,46 @@ CATALOGUE: dict[str, Entry] = {
         "{fix}",
         known="the API: nodeAffinity of persistent volumes, ownerReferences of pods",
     ),
+    "upgrade_not_requested": Entry(
+        "{nodes} would run Kubernetes {target} in a cluster of {found}, and an upgrade was not requested.",
+        "set kic_cluster_upgrade: true (kic_kubeadm: upgrade: true); or name an image that has {found}: kic_cluster_image, or"
+        " kic_image_kubernetes_version",
+        known="kubernetes.io, Version Skew Policy: no kubelet is newer than an API server",
+    ),
+    "upgrade_goes_back": Entry(
+        "Kubernetes {target} is older than what these nodes have: {nodes}. It does not go back.",
+        "name an image of the release that they have, or a later one: kic_cluster_image, or kic_image_kubernetes_version",
+        known="kubernetes.io, Version Skew Policy",
+    ),
+    "upgrade_skips": Entry(
+        "The control plane {node} has Kubernetes {found}, and {target} is not the next minor release.",
+        "upgrade to {following} first: kic_cluster_image, or kic_image_kubernetes_version: '{following}'",
+        known="kubernetes.io, Version Skew Policy; kubeadm upgrade",
+    ),
+    "upgrade_leaves_behind": Entry(
+        "These nodes are not declared, and their kubelet would be too old for Kubernetes {target}: {nodes}.",
+        "declare them, or remove them first: kic_cluster_prune: true",
+        known="kubernetes.io, Version Skew Policy: a kubelet may be three minor releases older",
+    ),
+    "upgrade_needs_nodes": Entry(
+        "The cluster {cluster} is only to be present, and an upgrade needs all of its nodes.",
+        "set kic_cluster_state to started, or kic_cluster_upgrade to false",
+    ),
+    "upgrade_node_lost": Entry(
+        "These nodes have lost their container, and a new one would run the new release before the control planes do: {nodes}.",
+        "run first with the image that the other nodes have, and kic_cluster_upgrade: false; then upgrade. Or give a worker up:"
+        " kubectl delete node NODE, and remove its volume",
+        known="kubernetes.io, Version Skew Policy: no kubelet is newer than an API server",
+    ),
+    "upgrade_drains": Entry(
+        "The nodes are drained by an upgrade, and nothing creates these pods again: {pods}. Nothing was changed.",
+        "{fix}",
+        known="the API: ownerReferences of pods; kubectl drain",
+    ),
+    "upgrade_without_kubernetes": Entry(
+        "The image {image} holds no Kubernetes to upgrade to: /kind/version is missing.",
+        "use an image of nodeforge.kic.kic_image or kindest/node",
+    ),
     "drain_blocked": Entry(
         "The node {node} was not drained within {seconds:g} seconds, because a PodDisruptionBudget keeps pods on it ({budgets})."
         " {after}.",

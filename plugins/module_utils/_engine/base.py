@@ -25,6 +25,7 @@ from .model import (
     Reader,
     Stored,
     Volume,
+    Writer,
 )
 
 
@@ -212,13 +213,13 @@ class Engine(EngineReader):
 
     @abstractmethod
     def feed_images(
-        self, source: str | Sequence[str], commands: Mapping[str, Reader], seconds: float
+        self, source: str | Sequence[str] | Writer, commands: Mapping[str, Reader], seconds: float
     ) -> dict[str, CommandResult]:
         """Give an archive of images to a command in each of several containers, read once for all.
 
         It is not compressed there. How the commands ended is returned by container; what is wrong with the source is raised.
 
-        :param source: path of an archive on this machine, or references to images of the store.
+        :param source: path of an archive on this machine, references to images of the store, or a command in a container.
         :param commands: by container.
         """
 

@@ -34,6 +34,7 @@ from .model import (
     Publication,
     Reader,
     Stored,
+    Writer,
 )
 from .proxy import without_proxy
 from .secrecy import hand_over
@@ -402,7 +403,7 @@ class CommandLineEngine(Engine):
         self.call(["load", "--quiet", "--input", path], action=f"loading the images of {path}")
 
     def feed_images(
-        self, source: str | Sequence[str], commands: Mapping[str, Reader], seconds: float
+        self, source: str | Sequence[str] | Writer, commands: Mapping[str, Reader], seconds: float
     ) -> dict[str, CommandResult]:
         sinks = [self._sink(node, reader) for node, reader in commands.items()]
         try:
@@ -410,17 +411,20 @@ class CommandLineEngine(Engine):
                 with opened(source) as stream:
                     fed = Feed().run(stream, sinks, timeout=seconds, env=self._environment())
             else:
-                saving = [self.name, *self.save_arguments(source)]
+                saving = [self.name, *self._written_by(source)]
                 fed = Feed().run(saving, sinks, timeout=seconds, env=self._environment())
         except CommandNotFound:
             raise failure("engine_not_installed", engine=self.name, package=self.package) from None
         if fed.source is not None and fed.source.rc != 0:
-            action = f"saving the images {', '.join(source)}"
+            if isinstance(source, Writer):
+                action = f"reading from the container {source.container}"
+            else:
+                action = f"saving the images {', '.join(source)}"
             # Where no node reads to the end, that is what went wrong.
             unread = fed.source.rc == -signal.SIGPIPE or "broken pipe" in fed.source.err
             if not unread or any(item.rc == 0 for item in fed.sinks):
                 if fed.source.timed_out:
-                    raise self._timed_out(["save"], action, seconds, fed.source)
+                    raise self._timed_out(saving[1:2], action, seconds, fed.source)
                 raise self._explain(fed.source, action)
         return dict(zip(commands, fed.sinks))
 
@@ -428,6 +432,12 @@ class CommandLineEngine(Engine):
         if not reader.pipe:
             return Sink([self.name, "exec", "--interactive", container, *reader.command])
         return Sink([self.name, "exec", container, *reader.command], partial(connect, reader.pid, reader.pipe))
+
+    def _written_by(self, source: Sequence[str] | Writer) -> list[str]:
+        """What writes ``source`` to standard output."""
+        if isinstance(source, Writer):
+            return ["exec", source.container, *source.command]
+        return self.save_arguments(source)
 
     def save_arguments(self, references: Sequence[str]) -> list[str]:
         """What writes an archive of images to standard output."""

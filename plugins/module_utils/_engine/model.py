@@ -256,6 +256,14 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Writer:
+    """A command in a container whose output is meant."""
+
+    container: str
+    command: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Limits:
     """Limits of a control group; None is none."""
 

@@ -27,14 +27,12 @@ from .._core.plan import converge
 from .._core.subnet import DEFAULT_POOLS
 from .._engine.base import Engine
 from .._engine.drivers import driver
-from .._engine.model import Limits, NewContainer, Publication
-from .._host.machine import architecture, host_limits
+from .._engine.model import NewContainer, Publication
+from .._host.machine import architecture
 from .._host.podman_networks import DIRECTORY
-from .._host.ports import HostPorts
 from .._state.lock import host_lock, lock_of
 from .network import NetworkResource, NetworkSpec, network_named
-from .node_choice import Around, allocate, survey_ports
-from .node_spec import NodeSpec
+from .throw_away import new_container
 
 PREFIX = "kic-probe-"
 """Names are this, the process id of the module that probes, and random digits."""
@@ -149,49 +147,9 @@ def _network(name: str) -> NetworkSpec:
 
 def _container(engine: Engine, name: str) -> NewContainer:
     """What kic_node would create from no options but a published port, with the probe's own program."""
-    networks = tuple(engine.networks())
-    network_named(networks, name, engine.name)
-    spec = NodeSpec(
-        name=name,
-        state="started",
-        cluster=None,
-        role=None,
-        image=_reference(name),
-        network=name,
-        ip=None,
-        ip6=None,
-        hostname=name,
-        volume=None,
-        mounts=(),
-        tmpfs={},
-        publish=(Publication(6443, "tcp", "127.0.0.1", None),),
-        devices=(),
-        limits=Limits(None, None, None),
-        ulimits={},
-        sysctls={},
-        security_opts=(),
-        env={},
-        labels={},
-        privileged="auto",
-        runtime=None,
-        command=(),
-        restart_policy="no",
-        files=(),
-        replace=False,
-        wait=False,
-        wait_timeout=1.0,
-    )
-    around = Around(
-        info=engine.info,
-        image=engine.image(_reference(name)),
-        networks=networks,
-        volume=True,
-        addresses={},
-        host_ports=frozenset(),
-        missing=(),
-    )
-    around = replace(around, ports=survey_ports(spec, around, None, HostPorts()))
-    new, _missing = allocate(spec, around, host_limits(), None, engine=engine.name)
+    network_named(tuple(engine.networks()), name, engine.name)
+    publish = (Publication(6443, "tcp", "127.0.0.1", None),)
+    new = new_container(engine, name, _reference(name), network=name, publish=publish, privileged="auto")
     # It has no shell to make anything writable first, and it is no node: nothing of ours counts it as one.
     return replace(new, entrypoint="/probe", command=(), labels={LABEL: "1"})
 

@@ -37,6 +37,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import
     Reader,
     Stored,
     Volume,
+    Writer,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.machine import HostLimits
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_options import PASSED_ON
@@ -443,13 +444,19 @@ class MemoryEngine(ByClient):
         return [self.image(reference) for reference in references]
 
     def feed_images(
-        self, source: str | Sequence[str], commands: Mapping[str, Reader], seconds: float
+        self, source: str | Sequence[str] | Writer, commands: Mapping[str, Reader], seconds: float
     ) -> dict[str, CommandResult]:
-        self.done.append(f"feed {source if isinstance(source, str) else ' '.join(source)} to {' '.join(commands)}")
+        if isinstance(source, Writer):
+            what = f"{source.command[3]} {source.command[-1]} of {source.container}"
+        else:
+            what = source if isinstance(source, str) else " ".join(source)
+        self.done.append(f"feed {what} to {' '.join(commands)}")
         ended = {}
         for node, reader in commands.items():
             ended[node] = self.load_fails.get(node, CommandResult((), 0, b"", b""))
-            for item in json.loads(reader.command[-1]) if ended[node].rc == 0 else ():
+            if ended[node].rc != 0 or isinstance(source, Writer):
+                continue
+            for item in json.loads(reader.command[-1]):
                 self.containerd.setdefault(node, {}).update(dict.fromkeys(item["names"], item["id"]))
         return ended
 

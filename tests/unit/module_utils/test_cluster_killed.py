@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,24 +28,35 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, Resource, converge
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.replaced import node_of
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import Engine
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
+    Container,
+    NewContainer,
+    Reader,
+    Writer,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.selection import cluster_nodes
 from ansible_collections.nodeforge.kic.plugins.module_utils._host import routes
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.systemd import Units
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.configuration import (
+    release_of,
+    version_of,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import RECORD
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.staging import PROGRAM
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import boot as boot_unit
-from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
+from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node, throw_away
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node import NodeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.volume import VolumeResource
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import record
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 
 from .lives import APP, foreign, machine, planned_only, state
-from .support import IMAGE_SCRIPTS, MemoryEngine, MemoryPorts, fails, host, image, said
+from .support import IMAGE_ID, IMAGE_SCRIPTS, Killed, MemoryEngine, MemoryPorts, fails, host, image, said
 from .test_boot_unit import Systemd
 from .test_cluster_run import PLANE, spec
 from .test_killed import Killing, ends
@@ -70,13 +81,92 @@ class Machine(MemoryEngine):
         """Those of etcd."""
         self.blocked = ""
         """The node that cannot be drained."""
+        self.made_by: dict[str, str] = {}
+        """The release by which kubeadm made or upgraded each node last: on its volume, as all that follows."""
+        self.recorded: dict[str, str] = {}
+        self.brought: dict[str, set[str]] = {}
+        """Releases whose images nodes hold, but for that of their own image."""
+        self.programs: dict[str, str] = {}
+        """The release of the kubeadm that was brought into a node."""
+        self.pods: list[dict[str, Any]] = []
+        self.unanswered = ""
+        """The script whose answer is lost: it was done."""
+        self.killing: Killing | None = None
+        """What ends a run within the operations of an upgrade."""
 
     def read_file(self, identity: str, path: str) -> bytes | None:
-        """What kubeadm has made is on the volume of the node."""
+        """What kubeadm has made is on the volume of the node, and the release of its kubelet in its image."""
         found = self.container(identity)
+        if path == VERSION and found is not None:
+            return f"{RELEASES[found.image_id]}\n".encode()
         if path == RECORD and found is not None:
-            return json.dumps({"state": self.kubernetes.get(found.name, "")}).encode()
+            return json.dumps(self.record(node_of(found.name))).encode()
         return super().read_file(identity, path)
+
+    def record(self, name: str) -> dict[str, str]:
+        """That of a node."""
+        release = {"kubernetes": self.recorded[name]} if name in self.recorded else {}
+        return {"state": self.kubernetes.get(name, ""), **release}
+
+    def release(self, name: str) -> str:
+        """That of the kubelet in the container of a node."""
+        return RELEASES[self.container_table[name].image_id]
+
+    def create_container(self, new: NewContainer) -> str:
+        """With the id of its image."""
+        identity = super().create_container(new)
+        found = self.image(new.image)
+        assert found is not None
+        self.add(replace(self.container_table[new.name], image_id=found.id))
+        return identity
+
+    def start_container(self, identity: str) -> None:
+        """With a container kubelet starts, where the volume has what it needs."""
+        super().start_container(identity)
+        self.refuse_newer_kubelets()
+
+    def refuse_newer_kubelets(self) -> None:
+        """No kubelet may be newer than any API server."""
+        up = {name: version_of(self.release(name)) for name in self.kubernetes if self.runs(name)}
+        servers = [version_of(self.made_by[name]) for name in up if name in self.members]
+        newer = {name: release for name, release in up.items() if release > min(servers, default=release)}
+        assert not newer, f"{newer} is newer than {servers}"
+
+    def runs(self, name: str) -> bool:
+        """Whether the node has a container that runs."""
+        return name in self.container_table and self.container_table[name].running
+
+    def do(self, name: str, act: Callable[[], None]) -> None:
+        """What a script does, unless this is where the run ends."""
+        if self.killing is None:
+            act()
+        else:
+            self.killing.end(name, act)
+        self.refuse_newer_kubelets()
+        if name == self.unanswered:
+            raise failure("timed_out", action=name, seconds=30, why="podman hangs", fix="wait")
+
+    def feed_images(
+        self, source: str | Sequence[str] | Writer, commands: Mapping[str, Reader], seconds: float
+    ) -> dict[str, CommandResult]:
+        """From a container of the new image, which runs."""
+        if not isinstance(source, Writer):
+            return super().feed_images(source, commands, seconds)
+        found = self.container(source.container)
+        assert found is not None and found.running and all(self.runs(name) for name in commands)
+        release = RELEASES[found.image_id]
+
+        def act() -> None:
+            for name, reader in commands.items():
+                if source.command[-1] == "kubeadm":
+                    assert reader.command[-2:] == ["upgrade-program", PROGRAM]
+                    self.programs[name] = release
+                else:
+                    assert reader.command[-1] == "upgrade-images"
+                    self.brought.setdefault(name, set()).add(release)
+
+        self.do(f"bring {source.command[-1]}", act)
+        return super().feed_images(source, commands, seconds)
 
     def put_files(self, identity: str, archive: bytes) -> None:
         """A record that is empty is none."""
@@ -84,17 +174,29 @@ class Machine(MemoryEngine):
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             if found is not None and RECORD.lstrip("/") in tar.getnames():
                 self.kubernetes.pop(found.name, None)
+                self.recorded.pop(found.name, None)
         super().put_files(identity, archive)
 
     def call(self, arguments: Sequence[str], **given: Any) -> CommandResult:
         """What the scripts of nodes that leave do to the API and to etcd, and what a load balancer is given."""
         through, *command = [word for word in arguments[1:] if word != "--interactive"]
+        if through not in self.container_table:
+            # Its container has another name, as it was to be replaced.
+            return said(rc=125, err="no such container")
         assert self.container_table[through].running
         if command[0] == "kubectl":
             assert command[2:4] == ["delete", "node"]
             self.registered.pop(command[4], None)
             return said()
+        if command[0] == "rm":
+            self.do("forget kubeadm", lambda: self.forget_program(through, command[-1]))
+            return said()
         script, *words = command[command.index("-c") + 2 :]
+        if script == "alone":
+            script, *words = command[len(command) - 1 - command[::-1].index("-c") + 2 :]
+        if script in OF_UPGRADES:
+            self.upgraded(through, script, words, given.get("stdin"))
+            return said()
         if script == "balance":
             self.contents[(self.container_table[through].id, words[0])] = given["stdin"]
             return said()
@@ -103,19 +205,51 @@ class Machine(MemoryEngine):
             if not self.majority:
                 return said(rc=1, err="etcdserver: request timed out")
             nodes = [{"name": name, "hostname": name, "leaving": mark} for name, mark in self.registered.items()]
-            return said(json.dumps({"nodes": nodes, "volumes": [], "budgets": [], "pods": []}))
+            return said(json.dumps({"nodes": nodes, "volumes": [], "budgets": [], "pods": self.pods}))
         if script == "etcd-remove":
             self.refuse_without_majority()
             self.members.discard(words[1])
         if script == "cordon":
-            self.registered.update({words[0]: "cordoned"} if words[0] in self.registered else {})
+            self.do(
+                "cordon", lambda: self.registered.update({words[0]: "cordoned"} if words[0] in self.registered else {})
+            )
         if script == "uncordon":
             self.registered.update({name: "" for name in words[1:] if name in self.registered})
         if script == "drain":
             if words[0] == self.blocked:
                 return said("cannot evict", rc=1)
             assert self.container_table[words[0]].running and self.registered[words[0]]
+            self.do("drain", lambda: None)
         return said()
+
+    def forget_program(self, name: str, path: str) -> None:
+        """The kubeadm that was brought."""
+        assert path == PROGRAM
+        self.programs.pop(name, None)
+
+    def upgraded(self, name: str, script: str, words: Sequence[str], stdin: bytes | None) -> None:
+        """What the scripts of an upgrade do in a node."""
+        if script == "wait-api":
+            self.refuse_without_majority()
+            assert name in self.members
+        elif script == "ready-release":
+            assert self.runs(words[0]) and self.release(words[0]) == words[2] and self.registered[words[0]] == ""
+        elif script == "record":
+            found = json.loads(stdin or b"")
+            assert {**found, "kubernetes": ""} == {**self.record(name), "kubernetes": ""}
+            self.do("record", lambda: self.recorded.update({name: found["kubernetes"]}))
+        else:
+            program, release, plane, _patches, restarts, own = words
+            assert (program, self.programs[name], restarts, own) == (PROGRAM, release, "", name)
+            assert plane and name in self.members and release in self.brought[name]
+            self.refuse_without_majority()
+            behind = [item for item in self.members if self.runs(item) and self.made_by[item] != release]
+            assert plane == "further" or self.control_plane_is(name), behind
+            self.do("kubeadm upgrade", lambda: self.made_by.update({name: release}))
+
+    def control_plane_is(self, name: str) -> bool:
+        """Whether it is the one by which the API is asked: the first of those that run."""
+        return name == min(item for item in self.members if self.runs(item))
 
     @property
     def majority(self) -> bool:
@@ -134,8 +268,9 @@ class Machine(MemoryEngine):
 
     def remove_volume(self, name: str) -> None:
         """With what is in it."""
-        self.kubernetes.pop(name, None)
-        self.containerd.pop(name, None)
+        tables: tuple[dict[str, Any], ...] = (self.kubernetes, self.containerd, self.made_by, self.recorded)
+        for table in (*tables, self.brought, self.programs):
+            table.pop(name, None)
         super().remove_volume(name)
 
 
@@ -162,14 +297,27 @@ class Ending:
         assert check_mode or asked.state == "initialized" or asked.control_plane in engine.members, "no API there"
         assert asked.state != "initialized" or not engine.members or member, "no API there"
         known = engine.registered.get(asked.node) == ""
-        if engine.kubernetes.get(asked.node) == asked.record_state and known and member:
+        release = engine.release(asked.node) if asked.node in engine.container_table else ""
+        done = engine.kubernetes.get(asked.node) == asked.record_state and member
+        made_by = engine.recorded.get(asked.node, release) if done else ""
+        assert check_mode or asked.version in (None, release), "version_differs"
+        behind = done and version_of(made_by) < version_of(release)
+        if behind and not asked.upgrade and release_of(made_by) != release_of(release):
+            raise failure("upgrade_not_requested", nodes=asked.node, found=made_by, target=release)
+        if done and known and not (behind and asked.upgrade):
             return Outcome(Plan(), {})
-        operation = Operation(asked.state, "Kubernetes", asked.node)
+        operation = Operation("upgrade" if behind and asked.upgrade else asked.state, "Kubernetes", asked.node)
 
         def act() -> None:
+            assert not behind or release in engine.brought[asked.node], "images are missing"
+            # The container of a control plane may be older than what kubeadm has made of it.
+            now = max(release, made_by, key=version_of) if done else release
             engine.kubernetes[asked.node] = asked.record_state
             engine.registered[asked.node] = ""
             engine.members |= {asked.node} if asked.is_plane else set()
+            if not done or asked.upgrade:
+                engine.made_by[asked.node] = engine.recorded[asked.node] = now
+            engine.refuse_newer_kubelets()
 
         if not check_mode:
             self.killing.end(str(operation), act)
@@ -185,6 +333,15 @@ class Ending:
 
 
 RUN = Leaving.run
+
+VERSION = "/kind/version"
+NEWER = "b" * 64
+OLD, NEW = "v1.34.9", "v1.35.4"
+RELEASES = {IMAGE_ID: OLD, NEWER: NEW}
+"""Releases in images, by their ids."""
+
+OF_UPGRADES = ("upgrade", "ready-release", "record", "wait-api")
+"""Scripts that are run for an upgrade."""
 
 
 def declared(engine: Machine, **given: Any) -> tuple[ClusterSpec, list[Container]]:
@@ -352,6 +509,42 @@ CHANGES: dict[str, tuple[Step, Step]] = {
     "removed when stopped": (all_stopped, absent),
 }
 
+
+def upgraded(
+    engine: Machine, workers: int | None = 1, planes: int | None = None, upgrade: bool = True, **given: Any
+) -> None:
+    """The cluster as it is declared, of the new release."""
+    engine.image_table["newer"] = image(id=NEWER, tags=("localhost/node:2",))
+    words: dict[str, Any] = {"upgrade": upgrade, "image": "localhost/node:2", **given}
+    present(engine, workers=workers, planes=planes, **words)
+
+
+three_and_one = partial(present, planes=3)
+three_upgraded = partial(upgraded, planes=3)
+
+
+UPGRADES: dict[str, tuple[Step, Step]] = {
+    "one node": (partial(present, workers=0), partial(upgraded, workers=0)),
+    "one and one": (present, upgraded),
+    "one and one when stopped": (all_stopped, upgraded),
+    "one and one when restarted": (present, partial(upgraded, state="restarted")),
+    "one and one, with one more worker": (present, partial(upgraded, workers=2)),
+    "one and one, of two": (partial(present, workers=2), partial(upgraded, prune=True)),
+    "one and one, the other stays": (partial(present, workers=2), upgraded),
+    "one and one, recreated on drift": (present, partial(upgraded, node={"recreate": "on_drift"})),
+}
+
+UPGRADES_OF_SEVERAL: dict[str, tuple[Step, Step]] = {
+    "three and one": (three_and_one, three_upgraded),
+    "three and one when one has ended": (three_with_one_stopped, partial(upgraded, planes=3, workers=0)),
+    "three and one when stopped": (three_stopped, partial(upgraded, planes=3, workers=0)),
+    "three as they are": (three_and_one, upgraded),
+    "one to three": (present, three_upgraded),
+    "three to one": (three, partial(upgraded, planes=1, workers=0, prune=True)),
+    "three stay when one is declared": (three_and_one, partial(upgraded, planes=1)),
+}
+
+
 SEVERAL: dict[str, tuple[Step, Step]] = {
     "created with three control planes": (nothing, partial(present, planes=3)),
     "one to three control planes": (partial(present, workers=0), three),
@@ -387,6 +580,8 @@ def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_run, "PARALLEL", 1)
     monkeypatch.setattr(boot_unit, "program", "/usr/bin/{}".format)
     monkeypatch.setattr(boot_unit, "disabled_units", list)
+    monkeypatch.setattr(throw_away, "host_limits", host)
+    monkeypatch.setattr(throw_away, "HostPorts", MemoryPorts)
 
 
 def everything(engine: Machine) -> dict[str, Any]:
@@ -395,7 +590,8 @@ def everything(engine: Machine) -> dict[str, Any]:
     balancer = engine.container_table.get(BALANCER)
     leads = engine.contents.get((balancer.id, BALANCER_CONFIGURATION), b"") if balancer is not None else None
     kubernetes = {"kubernetes": engine.kubernetes, "registered": engine.registered, "members": engine.members}
-    return {**state(engine), **kubernetes, "balancer": leads, "units": units}
+    releases = {"made by": engine.made_by, "recorded": engine.recorded}
+    return {**state(engine), **kubernetes, **releases, "balancer": leads, "units": units}
 
 
 @pytest.mark.parametrize("daemon", [False, True], ids=["unit", "restart-policy"])
@@ -414,6 +610,26 @@ def test_killed_with_several_control_planes(
 ) -> None:
     """The same run again ends in the state of one that nobody disturbed; etcd keeps its majority, and one cluster stays one."""
     before, work = SEVERAL[change]
+    undisturbed(before, work, work, monkeypatch, tmp_path_factory)
+
+
+@pytest.mark.parametrize("daemon", [False, True], ids=["unit", "restart-policy"])
+@pytest.mark.parametrize("change", UPGRADES)
+def test_an_upgrade_is_killed_at_every_operation(
+    change: str, daemon: bool, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """And within each: the same run again ends in the state of one that nobody disturbed, and no kubelet is ever newer than an API
+    server."""
+    before, work = UPGRADES[change]
+    undisturbed(before, work, work, monkeypatch, tmp_path_factory, daemon=daemon)
+
+
+@pytest.mark.parametrize("change", UPGRADES_OF_SEVERAL)
+def test_an_upgrade_of_several_control_planes_is_killed(
+    change: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """And within each operation: etcd keeps its majority, and the same run again ends in the state of one that nobody disturbed."""
+    before, work = UPGRADES_OF_SEVERAL[change]
     undisturbed(before, work, work, monkeypatch, tmp_path_factory)
 
 
@@ -474,6 +690,7 @@ def undisturbed(
 
     def killed(killing: Killing, engine: Machine) -> None:
         ending(killing)
+        engine.killing = killing
         work(engine)
 
     engine = prepared()
@@ -486,6 +703,7 @@ def undisturbed(
         if not ends(partial(killed, engine=engine), at, done):
             break
         ending(Killing(-1, done=False))
+        engine.killing = None
         again(engine)
         assert everything(engine) == expected, (at, done)
         assert foreign(engine) == others, (at, done)
@@ -820,3 +1038,150 @@ def test_workers_by_name(two: Machine) -> None:
     ClusterRun(two, Systemd(), check_mode=False).present(asked, cluster_nodes(two, "lab"))
     assert set(two.container_table) == set(two.volume_table) == set(two.registered) == {PLANE, "db"}
     assert two.container_table["db"].limits.memory == 256 << 20
+
+
+def rounds(*nodes: str, drains: bool = True) -> list[str]:
+    """What is reported of nodes whose containers are replaced, but for the parts of a replacement."""
+    verbs = [*(("cordon Kubernetes node", "drain Kubernetes node") if drains else ()), "create node"]
+    return [f"{verb} {name}" for name in nodes for verb in (*verbs, "upgrade Kubernetes on node")]
+
+
+@pytest.mark.parametrize(
+    ("planes", "workers", "expected"),
+    [
+        pytest.param(1, 0, [f"upgrade control plane {PLANE}", *rounds(PLANE, drains=False)], id="one-node"),
+        pytest.param(1, 1, [f"upgrade control plane {PLANE}", *rounds(PLANE, WORKER)], id="one-and-one"),
+        pytest.param(
+            *(3, 1),
+            [
+                *(f"upgrade control plane {name}" for name in PLANES),
+                *rounds(PLANES[1], PLANES[2], PLANE, WORKER),
+            ],
+            id="three-and-one",
+        ),
+    ],
+)
+def test_check_mode_says_what_an_upgrade_does(planes: int, workers: int, expected: list[str], two: Machine) -> None:
+    """In the words of the run, which changes nothing when it is done again."""
+    present(two, planes=planes, workers=workers, prune=True)
+    two.image_table["newer"] = image(id=NEWER, tags=("localhost/node:2",))
+    words: dict[str, Any] = {"control_planes": planes, "workers": workers, "upgrade": True}
+    found = predicted(two, image="localhost/node:2", **words)
+    said_of = [text.partition(":")[0] for text in found.actions]
+    begin = said_of.index(f"stage Kubernetes {NEW}")
+    parts = ("start node", "remove node", "stop node", "write boot")
+    actions = [text for text in said_of[begin + 1 :] if not text.startswith(parts) and BALANCER not in text]
+    assert actions == expected
+    assert {*two.made_by.values()} == {*two.recorded.values()} == {NEW}
+    assert {two.release(name) for name in two.container_table} == {NEW} and {*two.registered.values()} == {""}
+    assert found.describe(declared(two, image="localhost/node:2", **words)[0])["control_plane"] == PLANE
+
+
+@pytest.mark.parametrize("blocked", [PLANE, "lab-worker-1", "lab-worker-2"])
+def test_an_upgrade_whose_drain_is_blocked(blocked: str, two: Machine) -> None:
+    """The node takes pods again and keeps its container, and so do those after it; the next run goes on with it."""
+    order = (PLANE, "lab-worker-1", "lab-worker-2")
+    left = order[order.index(blocked) :]
+    before, two.blocked = deepcopy(everything(two)), blocked
+    with pytest.raises(KicError) as caught:
+        upgraded(two, workers=2)
+    assert caught.value.diagnosis.id == "step_failed" and blocked in str(caught.value)
+    after = everything(two)
+    assert {*two.registered.values()} == {""}
+    assert {name: after["containers"][name] for name in left} == {name: before["containers"][name] for name in left}
+    assert {two.release(name) for name in order if name not in left} <= {NEW}
+    done = [text.partition(":")[0] for text in caught.value.done]
+    assert done[:2] == [f"stage Kubernetes {NEW}", f"upgrade control plane {PLANE}"]
+    assert not [text for text in done if "cordon" in text and blocked in text]
+    two.blocked = ""
+    upgraded(two, workers=2)
+    assert {*two.made_by.values()} == {two.release(name) for name in order} == {NEW}
+
+
+def test_an_upgrade_whose_cordon_had_no_answer(two: Machine) -> None:
+    """It may have been done all the same: the node takes pods again."""
+    two.unanswered = "cordon"
+    with fails("timed_out"):
+        upgraded(two, workers=2)
+    assert {*two.registered.values()} == {""}
+
+
+@pytest.mark.parametrize("lost", [WORKER, PLANES[2], PLANE], ids=["worker", "control-plane", "first"])
+def test_an_upgrade_when_a_container_is_lost(lost: str, two: Machine) -> None:
+    """The kubelet on its volume runs as soon as its new container does. It is refused before anything is changed, or no kubelet is
+    newer than an API server."""
+    present(two, planes=3, workers=1, prune=True)
+    two.remove_container(two.container_table[lost].id, 0)
+    two.image_table["newer"] = image(id=NEWER, tags=("localhost/node:2",))
+    before = deepcopy(everything(two))
+    try:
+        upgraded(two, planes=3, workers=1)
+    except KicError:
+        assert everything(two) == before
+    else:
+        assert {*two.made_by.values()} == {NEW}
+
+
+def test_the_kubeadm_that_was_brought_goes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Also where the run was killed after it had done its work."""
+    for done in (False, True):
+        ending = Ending(Killing(-1, done=False))
+        monkeypatch.setattr(cluster_run, "converge", ending.converge)
+        monkeypatch.setattr(cluster_run, "converge_kubeadm", ending.kubeadm)
+        engine = bare_machine(monkeypatch, tmp_path_factory.mktemp("state"), daemon=False)
+        engine.image_table["i"] = image(tags=("localhost/node:1",))
+        present(engine)
+        engine.killing = KillingAt("forget kubeadm", done)
+        with pytest.raises(Killed):
+            upgraded(engine)
+        engine.killing = None
+        upgraded(engine)
+        assert engine.programs == {} and {*engine.made_by.values()} == {NEW}
+
+
+class KillingAt(Killing):
+    """Ends a run at what has a name."""
+
+    def __init__(self, name: str, done: bool) -> None:
+        super().__init__(-1, done)
+        self.name = name
+
+    def end(self, name: str, act: Callable[[], Any]) -> Any:
+        """Where it is the name."""
+        self.at = len(self.begun) if name == self.name else -1
+        return super().end(name, act)
+
+
+def test_an_upgrade_to_an_image_that_is_missing(two: Machine) -> None:
+    """It is said: an upgrade that was requested is not left out in silence."""
+    before = deepcopy(everything(two))
+    with pytest.raises(KicError, match="localhost/node:9"):
+        present(two, workers=2, upgrade=True, image="localhost/node:9")
+    assert everything(two) == before
+
+
+def test_an_upgrade_that_was_not_requested(two: Machine) -> None:
+    """An image of another release is drift; a node that would be created from it is refused."""
+    two.image_table["newer"] = image(id=NEWER, tags=("localhost/node:2",))
+    before = deepcopy(everything(two))
+    upgraded(two, workers=2, upgrade=False)
+    assert everything(two) == before
+    for given in ({"workers": 3}, {"workers": 2, "node": {"recreate": "on_drift"}}):
+        with fails("upgrade_not_requested", OLD, NEW):
+            upgraded(two, upgrade=False, **given)
+        assert everything(two) == before
+
+
+def test_pods_that_an_upgrade_would_remove(two: Machine) -> None:
+    """It is refused before anything is changed, also in check mode."""
+    pod = {"namespace": "default", "name": "a", "node": WORKER, "labels": {}, "owner": "", "mirror": False}
+    two.pods = [{**pod, "ended": False}]
+    two.image_table["newer"] = image(id=NEWER, tags=("localhost/node:2",))
+    before = deepcopy(everything(two))
+    for check_mode in (True, False):
+        asked = declared(two, workers=2, image="localhost/node:2", upgrade=True)
+        with fails("upgrade_drains", "default/a"):
+            ClusterRun(two, Systemd(), check_mode).present(*asked)
+        assert everything(two) == before

@@ -32,6 +32,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstra
     kubeadm,
     kubeadm_plan,
     kubeadm_run,
+    staging,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.alone import (
     BUSY,
@@ -52,7 +53,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Bo
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.certificates import PATHS, Certificate
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
-from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged, der, fails
+from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import MemoryEngine, Unplugged, der, fails
 
 CONTROL_PLANE = "lab-control-plane-1"
 SECOND = "lab-control-plane-2"
@@ -1224,7 +1225,7 @@ def test_init_of_a_fresh_node() -> None:
     assert "api.example.org" in documents["ClusterConfiguration"]["apiServer"]["certSANs"]
     assert json.loads(engine.stdin_of("apply")) == [MANIFEST]
     record = json.loads(engine.stdin_of("record"))
-    assert record == {"version": 1, "state": "initialized", "asked": asked.asked}
+    assert record == {"version": 1, "state": "initialized", "asked": asked.asked, "kubernetes": "v1.35.4"}
     assert found.plan.changed and found.value["ready"] is True and found.value["roles"] == ["control-plane"]
 
 
@@ -2094,3 +2095,313 @@ def test_a_new_cluster_is_compared_with_the_machine(monkeypatch: pytest.MonkeyPa
     assert "this machine routes 10.244.7.0/24" in found.warnings[0]
     assert "the name server 10.96.0.10 of this machine is in 10.96.0.0/16" in found.warnings[1]
     assert kubeadm.converge_kubeadm(spec(), Fake(container(), looks=[seen()]), check_mode=True).warnings == ()
+
+
+OLD_RELEASE = {"kubernetes": "v1.34.9"}
+
+
+def made_by(found: Seen, release: str | None) -> Seen:
+    """The same node, whose record names the release by which kubeadm made it; None names none."""
+    return replace(found, record={**found.record, **({"kubernetes": release} if release else {})})
+
+
+NODES_THERE = [
+    pytest.param(kubeadm_plan.plan_initialized, spec, seen, observed, id="first"),
+    pytest.param(kubeadm_plan.plan_joined, plane, seen_plane, observed_plane, id="control-plane"),
+    pytest.param(kubeadm_plan.plan_joined, worker, seen_worker, observed, id="worker"),
+]
+
+
+@pytest.mark.parametrize(
+    ("release", "upgrade", "expected"),
+    [
+        pytest.param("v1.34.9", True, ["upgrade"], id="older-minor"),
+        pytest.param("v1.34.9", False, None, id="older-minor-not-requested"),
+        pytest.param("v1.33.0", False, None, id="two-minors-not-requested"),
+        pytest.param("v1.35.3", True, ["upgrade"], id="older-patch"),
+        pytest.param("v1.35.3", False, [], id="older-patch-not-requested"),
+        pytest.param("v1.35.4", True, [], id="same"),
+        pytest.param("v1.35.4", False, [], id="same-not-requested"),
+        pytest.param("v1.36.0", True, [], id="upgraded-and-its-container-is-older"),
+        pytest.param("v1.36.0", False, [], id="upgraded-and-its-container-is-older-not-requested"),
+        pytest.param(None, True, [], id="not-recorded"),
+        pytest.param(None, False, [], id="not-recorded-and-not-requested"),
+    ],
+)
+@pytest.mark.parametrize(("make", "asked", "found", "look"), NODES_THERE)
+def test_upgrade(
+    release: str | None,
+    upgrade: bool,
+    expected: list[str] | None,
+    make: Callable[..., Plan],
+    asked: Callable[..., kubeadm_plan.KubeadmSpec],
+    found: Callable[..., Seen],
+    look: Callable[..., kubeadm_plan.Observed],
+) -> None:
+    """What an older kubeadm made is upgraded to the release of the node's image, where that is requested; another minor release is
+    refused where it is not."""
+    one, there = asked(upgrade=upgrade), made_by(found(), release)
+    if expected is None:
+        with fails("upgrade_not_requested", one.node, str(release), "v1.35.4", "upgrade: true"):
+            make(one, look(there))
+        return
+    plan = make(one, look(there))
+    assert steps(plan) == expected
+    assert plan.before["missing"] == expected and plan.after["missing"] == []
+
+
+@pytest.mark.parametrize(
+    ("make", "asked", "there", "expected"),
+    [
+        pytest.param(
+            kubeadm_plan.plan_initialized,
+            spec(upgrade=True),
+            observed(seen(record={**seen().record, **OLD_RELEASE}, hosts="", rotating=False)),
+            ["hosts", "upgrade", "kubelet-finalize"],
+            id="first",
+        ),
+        pytest.param(
+            kubeadm_plan.plan_joined,
+            plane(upgrade=True),
+            observed_plane(seen_plane(record={**seen().record, **OLD_RELEASE}, network=DIFFERS)),
+            ["upgrade", "pod-network"],
+            id="control-plane",
+        ),
+        pytest.param(
+            kubeadm_plan.plan_joined,
+            worker(upgrade=True),
+            observed(
+                seen_worker(
+                    record={**seen_worker().record, **OLD_RELEASE},
+                    network=DIFFERS,
+                    node=replace(API_NODE, name=WORKER, labels={}, leaving=True),
+                )
+            ),
+            ["upgrade", "pod-network", "uncordon"],
+            id="worker-that-was-drained",
+        ),
+        pytest.param(
+            kubeadm_plan.plan_joined,
+            worker(),
+            observed(seen_worker(record={**seen_worker().record, **OLD_RELEASE}, node=None)),
+            ["reset", "join"],
+            id="a-worker-that-the-api-forgot",
+        ),
+        pytest.param(
+            kubeadm_plan.plan_joined,
+            plane(),
+            observed_plane(seen_plane(record={**seen().record, **OLD_RELEASE}, members=frozenset())),
+            ["reset", "join"],
+            id="a-control-plane-that-etcd-forgot",
+        ),
+        pytest.param(
+            kubeadm_plan.plan_initialized, spec(), observed(seen(record=OLD_RELEASE)), ["record"], id="never-made-whole"
+        ),
+    ],
+)
+def test_upgrade_and_what_else_is_to_do(
+    make: Callable[..., Plan],
+    asked: kubeadm_plan.KubeadmSpec,
+    there: kubeadm_plan.Observed,
+    expected: list[str],
+) -> None:
+    """It comes before what else is missing; what joins once more is of the release of its image."""
+    assert steps(make(asked, there)) == expected
+
+
+@pytest.mark.parametrize(
+    "asked", [spec(upgrade=True), plane(upgrade=True), worker(upgrade=True)], ids=["first", "control-plane", "worker"]
+)
+def test_upgrade_waits_for_the_api(asked: kubeadm_plan.KubeadmSpec) -> None:
+    """Of a node whose API does not answer yet nothing is planned but the wait for it."""
+    silent: dict[str, Any] = {"api": False, "api_error": "refused", "objects": frozenset(), "node": None}
+    there = {CONTROL_PLANE: seen, SECOND: seen_plane, WORKER: seen_worker}[asked.node]
+    starting, started = (made_by(there(**changes), "v1.34.9") for changes in (silent, {}))
+    engine = Fake(container(), SECOND_CONTAINER, WORKER_CONTAINER, looks=[starting, starting, started])
+    found = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
+    assert "upgrade" in steps(found.plan) and engine.done().count("upgrade") == 1
+    assert engine.done().index("wait") < engine.done().index("upgrade")
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "words"),
+    [
+        pytest.param(spec(upgrade=True), seen(), ["", "v1.35.4", "first", "", "yes", CONTROL_PLANE], id="first"),
+        pytest.param(
+            plane(upgrade=True), seen_plane(), ["", "v1.35.4", "further", "", "yes", SECOND], id="control-plane"
+        ),
+        pytest.param(
+            worker(upgrade=True, planes=[CONTROL_PLANE]),
+            seen_worker(),
+            ["", "v1.35.4", "", "", "yes", WORKER],
+            id="worker",
+        ),
+        pytest.param(
+            spec(upgrade=True, patches={"etcd.json": {"a": 1}}),
+            seen(spec(patches={"etcd.json": {"a": 1}})),
+            ["", "v1.35.4", "first", "/var/lib/nodeforge.kic/patches", "yes", CONTROL_PLANE],
+            id="with-patches",
+        ),
+    ],
+)
+def test_what_is_told_to_upgrade(asked: kubeadm_plan.KubeadmSpec, found: Seen, words: list[str]) -> None:
+    """The image's own kubeadm runs in the node, alone; then it is recorded, and the node is waited for."""
+    engine = Fake(container(), SECOND_CONTAINER, WORKER_CONTAINER, looks=[made_by(found, "v1.34.9")])
+    done = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
+    assert steps(done.plan) == ["upgrade"]
+    looks = engine.done().index("upgrade")
+    expected = [*(["patches"] if asked.patches else []), "upgrade", "record", "ready"]
+    assert {*engine.done()[: looks - len(asked.patches)]} == {"look"}
+    assert engine.done()[looks - len(asked.patches) :] == expected
+    ((node, command),) = [(node, command) for what, node, command, _stdin in engine.calls if what == "upgrade"]
+    assert node == asked.node and command[3] == "alone" and command[command.index("upgrade") + 1 :] == words
+    assert [node for what, node, _command, _stdin in engine.calls if what == "record"] == [asked.node]
+    record = json.loads(engine.stdin_of("record"))
+    assert record == {"version": 1, "state": asked.record_state, "asked": asked.asked, "kubernetes": "v1.35.4"}
+
+
+def test_an_upgrade_that_fails_is_not_recorded() -> None:
+    """The next run does it again."""
+    engine = Fake(container(), looks=[made_by(seen(), "v1.34.9")], upgrade=said("[upgrade/health] FATAL: no", rc=1))
+    with fails("step_failed", "upgrade", "kubeadm upgrade ended with exit code 1"):
+        kubeadm.converge_kubeadm(spec(upgrade=True), engine, check_mode=False)
+    assert "record" not in engine.done()
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "expected"),
+    [
+        pytest.param(spec(), made_by(seen(rotating=False), "v1.36.0"), "v1.36.0", id="first"),
+        pytest.param(plane(), made_by(seen_plane(rotating=False), "v1.36.0"), "v1.36.0", id="control-plane"),
+        pytest.param(worker(), made_by(seen_worker(hosts=""), "v1.36.0"), "v1.36.0", id="worker"),
+        pytest.param(spec(), seen(rotating=False), "v1.35.4", id="not-recorded"),
+        pytest.param(worker(), made_by(seen_worker(node=None), "v1.36.0"), "v1.35.4", id="joins-once-more"),
+    ],
+)
+def test_release_in_the_record(asked: kubeadm_plan.KubeadmSpec, found: Seen, expected: str) -> None:
+    """A control plane that was upgraded, and whose container is older, is repaired with the newer release in its record."""
+    engine = Fake(*(container(), SECOND_CONTAINER, WORKER_CONTAINER), looks=[found], token_create=said(JOIN_COMMAND))
+    kubeadm.converge_kubeadm(asked, engine, check_mode=False)
+    assert json.loads(engine.stdin_of("record"))["kubernetes"] == expected
+
+
+class Staged(Fake):
+    """A node with a record, that was brought the kubeadm of another release."""
+
+    def __init__(self, record: dict[str, Any], **answers: CommandResult) -> None:
+        super().__init__(container(), SECOND_CONTAINER, WORKER_CONTAINER, looks=[seen()], **answers)
+        self.file = json.dumps(record).encode()
+
+    def read_file(self, identity: str, path: str) -> bytes | None:  # type: ignore[override]
+        """It runs."""
+        return self.file if path == RECORD else None
+
+    def call(self, arguments: Sequence[str], **given: Any) -> CommandResult:
+        """The record is kept."""
+        answer = super().call(arguments, **given)
+        if self.calls[-1][0] == "record" and answer.rc == 0:
+            self.file = given["stdin"]
+        return answer
+
+
+RECORDED = {"version": 1, "state": "initialized", "asked": {"endpoint": "x"}, "more": 1, "kubernetes": "v1.34.9"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "plane_word", "server"),
+    [(spec(), "first", []), (plane(), "further", ["--server=https://127.0.0.1:6443"])],
+    ids=["first", "further"],
+)
+def test_upgrade_of_a_control_plane_in_its_old_container(
+    asked: kubeadm_plan.KubeadmSpec, plane_word: str, server: list[str]
+) -> None:
+    """By the kubeadm that was brought, between two waits for its own API; kubelet goes on. What else is recorded stays."""
+    engine = Staged(RECORDED)
+    staging.upgrade(asked, engine, "v1.35.4")
+    removal = [at for at, call in enumerate(engine.calls) if call[2] == ["rm", "-f", staging.PROGRAM]]
+    assert removal in ([3], [4])
+    assert [what for at, what in enumerate(engine.done()) if at not in removal] == ["wait", "upgrade", "wait", "record"]
+    assert {node for _what, node, _command, _stdin in engine.calls} == {asked.node}
+    waits = [command for what, _node, command, _stdin in engine.calls if what == "wait"]
+    assert all(
+        command[-len(server) :] == server if server else "--server" not in " ".join(command) for command in waits
+    )
+    (command,) = [command for what, _node, command, _stdin in engine.calls if what == "upgrade"]
+    expected = [staging.PROGRAM, "v1.35.4", plane_word, "", "", asked.node]
+    assert command[command.index("upgrade") + 1 :] == expected
+    assert json.loads(engine.stdin_of("record")) == {**RECORDED, "kubernetes": "v1.35.4"}
+
+
+def test_a_control_plane_that_another_run_has_upgraded() -> None:
+    """It is not upgraded once more."""
+    engine = Staged({**RECORDED, "kubernetes": "v1.35.4"})
+    staging.upgrade(spec(), engine, "v1.35.4")
+    assert all(command == ["rm", "-f", staging.PROGRAM] for _what, _node, command, _stdin in engine.calls)
+
+
+def test_a_failed_upgrade_keeps_what_was_brought() -> None:
+    """Neither is it recorded."""
+    engine = Staged(RECORDED, upgrade=said("[upgrade] FATAL", rc=1))
+    with fails("step_failed", "kubeadm upgrade ended with exit code 1"):
+        staging.upgrade(spec(), engine, "v1.35.4")
+    assert "record" not in engine.done() and not [call for call in engine.calls if call[2][0] == "rm"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [(spec(), ["wait"]), (plane(), ["wait"]), (worker(), [])],
+    ids=["first", "further", "worker"],
+)
+def test_release_that_is_waited_for(asked: kubeadm_plan.KubeadmSpec, waits: list[str]) -> None:
+    """A node is Ready when its new kubelet has said so, and the API of a control plane by itself."""
+    engine = Staged(RECORDED)
+    staging.await_release(asked, engine, "v1.35.4")
+    assert engine.done() == [*waits, "ready-release"]
+    _what, node, command, _stdin = engine.calls[-1]
+    assert node == asked.control_plane and command[-3:] == [asked.node, "180", "v1.35.4"]
+    late = {"ready-release": said("v1.34.9", rc=1)}
+    with fails("step_failed", asked.node, "was not Ready with v1.35.4 within 180 seconds"):
+        staging.await_release(asked, Staged(RECORDED, **late), "v1.35.4")
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (None, ""),
+        (b"", ""),
+        (b"{", ""),
+        (b"[]", ""),
+        (b'{"state": "joined"}', ""),
+        (b'{"kubernetes": null}', ""),
+        (json.dumps(RECORDED).encode(), "v1.34.9"),
+    ],
+    ids=["none", "empty", "broken", "list", "older", "null", "recorded"],
+)
+def test_recorded_release(record: bytes | None, expected: str) -> None:
+    """What cannot be read says nothing."""
+    engine = Staged({})
+    engine.file = record
+    assert staging.recorded_release(engine, "x") == expected
+
+
+def test_release_of_a_container() -> None:
+    """That of its image, and of one without Kubernetes none."""
+    engine = MemoryEngine()
+    engine.contents["x", "/kind/version"] = b"v1.35.4\n"
+    assert (staging.release_of_container(engine, "x"), staging.release_of_container(engine, "y")) == ("v1.35.4", "")
+
+
+def test_images_and_kubeadm_are_brought() -> None:
+    """The images into all nodes, the program into control planes; the failure of a node is its own."""
+    engine = MemoryEngine()
+    given = ("source", "v1.35.4", (CONTROL_PLANE, WORKER), (CONTROL_PLANE,), node_scripts(), 60.0)
+    staging.stage(engine, *given)
+    assert engine.done == [
+        f"feed upgrade-source images of source to {CONTROL_PLANE} {WORKER}",
+        f"feed upgrade-source kubeadm of source to {CONTROL_PLANE}",
+    ]
+    staging.stage(engine, "source", "v1.35.4", (WORKER,), (), node_scripts(), 60.0)
+    assert engine.done[2:] == [f"feed upgrade-source images of source to {WORKER}"]
+    engine.load_fails[WORKER] = said("no space left on device", rc=1)
+    with fails("image_not_loaded", WORKER, "of Kubernetes v1.35.4", "no space left"):
+        staging.stage(engine, *given)

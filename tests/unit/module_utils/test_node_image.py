@@ -21,13 +21,19 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult, Fed, Sink, SubprocessRunner
+from ansible_collections.nodeforge.kic.plugins.module_utils._command import (
+    TIMED_OUT,
+    CommandResult,
+    Fed,
+    Sink,
+    SubprocessRunner,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks, labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import cli
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Reader
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Reader, Writer
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman import Podman
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot, images
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.node_image import NodeImages
@@ -365,6 +371,26 @@ def test_feed_of_the_store(
 
 NODES = (("n1", "x"), ("n2", "y"))
 READERS = {node: Reader([word]) for node, word in NODES}
+
+
+@pytest.mark.parametrize("engine", [Podman, Docker])
+def test_feed_of_a_container(feed: type[FakeFeed], engine: type[cli.CommandLineEngine]) -> None:
+    """A command in one writes what commands in others read; what is wrong with it names the container."""
+    feed.ends = Fed(answer(0), (answer(0), answer(1, "no")))
+    asked, source = engine(SubprocessRunner()), Writer("source", ["bash", "-c", "text", "name"])
+    found = asked.feed_images(source, READERS, 60)
+    readers = [[asked.name, "exec", "--interactive", node, word] for node, word in NODES]
+    assert feed.calls[0] == ([asked.name, "exec", "source", "bash", "-c", "text", "name"], readers)
+    assert [found[node].rc for node, _word in NODES] == [0, 1]
+    feed.ends = Fed(answer(125, "no such thing"), (answer(2), answer(2)))
+    with fails("engine_failed", "reading from the container source", "no such thing"):
+        asked.feed_images(source, READERS, 60)
+    feed.ends = Fed(CommandResult((), TIMED_OUT, b"", b""), (answer(2), answer(2)))
+    with fails("timed_out", f"reading from the container source ({asked.name} exec)"):
+        asked.feed_images(source, READERS, 60)
+    # Where no node reads to the end, that is what went wrong.
+    feed.ends = Fed(answer(-13), (answer(1, "full"), answer(1)))
+    assert asked.feed_images(source, READERS, 60)["n1"].err == "full"
 
 
 def test_feed_of_an_archive(feed: type[FakeFeed], tmp_path: Path) -> None:

@@ -95,6 +95,12 @@ class ClusterShape:
     """Whether the control plane takes any pod."""
 
 
+def version_of(version: str) -> tuple[int, int, int]:
+    """Major, minor and patch of ``v1.35.4``; (0, 0, 0) of anything else."""
+    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    return (int(match.group(1)), int(match.group(2)), int(match.group(3))) if match else (0, 0, 0)
+
+
 def release_of(version: str) -> tuple[int, int]:
     """Major and minor of ``v1.35.4``; (0, 0) of anything else."""
     match = re.match(r"v?(\d+)\.(\d+)", version)

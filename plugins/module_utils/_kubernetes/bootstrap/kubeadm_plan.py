@@ -125,6 +125,8 @@ class KubeadmSpec:
     """The names of all control planes of the cluster; () where they are to be found by their labels."""
     expected: Mapping[str, str] = field(default_factory=dict)
     """Of a forecast: the addresses of control planes that an earlier operation would create, by name."""
+    upgrade: bool = False
+    """Whether what an older release made is upgraded to that of the node's image."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> KubeadmSpec:
@@ -174,6 +176,7 @@ class KubeadmSpec:
             scripts=params.get("scripts") or {},
             role=CONTROL_PLANE if state == "initialized" else params.get("role", WORKER),
             planes=tuple(params.get("planes") or ()),
+            upgrade=bool(params.get("upgrade")),
         )
 
     @property
@@ -334,13 +337,13 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         lost = [path for path in AUTHORITIES if path not in seen.stands] if "certs" not in left_out else []
         if lost:
             raise failure("authority_lost", node=spec.node, files=", ".join(lost))
-    steps = [] if endpoint_fits(spec, observed) else ["hosts"]
+    steps, upgrade = [] if endpoint_fits(spec, observed) else ["hosts"], upgrade_steps(spec, seen) if done else []
     if is_complete(spec, seen) and not seen.api:
         # Starting, most of the time. The run waits for it and looks again.
         what = "it" if spec.node == spec.control_plane else spec.node
         unknown = f"the API of {spec.control_plane} does not answer: what {what} lacks is not known until it does."
         return _plan(spec, seen, steps, drift).warned(unknown)
-    steps += missing_phases(spec, seen)
+    steps += upgrade + missing_phases(spec, seen)
     if seen.node is not None and seen.api:
         if spec.shape.schedulable == (TAINT in seen.node.taints):
             steps.append("schedulable")
@@ -378,12 +381,31 @@ def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
         # kubeadm keeps the authority and kubelet its credentials, which may be those of a cluster that was.
         stale = seen.stands if forgotten or spec.is_plane else ()
         steps += ["reset", "join"] if stale else ["join"]
-    elif seen.api and seen.node is not None and _pod_network_broken(spec, seen, seen.node):
+        return _with_declared(spec, seen, steps)
+    steps += upgrade_steps(spec, seen)
+    if seen.api and seen.node is not None and _pod_network_broken(spec, seen, seen.node):
         steps.append("pod-network")
-    steps += _declared_differs(spec, seen)
+    return _with_declared(spec, seen, steps)
+
+
+def _with_declared(spec: KubeadmSpec, seen: Seen, steps: list[str]) -> Plan:
+    """The plan of a node that joins, or has joined, with what is declared of it in the API."""
+    steps = [*steps, *_declared_differs(spec, seen)]
     if seen.node is not None and seen.node.leaving:
         steps.append("uncordon")
     return _plan(spec, seen, steps, find_drift(spec, seen))
+
+
+def upgrade_steps(spec: KubeadmSpec, seen: Seen) -> list[str]:
+    """The step that brings what an older release made to that of the node's image; raises ``upgrade_not_requested``."""
+    if conf.version_of(seen.facts.version) <= conf.version_of(seen.kubernetes):
+        return []
+    if spec.upgrade:
+        return ["upgrade"]
+    if seen.facts.release == conf.release_of(seen.kubernetes):
+        # A correction within a release runs next to the one before it.
+        return []
+    raise failure("upgrade_not_requested", nodes=spec.node, found=seen.kubernetes, target=seen.facts.version)
 
 
 def _pod_network_broken(spec: KubeadmSpec, seen: Seen, node: ApiNode) -> bool:

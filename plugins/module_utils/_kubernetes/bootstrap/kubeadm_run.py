@@ -45,7 +45,7 @@ from .kubeadm_plan import (
     hosts_lines,
     unanswered,
 )
-from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode, Seen, look
+from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode, Seen, look, read_record
 from .steps import CLIENT_SECONDS, Deadline, last_lines
 
 PKI = "/etc/kubernetes/pki"
@@ -64,6 +64,8 @@ LIMITS = {
     "kubeadm": 240.0,
     "manifests": 60.0,
     "pod-network": 60.0,
+    # Each program of a control plane may take five minutes to come up (kubeadm's constants: UpgradeManifestTimeout).
+    "upgrade": 600.0,
     "schedulable": 30.0,
     "labels": 60.0,
     "ready": 180.0,
@@ -275,6 +277,8 @@ def initialize(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> t
     manifests = [item for item in spec.manifests if f"manifest-{item['name']}" in steps]
     files = _first_files(spec, observed) if {"etcd", "upload-config"} <= {*steps} else None
     operations = [_hosts(spec, observed)] if "hosts" in steps else []
+    if "upgrade" in steps:
+        operations.append(Operation("run", "step", "upgrade", run=partial(_upgrade, observed)))
     if phases:
         names = [step.name for step in phases]
         operations += _group("kubeadm init", names, partial(_init, observed, names, files))
@@ -299,12 +303,18 @@ def join(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> tuple[O
         )
     if "join" in steps:
         operations.append(Operation("run", "step", "join", run=partial(_join, observed)))
+    if "upgrade" in steps:
+        operations.append(Operation("run", "step", "upgrade", run=partial(_upgrade, observed)))
     return (*operations, *_member(spec, observed, steps, "join" in steps))
 
 
 def _member(spec: KubeadmSpec, observed: Observed, steps: Sequence[str], new: bool) -> tuple[Operation, ...]:
     """What ends the making of each node."""
-    operations = [replace(_recorded(spec), changes="record" in steps)]
+    release = observed.seen.facts.version
+    if "join" not in steps:
+        # The control plane of a node whose container is still to follow.
+        release = max(release, observed.seen.kubernetes, key=conf.version_of)
+    operations = [replace(_recorded(spec, release), changes="record" in steps)]
     connect = Operation("run", "step", "pod-network", run=_connect)
     if "pod-network" in steps:
         operations.append(connect)
@@ -348,9 +358,36 @@ def _hosts(spec: KubeadmSpec, observed: Observed) -> Operation:
     return _step("hosts", command, json.dumps(found).encode())
 
 
-def _recorded(spec: KubeadmSpec) -> Operation:
-    content = {"version": RECORD_VERSION, "state": spec.record_state, "asked": spec.asked}
+def _recorded(spec: KubeadmSpec, release: str) -> Operation:
+    content = {"version": RECORD_VERSION, "state": spec.record_state, "asked": spec.asked, "kubernetes": release}
     return _step("record", script(spec.scripts, "record", RECORD), json.dumps(content, sort_keys=True).encode())
+
+
+def record_made_by(seam: KubeadmSeam, release: str) -> None:
+    """Record by which release kubeadm made or upgraded the node last, next to all else that is recorded of it."""
+    record = {**read_record(seam.engine, seam.spec.node), "kubernetes": release}
+    command = script(seam.spec.scripts, "record", RECORD)
+    seam.run("record", command, stdin=json.dumps(record, sort_keys=True).encode())
+
+
+def _upgrade(observed: Observed, seam: KubeadmSeam) -> None:
+    """Upgrade what an older kubeadm made, in a node whose container is of the newer release."""
+    upgrade_node(seam, observed.seen.facts.version, restarts=True)
+
+
+def upgrade_node(seam: KubeadmSeam, release: str, *, program: str = "", restarts: bool = False) -> None:
+    """Have kubeadm upgrade the control plane, or the settings of kubelet, in the node.
+
+    :param release: such as v1.35.4, which is the program's own.
+    :param program: a kubeadm in the node; "" is that of its image.
+    :param restarts: whether kubelet is of the release too, and reads its new settings.
+    """
+    spec = seam.spec
+    plane = "" if not spec.is_plane else "first" if spec.node == spec.control_plane else "further"
+    patches = PATCHES if spec.patches else ""
+    _write_patches(seam)
+    command = script(spec.scripts, "upgrade", program, release, plane, patches, "yes" if restarts else "", spec.node)
+    run_alone(command, "", seam.limit("upgrade"), "kubeadm upgrade", seam, "upgrade")
 
 
 def _init(observed: Observed, names: Sequence[str], files: kic.Files | None, seam: KubeadmSeam) -> Written | None:

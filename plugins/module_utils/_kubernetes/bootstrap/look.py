@@ -137,6 +137,11 @@ class Seen:
     balancer: str | None = None
     """The configuration of the node's own load balancer; None where it cannot have one."""
 
+    @property
+    def kubernetes(self) -> str:
+        """The release by which kubeadm made or upgraded the node last, such as v1.35.4; that of its image where nobody recorded it."""
+        return str(self.record.get("kubernetes") or self.facts.version)
+
 
 def look(
     engine: Engine,
@@ -243,8 +248,13 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
 
 def recorded_state(engine: Engine, identity: str) -> str:
     """What the record of a node says that a run was through with, also of one that does not run; ``""`` where it has none."""
-    text = (engine.read_file(identity, RECORD) or b"").decode("utf-8", "replace")
-    return str((_json(text) or {}).get("state") or "")
+    return str(read_record(engine, identity).get("state") or "")
+
+
+def read_record(engine: Engine, identity: str) -> Mapping[str, Any]:
+    """The record of a node, also of one that does not run; {} where it has none."""
+    found: Mapping[str, Any] = _json((engine.read_file(identity, RECORD) or b"").decode("utf-8", "replace")) or {}
+    return found
 
 
 def _json(text: str) -> Any:
