@@ -235,7 +235,8 @@ def _node(
         "name": item["name"],
         "cluster": params["name"],
         "role": item["role"],
-        "image": params["image"],
+        # Where there is none, that is one problem, and not one more of each node.
+        "image": params["image"] or "missing",
         "network": params["name"],
         "files": list(params["node_files"] or ()),
         "publish": item["publish"],

@@ -88,6 +88,8 @@ def test_problems(given: dict[str, Any], words: str) -> None:
         spec(**given)
     assert caught.value.diagnosis.id == "invalid_option" and words in str(caught.value)
     assert "kic_cluster_node.kic_cluster_node" not in str(caught.value)
+    # The image is the cluster's: what is wrong with it is one problem.
+    assert "kic_cluster_node.image" not in str(caught.value)
 
 
 def test_problems_are_where_they_were_written() -> None:
