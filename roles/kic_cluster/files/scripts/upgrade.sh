@@ -54,7 +54,8 @@ hasten() {
   done
 }
 if [ -n "$3" ]; then
-  hasten </dev/null >/dev/null 2>&1 &
+  # Without the lock of the node, which it would hold for a moment longer.
+  hasten </dev/null >/dev/null 2>&1 9>&- &
   trap 'kill %1 2>/dev/null' EXIT
 fi
 
