@@ -38,7 +38,8 @@ PEERS = ("kind: Cluster",)
 COMMANDS = (
     "apt-get install",
     "make site",
-    "ARGS=",
+    "ARGS='-e kic_cluster",
+    "ARGS='-e kic_image",
     "make test",
     "podman exec",
     "ansible-galaxy",
