@@ -137,6 +137,13 @@ AREAS = (
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
     ),
     Area(
+        "lives",
+        "clusters that change while somebody works with them: nodes, releases, certificates",
+        _integration("high_availability", "upgrade", "prune", "certificates"),
+        "engines",
+        (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
+    ),
+    Area(
         "projects",
         "the collection in the repositories of others: Galaxy, Molecule, ansible-core's versions, the documentation",
         ("tests/integration/test_*.py",),

@@ -44,7 +44,7 @@ def test_each_area_holds_tests(area: object) -> None:
         ("tests/unit/module_utils/test_plan.py", {"unit", "lint"}),
         ("tests/integration/test_story.py", {"lint", "stories"}),
         ("tests/integration/test_galaxy.py", {"lint", "projects"}),
-        ("tests/integration/conftest.py", {"lint", "host", "modules", "stories", "projects"}),
+        ("tests/integration/conftest.py", {"lint", "host", "modules", "stories", "lives", "projects"}),
         ("tests/cleanroom/room.py", {"lint", "cleanroom"}),
         ("tests/hosts/disk.py", {"lint", "cleanroom", "host"}),
     ],
