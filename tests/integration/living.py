@@ -29,8 +29,31 @@ SITE, TEARDOWN = ROOT / "playbooks" / "site.yml", ROOT / "playbooks" / "teardown
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
+class Worker:
+    """Somebody who works next to a test."""
+
+    def __init__(self) -> None:
+        self._end = threading.Event()
+
+    def _work(self) -> None:
+        """Go on until ``_end`` is set."""
+        raise NotImplementedError
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Work until the end of the block."""
+        thread = threading.Thread(target=self._work)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._end.set()
+            thread.join()
+            self._end.clear()
+
+
 @dataclass
-class Writer:
+class Writer(Worker):
     """Somebody who writes and reads objects through the API that the kubeconfig names, one after the other."""
 
     kubeconfig: Path
@@ -40,7 +63,9 @@ class Writer:
     gap: float = 0.0
     """The longest time without an answer, in seconds."""
     _number: int = 0
-    _end: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__()
 
     def _connect(self) -> http.client.HTTPSConnection:
         found = yaml.safe_load(self.kubeconfig.read_text())
@@ -83,18 +108,6 @@ class Writer:
                 api.close()
                 api = self._connect()
             time.sleep(0.05)
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Work until the end of the block."""
-        thread = threading.Thread(target=self._work)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._end.set()
-            thread.join()
-            self._end.clear()
 
     def lost(self) -> list[str]:
         """What was acknowledged and is not there."""
@@ -175,14 +188,16 @@ class Cluster:
 
 
 @dataclass
-class Visitor:
+class Visitor(Worker):
     """Somebody who asks a service by the addresses of the nodes, as a load balancer in front of them does."""
 
     urls: list[str]
     gap: float = 0.0
     """The longest time without an answer of any node, in seconds."""
     answers: int = 0
-    _end: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__()
 
     def _answered(self, url: str) -> bool:
         try:
@@ -198,18 +213,6 @@ class Visitor:
                 now = time.monotonic()
                 self.gap, last, self.answers = max(self.gap, now - last), now, self.answers + 1
             time.sleep(0.1)
-
-    @contextmanager
-    def visiting(self) -> Iterator[None]:
-        """Visit until the end of the block."""
-        thread = threading.Thread(target=self._work)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._end.set()
-            thread.join()
-            self._end.clear()
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def test_a_worker_and_a_control_plane(old: Cluster, new: dict[str, str], tmp_pat
     visitor = Visitor([f"http://{address}:{PORT}/" for address in before])
     budget = ("patch", "poddisruptionbudget", "web", "--patch")
     upgraded = {**new, "kic_cluster_upgrade": True}
-    with writer.working(), visitor.visiting():
+    with writer.working(), visitor.working():
         kubectl(old, *budget, '{"spec": {"minAvailable": 2}}')
         stopped = old.play(
             SITE,

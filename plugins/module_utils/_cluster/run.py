@@ -270,12 +270,14 @@ class ClusterRun:
         return replace(outcome, more=upgrading.warnings)
 
     def _refuse_missing_image(self, spec: ClusterSpec, there: Collection[str]) -> None:
-        """Raise where the image of a load balancer that is to be created is missing, as long as nothing is created."""
+        """Raise where the image of an upgrade, or of a load balancer that is to be created, is missing, as long as nothing is
+        changed."""
         balancer = spec.balancer
-        image = next((str(node.image) for node in spec.nodes.values()), "")
-        if spec.upgrade and there and not self.check_mode and self.engine.image(image) is None:
-            raise failure("image_missing", name=image, engine=self.engine.name)
-        if self.check_mode or balancer is None or balancer.name in there:
+        if self.check_mode:
+            return
+        if spec.upgrade and there and self.engine.image(spec.image) is None:
+            raise failure("image_missing", name=spec.image, engine=self.engine.name)
+        if balancer is None or balancer.name in there:
             return
         if self.engine.image(str(balancer.image)) is None:
             raise failure("image_missing", name=balancer.image, engine=self.engine.name)
@@ -306,7 +308,7 @@ class ClusterRun:
         if operation.kind == REGISTERED:
             upgrading.drain(operation)
         elif operation.kind == RELEASE:
-            upgrading.stage(str(spec.nodes[next(iter(spec.nodes))].image))
+            upgrading.stage()
         else:
             first = spec.kubernetes[spec.control_plane]
             other = replace(first, node=name, state="joined", role=CONTROL_PLANE)

@@ -83,6 +83,11 @@ class ClusterSpec:
     """The user's images, which all nodes have to have; None where none are named."""
 
     @property
+    def image(self) -> str:
+        """That of its nodes; "" where it has none."""
+        return next((str(node.image) for node in self.nodes.values()), "")
+
+    @property
     def containers(self) -> dict[str, NodeSpec]:
         """The nodes and the load balancer."""
         return {**self.nodes, **({self.balancer.name: self.balancer} if self.balancer is not None else {})}

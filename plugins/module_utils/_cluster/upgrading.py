@@ -50,8 +50,7 @@ class Upgrading:
         """
         spec = self.spec
         nodes = {name: item for name, item in there.items() if item.labels.get(labels.ROLE) in (CONTROL_PLANE, WORKER)}
-        reference = next((node.image for node in spec.nodes.values()), None)
-        image = self.engine.image(reference) if nodes and reference else None
+        image = self.engine.image(spec.image) if nodes and spec.image else None
         if image is None or all(item.image_id == image.id for item in nodes.values()):
             return
         replaces = [name for name, node in spec.nodes.items() if node.replace and name in nodes]
@@ -61,15 +60,13 @@ class Upgrading:
         with container_of(self.engine, image.id) as source:
             target = staging.release_of_container(self.engine, source)
         if not target:
-            raise failure("upgrade_without_kubernetes", image=reference)
-        members = [
-            self._member(name, item, leaves=name in leaving)
+            raise failure("upgrade_without_kubernetes", image=spec.image)
+        members = (
+            self._member(name, item, target, leaves=name in leaving)
             for name, item in sorted(nodes.items())
             if item.running or name not in leaving
-        ]
-        found = Upgrade(
-            target, spec.control_plane, tuple(item for item in members if self._counts(item, nodes, target))
         )
+        found = Upgrade(target, spec.control_plane, tuple(item for item in members if item is not None))
         if not spec.upgrade:
             self._refuse_unrequested(found, replaces, creates)
             return
@@ -85,19 +82,17 @@ class Upgrading:
         self.upgrade = found
         self._refuse_bare_pods(nodes)
 
-    def _member(self, name: str, container: Container, *, leaves: bool) -> Member:
-        """The releases in a node; of one without Kubernetes there are none."""
+    def _member(self, name: str, container: Container, target: str, *, leaves: bool) -> Member | None:
+        """The releases in a node; None of one that has none, or is not part of the cluster: what never joined is a new node where it
+        has the new release, and of a control plane that leaves, an interrupted run has already removed the member of etcd."""
         kubelet = staging.release_of_container(self.engine, container.id)
-        made_by = staging.recorded_release(self.engine, container.id) or kubelet
+        record = read_record(self.engine, container.id)
+        made_by = str(record.get("kubernetes") or kubelet)
+        joined = record.get("state") or (not leaves and version_of(kubelet) < version_of(target))
+        if not made_by or not joined:
+            return None
         plane = container.labels.get(labels.ROLE) == CONTROL_PLANE
         return Member(name, made_by, kubelet, plane, declared=name in self.spec.nodes and not leaves, leaves=leaves)
-
-    def _counts(self, member: Member, nodes: Mapping[str, Container], target: str) -> bool:
-        """Whether a node is part of the cluster. What never joined is not: with the new release it is a new node, and of a control
-        plane that leaves, an interrupted run has already removed the member of etcd."""
-        if not member.made_by or read_record(self.engine, nodes[member.name].id).get("state"):
-            return bool(member.made_by)
-        return not member.leaves and version_of(member.kubelet) < version_of(target)
 
     def _refuse_unrequested(self, found: Upgrade, replaces: list[str], creates: list[str]) -> None:
         """Raise where a container of a newer minor release would become a node, or a control plane one of an older."""
@@ -161,7 +156,7 @@ class Upgrading:
         """Take the pods off a node whose container is about to be replaced."""
         (self._departure.cordon if operation.verb == "cordon" else self._departure.drain)(operation.name)
 
-    def stage(self, image: str) -> None:
+    def stage(self) -> None:
         """Bring the images of the control plane, and kubeadm, of the new release into the nodes that run."""
         if self.upgrade is None:
             return
@@ -169,7 +164,7 @@ class Upgrading:
         planes = [item.name for item in self.upgrade.planes]
         seconds = self.spec.kubernetes[self.spec.control_plane].timeout
         scripts = self.spec.kubernetes[self.spec.control_plane].scripts
-        with container_of(self.engine, image) as source:
+        with container_of(self.engine, self.spec.image) as source:
             self.engine.start_container(source)
             staging.stage(self.engine, source, self.upgrade.target, names, planes, scripts, seconds)
 
