@@ -45,7 +45,7 @@ from .kubeadm_plan import (
     hosts_lines,
     unanswered,
 )
-from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode, Seen, look, read_record
+from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode, Seen, look
 from .steps import CLIENT_SECONDS, Deadline, last_lines
 
 PKI = "/etc/kubernetes/pki"
@@ -361,13 +361,6 @@ def _hosts(spec: KubeadmSpec, observed: Observed) -> Operation:
 def _recorded(spec: KubeadmSpec, release: str) -> Operation:
     content = {"version": RECORD_VERSION, "state": spec.record_state, "asked": spec.asked, "kubernetes": release}
     return _step("record", script(spec.scripts, "record", RECORD), json.dumps(content, sort_keys=True).encode())
-
-
-def record_made_by(seam: KubeadmSeam, release: str) -> None:
-    """Record by which release kubeadm made or upgraded the node last, next to all else that is recorded of it."""
-    record = {**read_record(seam.engine, seam.spec.node), "kubernetes": release}
-    command = script(seam.spec.scripts, "record", RECORD)
-    seam.run("record", command, stdin=json.dumps(record, sort_keys=True).encode())
 
 
 def _upgrade(observed: Observed, seam: KubeadmSeam) -> None:

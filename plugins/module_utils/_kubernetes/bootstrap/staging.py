@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -16,8 +17,8 @@ from ..._node.scripts import Scripts, script
 from .alone import only_run
 from .configuration import version_of
 from .kubeadm_plan import KubeadmSpec
-from .kubeadm_run import LIMITS, KubeadmSeam, record_made_by, upgrade_node
-from .look import STATE, read_record
+from .kubeadm_run import LIMITS, KubeadmSeam, upgrade_node
+from .look import RECORD, STATE, read_record
 from .steps import CLIENT_SECONDS, Deadline
 
 PROGRAM = f"{STATE}/upgrade/kubeadm"
@@ -75,12 +76,19 @@ def upgrade(spec: KubeadmSpec, engine: Engine, release: str) -> None:
                 upgrade_node(seam, release, program=PROGRAM)
                 seam.await_api(own=True)
                 seam.run("upgrade", ["rm", "-f", PROGRAM])
-                record_made_by(seam, release)
+                _record(seam, release)
 
 
 def record(spec: KubeadmSpec, engine: Engine, release: str) -> None:
     """Record by which release kubeadm made a node that runs."""
-    record_made_by(KubeadmSeam(spec, engine, Deadline(spec.timeout)), release)
+    _record(KubeadmSeam(spec, engine, Deadline(spec.timeout)), release)
+
+
+def _record(seam: KubeadmSeam, release: str) -> None:
+    """Next to all else that is recorded of the node."""
+    content = {**read_record(seam.engine, seam.spec.node), "kubernetes": release}
+    command = script(seam.spec.scripts, "record", RECORD)
+    seam.run("record", command, stdin=json.dumps(content, sort_keys=True).encode())
 
 
 def await_release(spec: KubeadmSpec, engine: Engine, release: str) -> None:
