@@ -39,7 +39,7 @@ options:
         docker's daemon, ends a pause. On control groups of version 1 only root can pause.
       - V(absent) removes nodes, volumes with their data, and the network, all found by their labels.
     type: str
-    choices: [present, started, stopped, restarted, paused, absent]
+    choices: [present, started, stopped, restarted, restored, paused, absent]
     default: started
   image:
     description: The node image, which has to be in the engine's store. Needed for V(present), V(started) and V(restarted).
@@ -59,6 +59,11 @@ options:
       - How many nodes only run pods. Without any, the control planes run them.
       - Left out, there are as many as there are, in a new cluster none.
     type: int
+  snapshot:
+    description:
+      - A snapshot that M(nodeforge.kic.kic_snapshot) has taken, as V(NAME), or as V(CLUSTER/NAME) where it is another cluster's.
+    type: str
+    version_added: 0.1.0
   upgrade:
     description:
       - Whether a cluster that is there is brought to the release of Kubernetes that O(image) holds. Without it an image with another
@@ -426,6 +431,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.restoring import Source, find_source
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec, validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.there import find_there
@@ -470,13 +477,16 @@ def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[st
     facts = task.engine.info.as_dict()
     spec = ClusterSpec.from_params(params, facts, completed)
     there = task.seen if task.seen is not None else cluster_nodes(task.engine, spec.name)
-    if there:
-        found = find_there(task.engine, there, len(spec.planes))
+    source = find_source(task.engine, spec.name, spec.state, spec.snapshot, there)
+    if there or source is not None:
+        found = find_there(task.engine, there, len(spec.planes), source.there if source is not None else NOTHING)
         spec = ClusterSpec.from_params(params, facts, completed, found)
-    return _present(task, spec, there, run)
+    return _present(task, spec, there, run, source)
 
 
-def _present(task: Task, spec: ClusterSpec, there: Sequence[Container], run: ClusterRun) -> dict[str, Any]:
+def _present(
+    task: Task, spec: ClusterSpec, there: Sequence[Container], run: ClusterRun, source: Source | None
+) -> dict[str, Any]:
     wanted = task.params["kubeconfig"]
     found = (
         entry.look(task.engine, spec.name, entry.Wanted.named_in(wanted), to_write=True) if wanted is not None else {}
@@ -485,7 +495,7 @@ def _present(task: Task, spec: ClusterSpec, there: Sequence[Container], run: Clu
         if file["text"] is not None and not file["known"] and file["sum"] != wanted["seen"]:
             # Whether it can take the entries is seen where there is a YAML parser, and before there is a cluster.
             return {**_EMPTY, "engine_facts": task.engine.info.as_dict(), "access": found}
-    outcome = run.present(spec, there)
+    outcome = run.present(spec, there, source)
     result = _result(task, outcome, outcome.describe(spec))
     if wanted is None or not result["cluster"]["created"]:
         return result

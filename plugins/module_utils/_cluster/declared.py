@@ -112,6 +112,11 @@ def count(given: Mapping[str, Any], key: str, least: int) -> int:
     return found
 
 
+def counted_name(cluster: str, role: str, number: int) -> str:
+    """The name of a node that is counted."""
+    return f"{cluster}-{role}-{number}"
+
+
 def counted_names(cluster: str, role: str) -> re.Pattern[str]:
     """What the names of nodes of a role look like that are counted."""
     return re.compile(rf"{re.escape(cluster)}-{role}-([1-9][0-9]*)")
@@ -133,6 +138,8 @@ class There:
     """The control planes with which a former run was through, those first that run."""
     api_ports: Mapping[str, int] = field(default_factory=dict)
     """The ports of the host on which control planes, and the load balancer, offer the API, by name."""
+    node_names: Mapping[str, str] = field(default_factory=dict)
+    """The names in Kubernetes of nodes of a clone, by container."""
 
     def of(self, role: str) -> tuple[str, ...]:
         """The nodes of a role."""
@@ -215,12 +222,12 @@ def _planes(given: Mapping[str, Any], name: str) -> list[str]:
             return [item for _number, item in found]
         # One whose container was lost is still a member of etcd: it comes back.
         wanted += 1 - wanted % 2
-    return [f"{name}-{CONTROL_PLANE}-{index + 1}" for index in range(wanted)]
+    return [counted_name(name, CONTROL_PLANE, index + 1) for index in range(wanted)]
 
 
 def _workers(given: Mapping[str, Any], name: str) -> list[str]:
     if given.get("workers") is not None:
-        return [f"{name}-{WORKER}-{index + 1}" for index in range(count(given, "workers", 0))]
+        return [counted_name(name, WORKER, index + 1) for index in range(count(given, "workers", 0))]
     return [found for _number, found in _there(given, name, WORKER)]
 
 

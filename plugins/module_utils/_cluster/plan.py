@@ -12,7 +12,7 @@ from .._core.diagnosis import failure
 from .._core.labels import CONTROL_PLANE, WORKER
 from .._core.operations import Operation
 from .declared import counted_names
-from .kinds import BALANCER, BOOT, ETCD, IMAGES, KUBERNETES, NETWORK, NODE, POD_NETWORK, REGISTERED, VOLUME
+from .kinds import BALANCER, BOOT, DATA, ETCD, IMAGES, KUBERNETES, NETWORK, NODE, POD_NETWORK, REGISTERED, VOLUME
 from .upgrade import Upgrade
 
 
@@ -268,6 +268,26 @@ def plan_restarted(plan: ClusterPlan, planes: Sequence[str], there: Mapping[str,
             needs += () if item.name in planes else tuple(f"start {NODE} {plane}" for plane in planes)
         operations.append(replace(item, needs=needs))
     return replace(plan, operations=(*stops, *operations))
+
+
+def plan_restored(plan: ClusterPlan, fills: Sequence[str], there: Mapping[str, str]) -> ClusterPlan:
+    """``plan`` with data from a snapshot for nodes, none of which starts before all have theirs: it fits together.
+
+    :param plan: of the state ``started``.
+    :param fills: the nodes that get data.
+    :param there: nodes of the cluster with their states.
+    """
+    nodes = {item.name for item in plan.operations if item.kind == KUBERNETES}
+    stops = [Operation("stop", NODE, name) for name, status in sorted(there.items()) if name in nodes and status in UP]
+    stopped = tuple(item.key for item in stops)
+    copies = [Operation("restore", DATA, name, needs=(f"ensure {VOLUME} {name}", *stopped)) for name in fills]
+    complete = tuple(item.key for item in copies)
+    at = next(number for number, item in enumerate(plan.operations) if item.kind == NODE)
+    operations = [
+        replace(item, needs=(*item.needs, *stopped, *complete)) if (item.kind, item.name in nodes) == (NODE, True) else item
+        for item in plan.operations
+    ]
+    return replace(plan, operations=(*stops, *operations[:at], *copies, *operations[at:]))
 
 
 def plan_paused(name: str, roles: Mapping[str, str], there: Mapping[str, str], engine: str) -> ClusterPlan:

@@ -38,6 +38,7 @@ from .declared import balancer_name
 from .kinds import (
     BALANCER,
     BOOT,
+    DATA,
     ETCD,
     IMAGES,
     KUBERNETES,
@@ -49,8 +50,10 @@ from .kinds import (
     VOLUME,
 )
 from .leaving import CHANGED, Leaving
-from .plan import ClusterPlan, plan_absent, plan_paused, plan_present, plan_restarted, plan_stopped
+from .plan import ClusterPlan, plan_absent, plan_paused, plan_present, plan_restarted, plan_restored, plan_stopped
+from .restoring import Restoring, Source, forget, refuse_release
 from .spec import BALANCER_CONFIGURATION, ClusterSpec, absent_network, absent_volume, bare_node
+from .there import by_node
 from .upgrading import Upgrading
 
 
@@ -147,17 +150,24 @@ class ClusterRun:
     check_mode: bool
     report: Callable[[Collection[Operation], int], None] = lambda _running, _left: None
 
-    def present(self, spec: ClusterSpec, there: Sequence[Container]) -> ClusterOutcome:
+    def present(
+        self, spec: ClusterSpec, there: Sequence[Container], source: Source | None = None
+    ) -> ClusterOutcome:
         """Create what is missing of the cluster, and start it unless its state is ``present``.
 
         :param there: the containers of the cluster's nodes.
+        :param source: the snapshot that nodes get their data from.
         """
         found = by_node(there)
         _refuse_other_plane(spec, found)
         leaving = Leaving(self.engine, spec)
-        leaving.find(found)
         upgrading = Upgrading(self.engine, spec)
-        upgrading.find(found, [item.name for item in leaving.nodes])
+        restoring: Restoring | None = None
+        if source is not None:
+            spec, restoring = self._restoring(spec, source, found)
+        else:
+            leaving.find(found)
+            upgrading.find(found, [item.name for item in leaving.nodes])
         # As it is, nothing is surplus.
         states = {
             name: item.status
@@ -171,7 +181,7 @@ class ClusterRun:
             [name for name in spec.nodes if name not in spec.workers],
             spec.workers,
             states,
-            state=spec.state,
+            state=spec.state if restoring is None else "started",
             network_given=spec.network_given,
             pod_network=spec.pod_network,
             boot=spec.boot,
@@ -195,8 +205,8 @@ class ClusterRun:
         nodes.update({name: bare_node(name, spec.name, "started") for name in bare})
         if spec.balancer is not None and upgrading.upgrade is not None:
             nodes[spec.balancer.name] = replace(nodes[spec.balancer.name], replace=True)
-        restarts = spec.state == "restarted"
-        if restarts or any((item.verb, item.kind) == ("ensure", VOLUME) for item in plan.operations):
+        restarts = spec.state == "restarted" and restoring is None
+        if restarts or restoring is not None or any((item.verb, item.kind) == ("ensure", VOLUME) for item in plan.operations):
             # Nodes that all run have what they need.
             refuse_unfit(self.engine.info, self.runner)
         stops: frozenset[str] = frozenset()
@@ -204,6 +214,13 @@ class ClusterRun:
             plan = plan_restarted(plan, spec.planes, states)
             stops = frozenset(item.name for item in plan.operations if item.verb == "stop")
             self._refuse_unstartable([nodes[name] for name in sorted(stops)])
+        fills: tuple[str, ...] = ()
+        if restoring is not None:
+            fills = restoring.source.fills
+            plan = plan_restored(plan, fills, states)
+            stops = frozenset(item.name for item in plan.operations if item.verb == "stop")
+            if not self.check_mode:
+                restoring.begin()
 
         self._refuse_missing_image(spec, states)
         kubernetes: dict[str, Outcome] = {}
@@ -220,6 +237,10 @@ class ClusterRun:
                 return acted[operation.name]
             if operation.kind == REGISTERED or operation.verb == "remove":
                 return self._leave(spec, leaving, operation)
+            if operation.kind == DATA and restoring is not None:
+                if not self.check_mode:
+                    restoring.fill(operation.name)
+                return Done(Plan((operation,), {}, {"snapshot": restoring.source.snapshot.volume}), {})
             if operation.kind == NETWORK:
                 return self._converge(NetworkResource(spec.network, self.engine))
             if operation.kind == VOLUME:
@@ -253,6 +274,9 @@ class ClusterRun:
             if operation.kind == IMAGES:
                 wanted = replace(checks.taken(spec.images), nodes=plan.created)
                 return self._converge(NodeImages(wanted, self.engine, there))
+            if self.check_mode and operation.name in fills and restoring is not None and not restoring.source.clone:
+                # Kubernetes comes with the data.
+                return Done(Plan(), {})
             kubeadm = replace(spec.kubernetes[operation.name], expected=_expected(spec, acted))
             if operation.name in upgrading.pending:
                 kubeadm = replace(kubeadm, version=None)
@@ -263,11 +287,27 @@ class ClusterRun:
         performed = self._perform(plan, run)
         failed = performed.failed
         if failed is not None and not self.check_mode:
-            if failed.kind in (NETWORK, VOLUME, NODE) and failed.verb != "remove":
+            # Data that was copied is not copied a second time into a cluster that has begun.
+            if failed.kind in (NETWORK, VOLUME, NODE) and failed.verb != "remove" and restoring is None:
                 performed = self._taken_back(spec, performed)
             performed = upgrading.taken_back(leaving.taken_back(performed))
         outcome = self._outcome(plan, performed)
         return replace(outcome, more=upgrading.warnings)
+
+    def _restoring(
+        self, spec: ClusterSpec, source: Source, found: Mapping[str, Container]
+    ) -> tuple[ClusterSpec, Restoring]:
+        """The declaration with what the data of a snapshot requires, and the copies; raises what is in their way."""
+        source = source.declared_by(spec)
+        image = self.engine.image(spec.image)
+        if image is not None:
+            refuse_release(self.engine, source, spec.image, image.id)
+        elif not self.check_mode:
+            raise failure("image_missing", name=spec.image, engine=self.engine.name)
+        identity = image.id if image is not None else ""
+        spec = source.applied(spec, found, identity)
+        scripts = spec.kubernetes[spec.control_plane].scripts
+        return spec, Restoring(self.engine, source, scripts, identity)
 
     def _refuse_missing_image(self, spec: ClusterSpec, there: Collection[str]) -> None:
         """Raise where the image of an upgrade, or of a load balancer that is to be created, is missing, as long as nothing is
@@ -444,6 +484,8 @@ class ClusterRun:
         """Remove the nodes of the cluster, their volumes with the data, and its network."""
         nodes = find_nodes(self.engine, None, name, looks_inside=False)
         parts = next(iter(find_clusters(self.engine, nodes, name, elsewhere)), None)
+        if not self.check_mode:
+            forget(self.engine, name)
         # What starts nodes at boot is not in the engine.
         parts = parts or {"nodes": [], "volumes": [], "networks": []}
         plan = plan_absent(name, parts["nodes"], parts["volumes"], parts["networks"])
@@ -525,11 +567,6 @@ def _without_haproxy(error: KicError, spec: ClusterSpec, name: str) -> KicError:
         return error
     return failure("haproxy_missing", output=error.diagnosis.output, image=spec.balancer.image)
 
-
-def by_node(containers: Sequence[Container]) -> dict[str, Container]:
-    """The containers by the names of their nodes; the old one of a node that is being replaced only where it is alone."""
-    aside = {replaced.node_of(item.name): item for item in containers if replaced.is_aside(item.name)}
-    return {**aside, **{item.name: item for item in containers if not replaced.is_aside(item.name)}}
 
 
 def _created_with(nodes: Mapping[str, Container]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
 from .._core import checks
@@ -23,6 +23,7 @@ from .._resources.node_spec import NO_VOLUME, NodeSpec
 from .._resources.volume import VolumeSpec
 from .declared import ALL, NOTHING, There
 from .layout import layout
+from .snapshot import Wanted
 
 Completed = Callable[[Mapping[str, Any], Mapping[str, Any], str], dict[str, Any]]
 """Gives arguments of a module their types and defaults: the table, what was given, and the option it was given in."""
@@ -47,7 +48,7 @@ class ClusterSpec:
 
     name: str
     state: str
-    """``started``, ``restarted`` or ``present``."""
+    """``started``, ``restarted``, ``restored`` or ``present``."""
     control_plane: str
     """By which the API is asked; of a new cluster the one that begins it."""
     planes: tuple[str, ...]
@@ -79,8 +80,16 @@ class ClusterSpec:
     """Whether data that only they have may be lost."""
     drain_timeout: int = 300
     """Seconds that the pods of a node that leaves may take to end."""
+    snapshot: Wanted | None = None
+    """Which one a new cluster gets its data from, or one that is restored."""
+    node_names: Mapping[str, str] = field(default_factory=dict)
+    """The names in Kubernetes of nodes of a clone, by container."""
     images: NodeImagesSpec | None = None
     """The user's images, which all nodes have to have; None where none are named."""
+
+    def node_name(self, name: str) -> str:
+        """The name in Kubernetes of the node in a container."""
+        return self.node_names.get(name, name)
 
     @property
     def image(self) -> str:
@@ -135,8 +144,12 @@ class ClusterSpec:
                 kubernetes[plane] = KubeadmSpec.from_params(_kubeadm(params, found, plane))
         balancer = problems.take(_balancer, params, found, completed) if found["balancer"] else None
         images = _images(params, problems)
+        snapshot = problems.optional(Wanted.parse, "kic_cluster_snapshot", params["snapshot"], params["name"])
+        if params["state"] == "restored" and params["snapshot"] is None:
+            fix = "name one that nodeforge.kic.kic_snapshot has taken"
+            problems.add("kic_cluster_snapshot", "is needed for the state restored", fix)
         problems.finish()
-        return cls(
+        spec = cls(
             name=params["name"],
             state=params["state"],
             control_plane=found["control_plane"],
@@ -162,6 +175,26 @@ class ClusterSpec:
             prune_data=params["prune_data"],
             drain_timeout=params["drain_timeout"],
             images=images,
+            snapshot=snapshot,
+        )
+        return spec.named(there.node_names)
+
+    def named(self, names: Mapping[str, str]) -> ClusterSpec:
+        """The same with nodes that have another name in Kubernetes than their containers.
+
+        :param names: by container.
+        """
+        if not names:
+            return self
+        own = {name: text for name, text in names.items() if name in self.nodes}
+        nodes = {name: replace(self.nodes[name], node_name=text, hostname=text) for name, text in own.items()}
+        volumes = {name: replace(self.volumes[name], node_name=text) for name, text in own.items()}
+        return replace(
+            self,
+            nodes={**self.nodes, **nodes},
+            volumes={**self.volumes, **volumes},
+            kubernetes={name: replace(item, node_name=own.get(name, "")) for name, item in self.kubernetes.items()},
+            node_names=dict(names),
         )
 
 

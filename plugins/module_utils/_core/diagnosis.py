@@ -827,6 +827,37 @@ CATALOGUE: dict[str, Entry] = {
         "name an image of the release that they have, or a later one: kic_cluster_image, or kic_image_kubernetes_version",
         known="kubernetes.io, Version Skew Policy",
     ),
+    # Snapshots.
+    "snapshot_missing": Entry(
+        "There is no snapshot {name} on {engine}{others}.",
+        "take it first, with the module nodeforge.kic.kic_snapshot, or name another: kic_cluster_snapshot",
+    ),
+    "snapshot_incomplete": Entry(
+        "The cluster {cluster} has no control plane that is complete, so that no cluster could be made of a snapshot.",
+        "complete it first: kic_cluster_state: started",
+    ),
+    "snapshot_without_volume": Entry(
+        "The node {node} keeps its data in no volume, so that nothing can be copied.",
+        "have it created again with a volume of its own: leave the option volume of kic_node out",
+    ),
+    "snapshot_not_of_cluster": Entry(
+        "The snapshot {name} is of the cluster {of}, and not of {cluster}, which is there already.",
+        "name a snapshot of {cluster}; or create a clone: kic_cluster_name: another name",
+    ),
+    "snapshot_nodes": Entry(
+        "The snapshot {name} holds the data of more nodes than are declared: {nodes}.",
+        "declare {planes} control planes and {workers} workers, or leave the numbers out: kic_cluster_control_planes,"
+        " kic_cluster_workers",
+    ),
+    "snapshot_release": Entry(
+        "The snapshot {name} is of Kubernetes {found}, and the image {image} has {target}.",
+        "use an image with {found}: kic_cluster_image, or kic_image_kubernetes_version: '{minor}'",
+    ),
+    "copy_failed": Entry(
+        "The data of the volume {source} was not copied to {target}.",
+        "see the output; free space where {engine} has its volumes: {engine} system df",
+        known="cp(1): No space left on device",
+    ),
     "upgrade_skips": Entry(
         "The control plane {node} has Kubernetes {found}, and {target} is not the next minor release.",
         "upgrade to {following} first: kic_cluster_image, or kic_image_kubernetes_version: '{following}'",

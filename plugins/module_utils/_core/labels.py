@@ -24,6 +24,10 @@ nodeforge.kic.adaptations  of a node: what was decided because of this machine, 
 nodeforge.kic.publish      of a node: its published ports with those of the host that were chosen, as a JSON list
 nodeforge.kic.created-from of a node: the id of its image; no image can hold its own id, so this one is never inherited
 nodeforge.kic.replaces     of a node: the id of the container that it was made to replace
+nodeforge.kic.node-name    of a node and of its volume: its name in Kubernetes, where that is not the name of its container: a
+                           clone keeps those of the original
+nodeforge.kic.snapshot     of a volume without data: what a snapshot is of, and which volumes hold its data, as JSON
+nodeforge.kic.part-of      of a volume: the volume of the snapshot whose data it holds
 nodeforge.kic.keeps        of a network ``NAME.kic-probe``: what the network NAME was before it was replaced, as JSON
 ========================== =======================================================================================
 """
@@ -45,6 +49,9 @@ ADAPTATIONS = PREFIX + "adaptations"
 CREATED_FROM = PREFIX + "created-from"
 REPLACES = PREFIX + "replaces"
 KEEPS = PREFIX + "keeps"
+NODE_NAME = PREFIX + "node-name"
+SNAPSHOT = PREFIX + "snapshot"
+PART_OF = PREFIX + "part-of"
 
 CONTROL_PLANE, WORKER = "control-plane", "worker"
 """The roles of the nodes of a cluster."""
@@ -52,7 +59,10 @@ CONTROL_PLANE, WORKER = "control-plane", "worker"
 LOAD_BALANCER = "load-balancer"
 """The role of the container that offers the API of several control planes on the host. It is no node of Kubernetes."""
 
-OF_OBJECTS = (SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM, REPLACES, KEEPS)
+OF_OBJECTS = (
+    *(SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM, REPLACES, KEEPS),
+    *(NODE_NAME, SNAPSHOT, PART_OF),
+)
 """All of the above. The labels that the role kic_image and the probe give their images say nothing of a container."""
 
 SCHEMA_VERSION = "1"
@@ -61,6 +71,11 @@ SCHEMA_VERSION = "1"
 def is_ours(labels: Mapping[str, str]) -> bool:
     """Whether the resource that carries ``labels`` was made by this collection."""
     return SCHEMA in labels
+
+
+def node_name(name: str, found: Mapping[str, str]) -> str:
+    """The name in Kubernetes of the node whose container, or volume, has a name and labels."""
+    return found.get(NODE_NAME, name)
 
 
 def ownership(cluster: str | None) -> dict[str, str]:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from .._core.capabilities import Capabilities
@@ -362,3 +364,14 @@ class Container:
     def running(self) -> bool:
         """Whether its PID 1 is there."""
         return self.status == "running"
+
+    @property
+    def started(self) -> float:
+        """When it was last started, in seconds since 1970; 0 where it never was, or the engine does not say it."""
+        text = str((self.raw.get("State") or {}).get("StartedAt") or "")
+        # docker writes nanoseconds, podman the machine's own zone (RFC 3339).
+        found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", text)
+        if found is None:
+            return 0.0
+        zone = "+00:00" if found[2] == "Z" else found[2]
+        return max(0.0, datetime.fromisoformat(found[1] + zone).timestamp())

@@ -238,8 +238,10 @@ class Podman(CommandLineEngine):
         return [decode_volume(item) for item in listed or []]
 
     def create_volume(self, volume: Volume) -> None:
-        if not may_be_shown(volume.options):
-            # ``volume create`` takes options only as arguments; a claim of Kubernetes comes on standard input.
+        plain = all(_LISTED.isdisjoint(text) for label in volume.labels.items() for text in label)
+        if not (plain and may_be_shown(volume.options)):
+            # ``volume create`` takes options only as arguments, and reads each label as a line of CSV (StringSlice of spf13/pflag);
+            # a claim of Kubernetes comes on standard input.
             action = f"creating the volume {volume.name}"
             self.call(["kube", "play", "-"], action=action, stdin=claim(volume))
             return
@@ -329,6 +331,10 @@ class Podman(CommandLineEngine):
             )
             for item in listed or []
         ]
+
+
+_LISTED = frozenset(',"\n\r')
+"""What divides or quotes in a line of CSV."""
 
 
 def create_arguments(new: NewContainer) -> list[str]:

@@ -167,6 +167,7 @@ def _labels(
     known = (
         *((labels.ROLE, spec.role), (labels.ADDRESS, new.ip), (labels.ADDRESS6, new.ip6)),
         (labels.CREATED_FROM, created_from),
+        (labels.NODE_NAME, spec.node_name),
     )
     return {**spec.labels, **own, **{key: value for key, value in known if value}}
 

@@ -109,6 +109,8 @@ class NodeSpec:
     wait_timeout: float
     no_proxy: tuple[str, ...] = ()
     """What is reached without a proxy; it depends on the machine whether there is one, so it is no drift."""
+    node_name: str | None = None
+    """Its name in Kubernetes, where that is not its own: a clone keeps those of the original."""
     passed_on: Mapping[str, Any] = field(default_factory=lambda: {option.name: option.default for option in PASSED_ON})
     """Options that the engine is given as they are (node_options.py), by name."""
 

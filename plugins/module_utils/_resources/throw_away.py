@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -83,14 +83,19 @@ def new_container(
 
 
 @contextmanager
-def container_of(engine: Engine, image: str) -> Iterator[str]:
-    """The id of a container of the image that is not started; once it is, commands can be run in it. It goes after the block."""
+def container_of(engine: Engine, image: str, volumes: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The id of a container of the image that is not started; once it is, commands can be run in it. It goes after the block.
+
+    :param volumes: where it has which volumes of the engine, such as ``/to`` or ``/from:ro``; with them it has what it takes to
+        copy what the file systems of containers keep (trusted.overlay.opaque is root's of the machine).
+    """
     _remove_stale(engine)
     name = f"{PREFIX}{os.getpid()}-{os.urandom(3).hex()}"
-    new = new_container(engine, name, image, network=None, privileged="false")
+    new = new_container(engine, name, image, network=None, privileged="true" if volumes else "false")
     # Its commands need nothing of the network.
     sleeping = replace(new, network="none", entrypoint="sleep", command=(str(SECONDS),), labels={LABEL: "1"})
-    identity = engine.create_container(replace(sleeping, passed_on=("--rm",)))
+    mounts = [part for volume, place in (volumes or {}).items() for part in ("--volume", f"{volume}:{place}")]
+    identity = engine.create_container(replace(sleeping, passed_on=("--rm", *mounts)))
     failed = True
     try:
         yield identity

@@ -32,6 +32,8 @@ class VolumeSpec:
     cluster: str | None
     replace: bool
     """Whether drift is repaired by making it again, empty (``recreate: on_drift``)."""
+    node_name: str | None = None
+    """The name in Kubernetes of the node whose data it has, where that is another one."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> VolumeSpec:
@@ -51,7 +53,8 @@ class VolumeSpec:
     @property
     def volume(self) -> Volume:
         """The volume to make."""
-        all_labels = {**self.labels, **labels.ownership(self.cluster)}
+        named = {labels.NODE_NAME: self.node_name} if self.node_name else {}
+        all_labels = {**self.labels, **labels.ownership(self.cluster), **named}
         return Volume(self.name, "local", "", all_labels, self.options or {})
 
 

@@ -68,6 +68,8 @@ class ClusterState:
     subject: Subject
     files: list[dict[str, Any]] = field(default_factory=list)
     limits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    restoring: dict[str, Any] = field(default_factory=dict)
+    """Of a cluster whose data a run was copying from a snapshot: the ``snapshot``, and the ``nodes`` that have not got it yet."""
 
     @classmethod
     def load(cls, subject: Subject, directory: str | None = None) -> ClusterState:
@@ -82,7 +84,8 @@ class ClusterState:
         if not found:
             found = load_record(subject.old_path(directory))
         files, limits = _parts(found, subject)
-        return cls(subject, files, limits)
+        restoring = found.get("restoring") if subject.cluster else None
+        return cls(subject, files, limits, restoring if isinstance(restoring, dict) else {})
 
     def save(self, directory: str | None = None) -> None:
         """Write the record whole or not at all; an empty one removes its file. Call it under the lock."""
@@ -94,11 +97,12 @@ class ClusterState:
             "node": subject.node or None,
             "files": self.files,
             "limits": self.limits,
+            **({"restoring": self.restoring} if self.restoring else {}),
         }
         path = subject.path(directory)
         private_directory(directory or state_directory())
         private_directory(os.path.dirname(os.path.dirname(path)))
-        save_record(path, content if self.files or self.limits else None)
+        save_record(path, content if self.files or self.limits or self.restoring else None)
         self._take_over(directory)
 
     def _take_over(self, directory: str | None) -> None:

@@ -80,6 +80,7 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
         container = self._engine.container(spec.node)
         if container is not None:
             _refuse_foreign(spec, container)
+            spec = self._named(container)
         if container is None or not container.running:
             if container is None or recorded_state(self._engine, container.id) != spec.record_state:
                 return NotRunning(container)
@@ -95,6 +96,14 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
                 return Booting(container, tuple(api_addresses), tuple(addresses), first)
         seen = self.seam.answered(self.seam.look())
         return Observed(container, seen, tuple(api_addresses), tuple(addresses), planes=first)
+
+    def _named(self, container: Container) -> KubeadmSpec:
+        """The specification with the name that the node has in Kubernetes, which its container knows."""
+        name = labels.node_name("", container.labels)
+        if name != self._spec.node_name:
+            self._spec = replace(self._spec, node_name=name)
+            self.seam = replace(self.seam, spec=self._spec)
+        return self._spec
 
     def _age(self, container: Container) -> Age:
         """The age of certificates in a node that does not run, for a forecast."""
@@ -225,7 +234,7 @@ def bound(spec: KubeadmSpec, observed: Observed, plan: Plan) -> Plan:
         return replace(plan, operations=_reported_as(steps, (*waits, *operations)))
     if renewal.steps:
         return replace(plan, operations=_reported_as(steps, waits))
-    unready = spec.wait and seen.api and seen.node is not None and not seen.node.ready
+    unready = spec.wait and seen.api and seen.node is not None and not observed.ready
     return replace(plan, operations=(*waits, *((run.wait_for_ready(observed),) if unready else ())))
 
 

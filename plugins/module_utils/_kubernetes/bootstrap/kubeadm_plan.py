@@ -98,6 +98,7 @@ class KubeadmSpec:
     """Kubernetes on one node as it was requested."""
 
     node: str
+    """The name of its container."""
     state: str
     """initialized, joined or reset."""
     shape: ClusterShape
@@ -127,6 +128,8 @@ class KubeadmSpec:
     """Of a forecast: the addresses of control planes that an earlier operation would create, by name."""
     upgrade: bool = False
     """Whether what an older release made is upgraded to that of the node's image."""
+    node_name: str = ""
+    """Its name in Kubernetes, where that is another one: of a node of a clone."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> KubeadmSpec:
@@ -178,6 +181,16 @@ class KubeadmSpec:
             planes=tuple(params.get("planes") or ()),
             upgrade=bool(params.get("upgrade")),
         )
+
+    @property
+    def registered(self) -> str:
+        """The name of the node in Kubernetes."""
+        return self.node_name or self.node
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether it begins a cluster with the data of another one."""
+        return self.state == "initialized" and bool(self.node_name)
 
     @property
     def is_plane(self) -> bool:
@@ -312,6 +325,19 @@ class Observed:
     """An address of each control plane, by name."""
 
     @property
+    def since(self) -> int:
+        """When the node was started, in seconds since 1970. What the API says of it from before, is of its life before."""
+        started = int(self.container.started)
+        # A clock that was set back says nothing.
+        return started if started <= self.seen.now else 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the kubelet that runs now has said that the node is Ready."""
+        node = self.seen.node
+        return node is not None and node.ready and (node.heartbeat is None or node.heartbeat >= self.since)
+
+    @property
     def booting(self) -> Booting:
         """What is known of the node as long as its system comes up."""
         return Booting(self.container, self.api_addresses, self.addresses, self.planes)
@@ -320,6 +346,7 @@ class Observed:
 def plan_new(spec: KubeadmSpec) -> Plan:
     """The steps of a node that nothing is known of yet."""
     names = ["hosts", *(step.name for step in STEPS)] if spec.state == "initialized" else ["hosts", "join"]
+    names += ["tokens"] if spec.takes_over else []
     names += [f"manifest-{item['name']}" for item in spec.manifests]
     names += [name for name, asked in (("labels", spec.labels), ("taints", spec.taints)) if asked]
     operations = tuple(Operation("run", "step", name) for name in names)
@@ -344,6 +371,8 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         unknown = f"the API of {spec.control_plane} does not answer: what {what} lacks is not known until it does."
         return _plan(spec, seen, steps, drift).warned(unknown)
     steps += upgrade + missing_phases(spec, seen)
+    if spec.takes_over and not done:
+        steps.append("tokens")
     if seen.node is not None and seen.api:
         if spec.shape.schedulable == (TAINT in seen.node.taints):
             steps.append("schedulable")
@@ -366,7 +395,7 @@ def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:
     """What makes the node a member of the cluster."""
     seen = observed.seen
     # Nor is one complete that etcd does not know any more, as an interrupted run has left it.
-    forgotten = seen.api and (seen.node is None or (seen.members is not None and spec.node not in seen.members))
+    forgotten = seen.api and (seen.node is None or (seen.members is not None and spec.registered not in seen.members))
     done = seen.record.get("state") == spec.record_state
     if spec.is_plane and done and not forgotten:
         # What is missing of it is made as on the first one; what is the cluster's is there.

@@ -147,6 +147,7 @@ class KubeadmSeam:
             seconds=seconds,
             patience=patience,
             scripts=scripts,
+            name=spec.registered,
             member=spec.is_plane and spec.node != api_node,
         )
 
@@ -245,14 +246,14 @@ def wait_for_ready(observed: Observed) -> Operation:
 def _ready(observed: Observed, seam: KubeadmSeam) -> Observed:
     spec, limit = seam.spec, seam.limit("ready")
     condition = "condition=Ready" if spec.wait else "create"
-    command = script(spec.scripts, "ready", spec.node, str(int(limit)), condition)
+    command = script(spec.scripts, "ready", spec.registered, str(int(limit)), condition, str(observed.since))
     result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
         missed = "was not Ready" if spec.wait else "did not register"
         raise seam.failed("ready", f"the node {missed} within {limit:g} seconds", result.words, logs=True)
     found = json.loads(result.out)
     node = ApiNode(
-        name=spec.node,
+        name=spec.registered,
         ready=spec.wait or kic.decode([found])[0].ready,
         why=_why(found["status"].get("conditions") or ()),
         version=found["status"]["nodeInfo"]["kubeletVersion"],
@@ -282,6 +283,8 @@ def initialize(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> t
     if phases:
         names = [step.name for step in phases]
         operations += _group("kubeadm init", names, partial(_init, observed, names, files))
+    if "tokens" in steps:
+        operations.append(_step("tokens", script(spec.scripts, "tokens-renew", str(int(CLIENT_SECONDS)))))
     if manifests:
         names = [f"manifest-{item['name']}" for item in manifests]
         operations += _group("manifests", names, partial(_apply_manifests, manifests))
@@ -379,7 +382,7 @@ def upgrade_node(seam: KubeadmSeam, release: str, *, program: str = "", restarts
     plane = "" if not spec.is_plane else "first" if spec.node == spec.control_plane else "further"
     patches = PATCHES if spec.patches else ""
     _write_patches(seam)
-    command = script(spec.scripts, "upgrade", program, release, plane, patches, "yes" if restarts else "", spec.node)
+    command = script(spec.scripts, "upgrade", program, release, plane, patches, "yes" if restarts else "", spec.registered)
     run_alone(command, "", seam.limit("upgrade"), "kubeadm upgrade", seam, "upgrade")
 
 
@@ -393,7 +396,7 @@ def _init(observed: Observed, names: Sequence[str], files: kic.Files | None, sea
     documents = conf.init_documents(
         spec.shape,
         observed.seen.facts,
-        node=spec.node,
+        node=spec.registered,
         addresses=ranges.of_node(observed.addresses, spec.shape.pod_subnet),
         sans=certificate_names(spec, observed),
         skip_phases=(*NEVER, *skipped),
@@ -402,6 +405,8 @@ def _init(observed: Observed, names: Sequence[str], files: kic.Files | None, sea
         user=spec.user,
     )
     _write_patches(seam)
+    if spec.takes_over:
+        seam.run("etcd", script(spec.scripts, "etcd-adopt", spec.registered, observed.addresses[0]))
     written = _write_network(files, seam) if files is not None else None
     try:
         _kubeadm(script(spec.scripts, "init", CONFIGURATION), conf.render(documents), limit, "init", seam)
@@ -438,7 +443,7 @@ def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
     """Make the node a member of the cluster; what was written of the pod network before."""
     spec, limit = seam.spec, seam.limit("kubeadm")
     if spec.is_plane:
-        members.remove(seam.engine, spec.control_plane, spec.node, observed.addresses, spec.scripts)
+        members.remove(seam.engine, spec.control_plane, spec.registered, observed.addresses, spec.scripts)
         _share_authorities(seam)
     # A kubelet that was forgotten and that has just started registers its node by itself, until the reset ends it.
     if observed.seen.stands if observed.seen.node is None else observed.seen.node.ready:
@@ -448,7 +453,7 @@ def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
         _create_node_object(seam)
     token, ca_hash = _token(limit, seam)
     documents = conf.join_documents(
-        node=spec.node,
+        node=spec.registered,
         addresses=ranges.of_node(observed.addresses, spec.shape.pod_subnet),
         endpoint=spec.shape.endpoint,
         token=token,
@@ -502,7 +507,7 @@ def _mark_unready(seam: KubeadmSeam) -> None:
     seam.run("join", ["systemctl", "stop", "kubelet"])
     condition = {"type": "Ready", "status": "Unknown", "reason": "Rejoins", "message": "The node joins once more."}
     patch = json.dumps({"status": {"conditions": [condition]}})
-    words = ("patch", "node", seam.spec.node, "--subresource=status", "--type=strategic", f"--patch={patch}")
+    words = ("patch", "node", seam.spec.registered, "--subresource=status", "--type=strategic", f"--patch={patch}")
     result = seam.api.ask(*words, timeout=seam.limit("join"))
     if result.rc != 0 and "(NotFound)" not in result.err:
         raise seam.failed("join", f"kubectl patch ended with exit code {result.rc}", result.words)
@@ -511,13 +516,13 @@ def _mark_unready(seam: KubeadmSeam) -> None:
 def _create_node_object(seam: KubeadmSeam) -> None:
     """Create the joining node in the API, so that it has its range, labels and taints before kubelet starts."""
     spec = seam.spec
-    metadata: dict[str, Any] = {"name": spec.node, "labels": dict(spec.labels)}
+    metadata: dict[str, Any] = {"name": spec.registered, "labels": dict(spec.labels)}
     if spec.labels or spec.taints:
         ours = json.dumps({"labels": sorted(spec.labels), "taints": sorted(spec.taints)})
         metadata["annotations"] = {"nodeforge.kic/declared": ours}
     node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": _taints(spec)}}
     # It may be there, of an interrupted run. Without it kubelet creates it.
-    action, limit = f"creating the node {seam.spec.node} in the API", seam.limit("join")
+    action, limit = f"creating the node {seam.spec.registered} in the API", seam.limit("join")
     seam.api.ask("create", "--filename=-", action=action, stdin=json.dumps(node).encode(), timeout=limit)
 
 
@@ -530,9 +535,12 @@ def _first_files(spec: KubeadmSpec, observed: Observed) -> kic.Files | None:
     """Of a new cluster: the pod network that is written before kubelet starts, so that the node is Ready when it registers."""
     found = ranges.of_first_node(spec.shape.pod_subnet, spec.user)
     addresses = ranges.of_node(observed.addresses, spec.shape.pod_subnet)
+    if spec.takes_over:
+        # Its range is that of the data.
+        return None
     if not connects(spec, observed) or observed.seen.network.word != "none" or not found or not addresses:
         return None
-    own = kic.Member(spec.node, tuple(addresses), tuple(found))
+    own = kic.Member(spec.registered, tuple(addresses), tuple(found))
     return kic.files_of(own, [own])
 
 
@@ -549,7 +557,7 @@ def _connect_within(limit: float, seam: KubeadmSeam) -> Written | None:
     """Write the pod network of the node as soon as the API has its range."""
     end, network = time.monotonic() + limit, seam.pod_network
     while True:
-        files = network.files(seam.spec.node, network.registered())
+        files = network.files(seam.spec.registered, network.registered())
         if files is not None:
             return _write_network(files, seam)
         if time.monotonic() >= end:
@@ -571,7 +579,7 @@ def _write_patches(seam: KubeadmSeam) -> None:
 
 def _taint(taint: str, seam: KubeadmSeam) -> None:
     limit = seam.limit("schedulable")
-    result = seam.api.ask("taint", "node", seam.spec.node, taint, timeout=limit)
+    result = seam.api.ask("taint", "node", seam.spec.registered, taint, timeout=limit)
     if result.rc != 0:
         raise seam.failed("schedulable", f"kubectl taint ended with exit code {result.rc}", result.words)
 
@@ -579,7 +587,7 @@ def _taint(taint: str, seam: KubeadmSeam) -> None:
 def _declare(names: Sequence[str], seam: KubeadmSeam) -> None:
     limit = seam.limit("labels")
     stdin = json.dumps({"labels": dict(sorted(seam.spec.labels.items())), "taints": _taints(seam.spec)}).encode()
-    command = script(seam.spec.scripts, "declare", str(int(limit)), seam.spec.node)
+    command = script(seam.spec.scripts, "declare", str(int(limit)), seam.spec.registered)
     result = seam.engine.exec(seam.api_node, command, check=False, stdin=stdin, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
         raise seam.failed(names[0], f"kubectl patch ended with exit code {result.rc}", result.words)
@@ -596,7 +604,7 @@ def _taints(spec: KubeadmSpec) -> list[dict[str, str]]:
 def _uncordon(seam: KubeadmSeam) -> None:
     """Have a node take pods again that an interrupted run was to take out of the cluster."""
     limit = seam.limit("uncordon")
-    command = script(seam.spec.scripts, "uncordon", str(int(limit)), seam.spec.node)
+    command = script(seam.spec.scripts, "uncordon", str(int(limit)), seam.spec.registered)
     result = seam.engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
         raise seam.failed("uncordon", f"kubectl ended with exit code {result.rc}", result.words)
@@ -650,7 +658,7 @@ def _reset(files: Sequence[str], seam: KubeadmSeam) -> None:
 
 def certificate_names(spec: KubeadmSpec, observed: Observed) -> list[str]:
     """Every name and address by which the API may be reached."""
-    names = [spec.shape.endpoint, spec.node, *observed.addresses, "127.0.0.1", "localhost", *spec.shape.api_sans]
+    names = [spec.shape.endpoint, spec.registered, spec.node, *observed.addresses, "127.0.0.1", "localhost", *spec.shape.api_sans]
     bindings = ((observed.container.raw.get("HostConfig") or {}).get("PortBindings") or {}).get(f"{API_PORT}/tcp")
     for binding in bindings or ():
         address = binding.get("HostIp") or ""

@@ -77,6 +77,8 @@ class ApiNode:
     """Whether a run that did not end cordoned it, as one that leaves the cluster."""
     taint_values: Mapping[str, str] = field(default_factory=dict)
     """The value of each of the taints."""
+    heartbeat: float | None = None
+    """When its kubelet said so, in seconds since 1970."""
     declared: str = ""
     """What former runs gave it of labels and taints, as JSON."""
 
@@ -153,6 +155,7 @@ def look(
     seconds: float = 0,
     patience: float = 1,
     scripts: Scripts,
+    name: str = "",
     member: bool = False,
 ) -> Seen:
     """Look at ``node``; the API is asked from ``api_node``, a control plane, which may be the same.
@@ -160,9 +163,10 @@ def look(
     For a system that is still coming up it waits up to ``seconds``. A machine that is ``patience`` times as slow as others
     gets so much more time to answer.
 
+    :param name: of the node in Kubernetes, where its container has another one.
     :param member: whether the node has to be a member of etcd, so that etcd's members are queried.
     """
-    words = {**_ENVIRONMENT, "NODE": node, "OBJECTS": " ".join(OBJECTS), "BOOT": str(int(seconds))}
+    words = {**_ENVIRONMENT, "NODE": name or node, "OBJECTS": " ".join(OBJECTS), "BOOT": str(int(seconds))}
     words["ALL"] = "yes" if node == api_node else ""
     words["MEMBERS"] = "yes" if member else ""
     words["REQUEST"] = str(int(_REQUEST_SECONDS * patience))
@@ -232,6 +236,7 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
             pod_cidrs=tuple(found["pod_cidrs"]),
             leaving=found.get("leaving", False),
             taint_values={f"{item['key']}:{item['effect']}": item.get("value", "") for item in found["taints"]},
+            heartbeat=found.get("heartbeat"),
             declared=found.get("declared", ""),
         )
         if found

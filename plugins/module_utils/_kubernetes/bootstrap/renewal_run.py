@@ -60,7 +60,7 @@ def _configuration(observed: Observed, limit: float, spec: KubeadmSpec) -> str:
     documents = conf.init_documents(
         spec.shape,
         observed.seen.facts,
-        node=spec.node if spec.is_plane else spec.control_plane,
+        node=spec.registered if spec.is_plane else spec.control_plane,
         addresses=observed.addresses if spec.is_plane else observed.api_addresses,
         sans=(),
         skip_phases=NEVER,
@@ -83,7 +83,7 @@ def _credentials(observed: Observed, seam: KubeadmSeam) -> str:
     period = (spec.user.get("ClusterConfiguration") or {}).get("certificateValidityPeriod") or _YEAR
     result = seam.engine.exec(
         seam.api_node,
-        script(spec.scripts, "kubelet-credentials", spec.node, str(period)),
+        script(spec.scripts, "kubelet-credentials", spec.registered, str(period)),
         action=f"signing a certificate for kubelet of {spec.node}",
         stdin=_configuration(observed, limit, spec).encode(),
         timeout=limit,
@@ -100,7 +100,7 @@ _restarting = Lock()
 
 
 def _restart(observed: Observed, _renewal: Renewal, seam: KubeadmSeam) -> None:
-    command = script(seam.spec.scripts, "restart", RENEWED, seam.spec.node, str(_STOP_SECONDS))
+    command = script(seam.spec.scripts, "restart", RENEWED, seam.spec.registered, str(_STOP_SECONDS))
     with _restarting if seam.spec.is_plane else nullcontext():
         run_alone(command, "", seam.limit(RESTART, 120.0), RESTART, seam)
         if seam.spec.is_plane and observed.seen.api:

@@ -98,7 +98,7 @@ def await_release(spec: KubeadmSpec, engine: Engine, release: str) -> None:
     if spec.is_plane:
         seam.await_api(own=True)
     limit = seam.limit("ready", LIMITS["ready"])
-    command = script(spec.scripts, "ready-release", spec.node, str(int(limit)), release)
+    command = script(spec.scripts, "ready-release", spec.registered, str(int(limit)), release)
     result = engine.exec(seam.api_node, command, check=False, timeout=limit + CLIENT_SECONDS)
     if result.rc != 0:
         reason = f"the node was not Ready with {release} within {limit:g} seconds"

@@ -59,17 +59,17 @@ class PodNetwork:
             raise failure("node_unreadable", node=self.control_plane, output=found.words) from None
 
     def files(self, node: str, nodes: Sequence[Registered]) -> kic.Files | None:
-        """The files of a node; None while it has no range, or cannot be part of the network."""
+        """The files of a node, by its name in Kubernetes; None while it has no range, or cannot be part of the network."""
         if not any(item.name == node and item.ranges for item in nodes):
             return None
         return self._wanted(nodes, self._containers()).files(node)
 
     def _wanted(self, nodes: Sequence[Registered], containers: Sequence[Container]) -> Wanted:
         """Who has to be in it, by the addresses that the engine gives its containers."""
-        return kic.wanted(nodes, {item.name: own_addresses(item) for item in containers}, self.pods)
+        return kic.wanted(nodes, {node_name(item): own_addresses(item) for item in containers}, self.pods)
 
     def write(self, node: str, files: kic.Files) -> tuple[str, ...]:
-        """Give a node its files, and apply them there; what was refused, for a person."""
+        """Give the node of a container its files, and apply them there; what was refused, for a person."""
         result = self.engine.exec(
             node,
             [kic.PROGRAM, "take"],
@@ -86,7 +86,7 @@ class PodNetwork:
     def connect(self, known: Mapping[str, State], nodes: Sequence[Registered] | None, *, check_mode: bool) -> Connected:
         """Bring all running nodes up to date.
 
-        :param known: what was seen of nodes a moment ago; the others are asked.
+        :param known: what was seen a moment ago, by container; the others are asked.
         :param nodes: what the API listed a moment ago; None where the list has changed since.
         """
         if nodes is not None:
@@ -98,19 +98,21 @@ class PodNetwork:
         # Who lists later knows more, and has to be the one that writes later.
         with host_lock(name=POD_NETWORK):
             found, want = self._compare(known, self.registered())
-            refused = [text for name in found.nodes for text in self.write(name, want.files(name) or {})]
+            names = {item.name: node_name(item) for item in self._containers()}
+            refused = [text for name in found.nodes for text in self.write(name, want.files(names[name]) or {})]
         return Connected(found.nodes, (*found.warnings, *refused))
 
     def _compare(self, known: Mapping[str, State], nodes: Sequence[Registered]) -> tuple[Connected, Wanted]:
         containers = self._containers()
         want = self._wanted(nodes, containers)
-        running = {item.name for item in containers if item.running}
+        running = {node_name(item): item.name for item in containers if item.running}
         states = {
-            member.name: known.get(member.name) or self._state(member.name)
+            member.name: known.get(running[member.name]) or self._state(running[member.name])
             for member in want.members
             if member.name in running
         }
-        return Connected(kic.differing(want, states), _warnings(want, states, nodes)), want
+        differing = tuple(running[name] for name in kic.differing(want, states))
+        return Connected(differing, _warnings(want, states, nodes)), want
 
     def _state(self, node: str) -> State:
         result = self.engine.exec(node, [kic.PROGRAM, "status"], check=False, timeout=_SECONDS * self.patience)
@@ -136,6 +138,11 @@ def _warnings(want: Wanted, states: Mapping[str, State], nodes: Sequence[Registe
         if not state.word and name not in ready
     ]
     return tuple(found)
+
+
+def node_name(container: Container) -> str:
+    """The name of a node in Kubernetes."""
+    return labels.node_name(container.name, container.labels)
 
 
 def own_addresses(container: Container) -> list[str]:

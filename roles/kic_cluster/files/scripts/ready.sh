@@ -2,12 +2,16 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Waits up to $2 seconds until kubectl says $3 (for kubectl wait) of the node $1, and prints the node.
+# Waits up to $2 seconds until kubectl says $3 (for kubectl wait) of the node $1, and prints the node. What a kubelet reported
+# before the time $4 (in seconds since 1970) is not of this one: the API keeps it for 40 seconds after that one has ended.
 end=$((SECONDS + $2))
 while :; do
-  said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for="$3" "node/$1" --timeout=$((end - SECONDS))s 2>&1) && break
+  said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for="$3" "node/$1" --timeout=$((end - SECONDS))s 2>&1) &&
+    found=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json 2>&1) &&
+    jq -e --argjson since "$4" '[.status.conditions[]? | select(.type == "Ready") | .lastHeartbeatTime | fromdate] | max // $since
+      | . >= $since' <<<"$found" >/dev/null 2>&1 && break
   # A node that has not registered yet and an API that starts again pass; the limit ends what does not.
   if [ $SECONDS -ge $end ]; then echo "$said"; exit 1; fi
   sleep 0.2
 done
-kubectl --kubeconfig=/etc/kubernetes/admin.conf get "node/$1" -o json
+echo "$found"

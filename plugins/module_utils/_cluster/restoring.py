@@ -1,0 +1,225 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The data of a cluster's nodes from a snapshot: which one, to which nodes, and what of it an interrupted run has left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Lock
+
+from .._core import checks, labels
+from .._core.diagnosis import KicError, failure
+from .._core.labels import CONTROL_PLANE, WORKER
+from .._engine.base import Engine
+from .._engine.model import Container
+from .._kubernetes.bootstrap import staging
+from .._kubernetes.bootstrap.configuration import release_of
+from .._node.scripts import Scripts
+from .._resources.network import NetworkSpec
+from .._resources.throw_away import container_of
+from .._resources.volume_copy import copy_volume
+from .._state.lock import host_lock
+from .._state.record import ClusterState, Subject
+from .declared import There, counted_name
+from .snapshot import SavedNode, Snapshot, Wanted, found_in, volume_of
+from .snapshotting import data_volume
+from .spec import ClusterSpec
+
+
+@dataclass(frozen=True)
+class Source:
+    """A snapshot and the nodes that get its data."""
+
+    snapshot: Snapshot
+    cluster: str
+    nodes: Mapping[str, SavedNode] = field(default_factory=dict)
+    """By the names of the containers that get it."""
+    pending: frozenset[str] | None = None
+    """Those that an interrupted run has left; None of a run that begins."""
+
+    @property
+    def clone(self) -> bool:
+        """Whether it is another cluster's, so that nothing that opens the original may open it."""
+        return self.snapshot.cluster != self.cluster
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """The nodes that get data in this run."""
+        return tuple(name for name in self.nodes if self.pending is None or name in self.pending)
+
+    @property
+    def there(self) -> There:
+        """What a declaration without numbers means."""
+        planes, others = self.snapshot.of_role(plane=True), self.snapshot.of_role(plane=False)
+        if not self.clone:
+            names = tuple(item.name for item in planes)
+            return There(names, tuple(item.name for item in others), complete=names)
+        counted, other = (
+            tuple(counted_name(self.cluster, role, number + 1) for number in range(len(found)))
+            for role, found in ((CONTROL_PLANE, planes), (WORKER, others))
+        )
+        return There(counted, other)
+
+    def declared_by(self, spec: ClusterSpec) -> Source:
+        """The same for the nodes of a declaration; raises ``snapshot_nodes`` where it has not all of them."""
+        found: dict[str, SavedNode] = {}
+        left: list[str] = []
+        planes = [name for name in spec.nodes if name not in spec.workers]
+        for plane, names in ((True, planes), (False, [*spec.workers])):
+            saved = self.snapshot.of_role(plane)
+            given = {item.name: item for item in saved if not self.clone} or dict(zip(names, saved))
+            found.update({name: item for name, item in given.items() if name in spec.nodes})
+            left += [item.name for item in saved if item not in found.values()]
+        if left:
+            counts = [len(self.snapshot.of_role(plane)) for plane in (True, False)]
+            raise failure(
+                "snapshot_nodes", name=self.snapshot.name, nodes=", ".join(left), planes=counts[0], workers=counts[1]
+            )
+        return replace(self, nodes=found)
+
+    def applied(self, spec: ClusterSpec, there: Mapping[str, Container], image: str) -> ClusterSpec:
+        """The declaration with what the data requires of its nodes: their names in Kubernetes, and the addresses that it knows.
+
+        :param image: the id of the declared image.
+        """
+        if self.clone:
+            names = {name: item.node_name for name, item in self.nodes.items()}
+        else:
+            names = {name: item.node_name for name, item in self.nodes.items() if item.node_name != name}
+        spec = spec.named(names)
+        if self.clone:
+            return spec
+        nodes = dict(spec.nodes)
+        for name, saved in self.nodes.items():
+            node = nodes[name]
+            replaced = name in there and self._replaces(there[name], saved, image)
+            nodes[name] = replace(
+                node,
+                ip=checks.address("ip", saved.ip) if saved.ip else node.ip,
+                ip6=checks.address("ip6", saved.ip6) if saved.ip6 and spec.network.ipv6 else node.ip6,
+                replace=node.replace or replaced,
+            )
+        return replace(spec, nodes=nodes, network=self._network(spec))
+
+    def _replaces(self, container: Container, saved: SavedNode, image: str) -> bool:
+        """Whether a container cannot be that of the data: it has other addresses, or another image than is declared now."""
+        have = [container.labels.get(key, "") for key in (labels.ADDRESS, labels.ADDRESS6)]
+        return have != [saved.ip, saved.ip6] or container.image_id not in (self.snapshot.image, image)
+
+    def _network(self, spec: ClusterSpec) -> NetworkSpec:
+        """The network, on the subnets that the nodes' addresses are of where no other is requested."""
+        network = spec.network
+        for text in self.snapshot.subnets:
+            version = 6 if ":" in text else 4
+            subnet = checks.network("subnet", text, version)
+            if version == 4 and network.subnet is None:
+                network = replace(network, subnet=subnet)
+            elif version == 6 and network.subnet6 is None and network.ipv6:
+                network = replace(network, subnet6=subnet)
+        return network
+
+
+@dataclass
+class Restoring:
+    """The copies of one run."""
+
+    engine: Engine
+    source: Source
+    scripts: Scripts
+    image: str
+    _lock: Lock = field(default_factory=Lock)
+
+    def begin(self) -> None:
+        """Remember which nodes are without data, until they have it."""
+        state = {"snapshot": self.source.snapshot.volume, "nodes": sorted(self.source.fills)}
+        _record(self.engine, self.source.cluster, state)
+
+    def fill(self, node: str) -> None:
+        """Give a node its data; its container does not run."""
+        saved, source = self.source.nodes[node], self.source
+        first = next(iter(source.nodes))
+        clone = "" if not source.clone else "keep" if node == first else "drop"
+        container = self.engine.container(node)
+        target = data_volume(container) if container is not None else node
+        copy_volume(self.engine, self.image, source.snapshot.data_of(saved.name), target, self.scripts, clone)
+        with self._lock, host_lock():
+            state = ClusterState.load(Subject(self.engine.store, source.cluster))
+            left = [name for name in state.restoring.get("nodes", ()) if name != node]
+            state.restoring = {**state.restoring, "nodes": left} if left else {}
+            state.save()
+
+
+def _record(engine: Engine, cluster: str, restoring: Mapping[str, object]) -> None:
+    with host_lock():
+        state = ClusterState.load(Subject(engine.store, cluster))
+        if state.restoring != restoring:
+            state.restoring = dict(restoring)
+            state.save()
+
+
+def forget(engine: Engine, cluster: str) -> None:
+    """Forget a restore that was interrupted, as the cluster is gone."""
+    if ClusterState.load(Subject(engine.store, cluster)).restoring:
+        _record(engine, cluster, {})
+
+
+def find_source(
+    engine: Engine, cluster: str, state: str, wanted: Wanted | None, there: Sequence[Container]
+) -> Source | None:
+    """The snapshot that nodes get their data from in this run; None where they have theirs. Raises ``snapshot_missing`` and
+    ``snapshot_not_of_cluster``.
+
+    :param wanted: the one that is requested, which matters where the cluster is not there, or is to be restored.
+    """
+    begun = ClusterState.load(Subject(engine.store, cluster)).restoring
+    if begun and state != "restored":
+        volumes = engine.volumes(labels.SNAPSHOT)
+        found = next((item for item in found_in(volumes) if item.volume == begun.get("snapshot")), None)
+        if found is None:
+            raise _missing(engine, str(begun.get("snapshot")), found_in(volumes))
+        return Source(found, cluster, pending=frozenset(map(str, begun.get("nodes", ()))))
+    if wanted is None or (state != "restored" and (there or _has_data(engine, cluster))):
+        return None
+    if there and wanted.cluster != cluster:
+        raise failure("snapshot_not_of_cluster", name=wanted.name, of=wanted.cluster, cluster=cluster)
+    volumes = engine.volumes(labels.SNAPSHOT)
+    found = next((item for item in found_in(volumes) if (item.cluster, item.name) == (wanted.cluster, wanted.name)), None)
+    if found is None:
+        raise _missing(engine, volume_of(wanted.cluster, wanted.name), found_in(volumes))
+    return Source(found, cluster)
+
+
+def _has_data(engine: Engine, cluster: str) -> bool:
+    """Whether nodes of the cluster have left their data, which is not to be lost."""
+    return any(labels.is_ours(item.labels) for item in engine.volumes(f"{labels.CLUSTER}={cluster}"))
+
+
+def _missing(engine: Engine, volume: str, known: Sequence[Snapshot]) -> KicError:
+    others = ", ".join(f"{item.cluster}/{item.name}" for item in known)
+    name = volume.replace("-snapshot-", "/", 1)
+    return failure(
+        "snapshot_missing", name=name, engine=engine.name, others=f", which has {others}" if others else ""
+    )
+
+
+def refuse_release(engine: Engine, source: Source, image: str, image_id: str) -> None:
+    """Raise ``snapshot_release`` where the image has another release of Kubernetes than the data was written by."""
+    if image_id == source.snapshot.image:
+        return
+    with container_of(engine, image_id) as identity:
+        target = staging.release_of_container(engine, identity)
+    if target != source.snapshot.kubernetes:
+        found = source.snapshot.kubernetes
+        minor = ".".join(map(str, release_of(found)))
+        raise failure(
+            "snapshot_release",
+            name=source.snapshot.name,
+            found=found,
+            image=image,
+            target=target or "no Kubernetes",
+            minor=minor,
+        )
+
+

@@ -1,0 +1,235 @@
+# Copyright (c) 2026 nodeforge.kic contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes snapshots of clusters, and removes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from .._command import Runner
+from .._core import checks, labels
+from .._core.diagnosis import KicError, failure, keep_done
+from .._core.labels import CONTROL_PLANE, LOAD_BALANCER
+from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
+from .._core.plan import converge
+from .._engine.base import Engine
+from .._engine.model import Container, Volume
+from .._engine.selection import cluster_nodes
+from .._kubernetes.bootstrap import staging
+from .._kubernetes.bootstrap.look import read_record
+from .._kubernetes.network.connect import own_addresses
+from .._node.scripts import Scripts
+from .._resources.node import NodeResource
+from .._resources.volume_copy import copy_volume
+from .._state.lock import lock_of
+from .kinds import DATA, NODE, SNAPSHOT, VOLUME
+from .snapshot import SavedNode, Snapshot, check_name, found_in, plan_remove, plan_take
+from .spec import bare_node
+from .there import by_node
+
+
+@dataclass(frozen=True)
+class SnapshotSpec:
+    """A snapshot as it was requested."""
+
+    name: str
+    cluster: str
+    present: bool
+    scripts: Scripts
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> SnapshotSpec:
+        """From a module's parameters; raises ``invalid_option`` with all problems."""
+        problems = checks.Problems()
+        cluster = problems.take(checks.host_name, "cluster", params["cluster"])
+        name = problems.take(check_name, "name", params["name"])
+        problems.finish()
+        return cls(name, cluster, params["state"] == "present", params["scripts"] or {})
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a run did, or in check mode would do."""
+
+    actions: tuple[str, ...] = ()
+    snapshot: Mapping[str, Any] = field(default_factory=dict)
+    """What is there of it now; {} where it is not there."""
+    gap: float = 0.0
+    """Seconds in which the cluster held still."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class SnapshotRun:
+    """One run on an engine.
+
+    :param report: told of the operations that run and how many are left, for the one who waits.
+    """
+
+    engine: Engine
+    runner: Runner
+    spec: SnapshotSpec
+    check_mode: bool
+    report: Callable[[Collection[Operation], int], None] = lambda _running, _left: None
+    _held: float = 0.0
+    """When the first node was to hold still."""
+    _gap: float = 0.0
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """All of the cluster, the oldest first."""
+        return found_in(self.engine.volumes(labels.SNAPSHOT), self.spec.cluster)
+
+    def converge(self) -> Taken:
+        """Bring the snapshot into its state."""
+        found = next((item for item in self.snapshots() if item.name == self.spec.name), None)
+        if not self.spec.present:
+            return self._removed(found)
+        return Taken(snapshot=found.as_dict()) if found is not None else self._taken()
+
+    def _removed(self, found: Snapshot | None) -> Taken:
+        if found is None:
+            for name in () if self.check_mode else self._left():
+                self.engine.remove_volume(name)
+            return Taken()
+        plan = plan_remove(found)
+        names = {f"remove {SNAPSHOT} {found.name}": found.volume}
+        self._perform(plan, lambda item: self.engine.remove_volume(names.get(item.key, item.name)))
+        return Taken(_reported(plan), before=found.as_dict())
+
+    def _left(self) -> list[str]:
+        """Volumes that a run left which did not come to its end."""
+        volume = Snapshot(self.spec.name, self.spec.cluster, "", "", "", (), ()).volume
+        found = self.engine.volumes(f"{labels.PART_OF}={volume}")
+        return [item.name for item in found if labels.is_ours(item.labels)]
+
+    def _taken(self) -> Taken:
+        spec, engine = self.spec, self.engine
+        there = by_node(cluster_nodes(engine, spec.cluster))
+        nodes = {name: item for name, item in there.items() if item.labels.get(labels.ROLE) != LOAD_BALANCER}
+        snapshot = self._new(nodes)
+        left = self._left()
+        ordered = {item.name: nodes[item.name] for item in snapshot.nodes}
+        plan = plan_take(
+            snapshot, {name: item.status for name, item in ordered.items()}, left, freezes=engine.info.freezes
+        )
+        performed = self._perform(plan, lambda item: self._run(item, snapshot, ordered))
+        if performed.error is not None:
+            self._undone(plan, performed, ordered)
+            keep_done(performed.error, _reported([item for item in plan if item.key in performed.results]))
+            raise performed.error
+        return Taken(_reported(plan), snapshot.as_dict(), round(self._gap, 1))
+
+    def _new(self, nodes: Mapping[str, Container]) -> Snapshot:
+        """What is to be taken; raises for what no cluster could be made of again."""
+        spec, engine = self.spec, self.engine
+        complete = {
+            name: record
+            for name, item in nodes.items()
+            if (record := read_record(engine, item.id)).get("state") in ("initialized", "joined")
+        }
+        planes = [name for name in complete if nodes[name].labels.get(labels.ROLE) == CONTROL_PLANE]
+        if not nodes:
+            raise failure("cluster_missing", cluster=spec.cluster, engine=engine.name)
+        if not planes:
+            raise failure("snapshot_incomplete", cluster=spec.cluster)
+        ordered = sorted(nodes, key=lambda name: (name not in planes, not nodes[name].running, name))
+        first = nodes[ordered[0]]
+        release = complete[first.name].get("kubernetes") or staging.release_of_container(engine, first.id)
+        network = next((item for item in engine.networks() if item.name == spec.cluster), None)
+        return Snapshot(
+            name=spec.name,
+            cluster=spec.cluster,
+            taken=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            kubernetes=str(release),
+            image=first.image_id,
+            subnets=tuple(str(item.subnet) for item in network.ranges) if network is not None else (),
+            nodes=tuple(_saved(nodes[name]) for name in ordered),
+        )
+
+    def _run(self, operation: Operation, snapshot: Snapshot, nodes: Mapping[str, Container]) -> None:
+        if self.check_mode:
+            return
+        engine, verb, name = self.engine, operation.verb, operation.name
+        if verb == "discard":
+            engine.remove_volume(name)
+        elif operation.kind == VOLUME:
+            engine.create_volume(Volume(name, "local", "", snapshot.part_label, {}))
+        elif operation.kind == SNAPSHOT:
+            engine.create_volume(Volume(snapshot.volume, "local", "", snapshot.label, {}))
+        elif operation.kind == DATA:
+            volume = data_volume(nodes[name])
+            copy_volume(engine, nodes[name].image_id, volume, snapshot.data_of(name), self.spec.scripts)
+        elif verb in ("pause", "stop"):
+            self._held = self._held or time.monotonic()
+            self._hold(operation, nodes[name])
+        else:
+            self._go_on(operation, nodes[name])
+            self._gap = time.monotonic() - self._held if self._held else 0.0
+
+    def _hold(self, operation: Operation, container: Container) -> None:
+        if operation.verb == "pause":
+            self.engine.pause_container(container.id)
+        else:
+            self._node(container, "stopped")
+
+    def _go_on(self, operation: Operation, container: Container) -> None:
+        if operation.verb == "resume":
+            self.engine.resume_container(container.id)
+        else:
+            self._node(container, "started")
+
+    def _node(self, container: Container, state: str) -> None:
+        spec = bare_node(container.name, self.spec.cluster, state)
+        resource = NodeResource(spec, self.engine, runner=self.runner)
+        converge(resource, check_mode=False, lock=lock_of(resource.lock_name))
+
+    def _undone(
+        self, plan: Sequence[Operation], performed: Performed[None], nodes: Mapping[str, Container]
+    ) -> None:
+        """After a failure: what held still goes on, and what was created for nothing goes. The first error is the one to report."""
+        begun = {*performed.results, performed.failed.key if performed.failed is not None else ""}
+        go = {"pause": "resume", "stop": "start"}
+        for item in plan:
+            done = f"{go.get(item.verb)} {NODE} {item.name}" in performed.results
+            if item.kind == NODE and item.verb in go and item.key in begun and not done:
+                with suppress(KicError):
+                    self._go_on(Operation(go[item.verb], NODE, item.name), nodes[item.name])
+            if item.verb == "create" and item.kind == VOLUME and item.key in begun:
+                with suppress(KicError):
+                    self.engine.remove_volume(item.name)
+
+    def _perform(self, plan: Sequence[Operation], run: Callable[[Operation], None]) -> Performed[None]:
+        if self.check_mode:
+            return Performed({item.key: None for item in plan})
+        return perform(plan, run, parallel=PARALLEL, report=self.report)
+
+
+def _reported(plan: Sequence[Operation]) -> tuple[str, ...]:
+    return tuple(str(item) for item in in_order(plan) if item.changes)
+
+
+def data_volume(container: Container) -> str:
+    """The volume at a node's /var; raises ``snapshot_without_volume`` where it has none."""
+    for item in container.raw.get("Mounts") or ():
+        if item.get("Destination") == "/var" and item.get("Type") == "volume" and item.get("Name"):
+            return str(item["Name"])
+    raise failure("snapshot_without_volume", node=container.name)
+
+
+def _saved(container: Container) -> SavedNode:
+    data_volume(container)
+    addresses = own_addresses(container)
+    return SavedNode(
+        name=container.name,
+        role=container.labels.get(labels.ROLE, ""),
+        node_name=labels.node_name(container.name, container.labels),
+        ip=next((item for item in addresses if ":" not in item), ""),
+        ip6=next((item for item in addresses if ":" in item), ""),
+    )
+
+
