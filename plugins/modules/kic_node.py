@@ -299,6 +299,10 @@ node:
     name: {description: Its name., type: str, returned: present}
     cluster: {description: Its cluster or none., type: str, returned: present}
     role: {description: Its role or none., type: str, returned: present}
+    node_name:
+      description: Its name in Kubernetes, which is that of its container except in a clone.
+      type: str
+      returned: present
     id: {description: The container's id; none in check mode before it is made., type: str, returned: present}
     state: {description: The engine's word for its state., type: str, returned: present}
     ready: {description: Whether its systemd is up; none where that was not asked., type: bool, returned: present}
@@ -370,6 +374,7 @@ node:
     ready: true
     restart_policy: 'no'
     role: worker
+    node_name: lab-worker-1
     runtime: crun
     security_opts: []
     shm_size:

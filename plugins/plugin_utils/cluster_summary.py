@@ -65,6 +65,11 @@ def _reasons(statuses: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"{name} is not Ready: {why}" for name, why in whys if why]
 
 
+def _names(container: str, node: str) -> str:
+    """The name of a node's container, with that in Kubernetes where it is another one."""
+    return container if container == node else f"{container} ({node})"
+
+
 def summary(result: Mapping[str, Any], *, root: bool) -> str:
     """The closing text. ``root`` is whether the one who runs the play is root."""
     rows: list[Sequence[str]] = [HEADINGS]
@@ -72,10 +77,12 @@ def summary(result: Mapping[str, Any], *, root: bool) -> str:
     for node in result["nodes"]:
         if not node:
             continue
-        status = statuses.get(node["name"], {})
+        # A clone's nodes keep the names that the original's have in Kubernetes.
+        own = str(node.get("node_name") or node["name"])
+        status = statuses.get(own, {})
         ready = "Ready" if status.get("ready") else "NotReady" if status else str(node.get("state", ""))
         rows.append(
-            (node["name"], node.get("role") or "-", str(node.get("ip") or "-"), ready, status.get("version") or "-")
+            (_names(node["name"], own), node.get("role") or "-", str(node.get("ip") or "-"), ready, status.get("version") or "-")
         )
     lines = table(rows) + _reasons(statuses)
     own_network = result.get("pod_network", True)

@@ -79,7 +79,7 @@ class Leaving:
             surplus,
             tuple(there),
             [item.name for item in volumes if labels.is_ours(item.labels)],
-            None if found is None else found.nodes,
+            None if found is None else spec.containers_of(found.nodes),
         )
         self.asked = found is not None
         leaving = [item.name for item in self.nodes]
@@ -94,38 +94,41 @@ class Leaving:
 
     def _answer(self, nodes: Sequence[str]) -> Membership | None:
         try:
-            return self._departure.ask(nodes)
+            return self._departure.ask([self.spec.node_name(name) for name in nodes])
         except KicError:
             # It may have been started a moment ago. It is asked again when the cluster is there.
             return None
 
     def _refuse(self, found: Membership) -> None:
-        names = [item.name for item in self.nodes]
-        refuse_losses(found, names, [item.name for item in self.nodes if item.running], data=self.spec.prune_data)
+        name_of = self.spec.node_name
+        names = [name_of(item.name) for item in self.nodes]
+        drained = [name_of(item.name) for item in self.nodes if item.running]
+        refuse_losses(found, names, drained, data=self.spec.prune_data)
         self.lost = found.data_on(names)
 
     def run(self, operation: Operation) -> None:
         """Do one operation in Kubernetes."""
         departure, name, spec = self._departure, operation.name, self.spec
+        node = spec.node_name(name)
         if operation.verb == "ask":
-            self._refuse(departure.ask([item.name for item in self.nodes]))
+            self._refuse(departure.ask([spec.node_name(item.name) for item in self.nodes]))
         elif operation.verb == "cordon":
-            departure.cordon(name)
+            departure.cordon(node)
         elif operation.verb == "drain":
-            departure.drain(name)
+            departure.drain(node)
         elif operation.kind == ETCD:
             if name in self.containers:
                 members.forget(self.engine, self.containers[name].id)
             addresses = own_addresses(self.containers[name]) if name in self.containers else ()
-            members.remove(self.engine, spec.control_plane, name, addresses, departure.scripts)
+            members.remove(self.engine, spec.control_plane, node, addresses, departure.scripts)
         else:
-            departure.delete(name)
+            departure.delete(node)
 
     def warnings(self, operation: Operation) -> tuple[str, ...]:
         """What a person has to know of the data that goes with a node."""
         if operation.verb != "delete":
             return ()
-        claims = [item.claim for item in self.lost if operation.name in item.hosts]
+        claims = [item.claim for item in self.lost if self.spec.node_name(operation.name) in item.hosts]
         if not claims:
             return ()
         fix = "; ".join("kubectl --namespace={} delete pvc {}".format(*item.split("/", 1)) for item in claims)
@@ -141,7 +144,7 @@ class Leaving:
             return performed
         # What goes wrong here must not hide why the run failed.
         try:
-            self._departure.uncordon(*left)
+            self._departure.uncordon(*map(self.spec.node_name, left))
         except KicError:
             return performed
         return replace(performed, results={key: item for key, item in performed.results.items() if key not in cordons})

@@ -91,6 +91,11 @@ class ClusterSpec:
         """The name in Kubernetes of the node in a container."""
         return self.node_names.get(name, name)
 
+    def containers_of(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """What the API says of nodes, by their containers."""
+        names = {text: name for name, text in self.node_names.items()}
+        return {names.get(name, name): item for name, item in found.items()}
+
     @property
     def image(self) -> str:
         """That of its nodes; "" where it has none."""

@@ -112,7 +112,7 @@ class Upgrading:
         if lost and plane is not None and plane.running:
             # An API that does not answer does not say which of them are nodes.
             with suppress(KicError):
-                registered = self._departure.ask(()).nodes
+                registered = self.spec.containers_of(self._departure.ask(()).nodes)
                 lost = [name for name in lost if name in registered]
         if lost:
             raise failure("upgrade_node_lost", nodes=", ".join(lost))
@@ -120,7 +120,7 @@ class Upgrading:
     def _refuse_bare_pods(self, nodes: Mapping[str, Container]) -> None:
         """Raise for pods that a drain would remove for ever. Of an API that does not answer yet, the drain itself says it."""
         plane = nodes.get(self.spec.control_plane)
-        pending = sorted(self.pending)
+        pending = sorted(map(self.spec.node_name, self.pending))
         if plane is None or not plane.running or len(nodes) < 2:
             return
         try:
@@ -154,7 +154,8 @@ class Upgrading:
 
     def drain(self, operation: Operation) -> None:
         """Take the pods off a node whose container is about to be replaced."""
-        (self._departure.cordon if operation.verb == "cordon" else self._departure.drain)(operation.name)
+        run = self._departure.cordon if operation.verb == "cordon" else self._departure.drain
+        run(self.spec.node_name(operation.name))
 
     def stage(self) -> None:
         """Bring the images of the control plane, and kubeadm, of the new release into the nodes that run."""
@@ -189,7 +190,7 @@ class Upgrading:
             return performed
         # What goes wrong here must not hide why the run failed.
         try:
-            self._departure.uncordon(*(cordons[key] for key in done))
+            self._departure.uncordon(*(self.spec.node_name(cordons[key]) for key in done))
         except KicError:
             return performed
         return replace(performed, results={key: item for key, item in performed.results.items() if key not in cordons})

@@ -470,6 +470,7 @@ def describe(observed: ObservedNode) -> dict[str, Any]:
     found["ip"] = found["ip"] or next((item for item in addresses if ":" not in item), None)
     found["ip6"] = found["ip6"] or next((item for item in addresses if ":" in item), None)
     found["role"] = container.labels.get(labels.ROLE)
+    found["node_name"] = labels.node_name(container.name, container.labels)
     found["id"] = container.id
     found["image_id"] = container.image_id
     found["runtime"] = container.runtime or found["runtime"]

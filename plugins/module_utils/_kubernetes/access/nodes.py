@@ -31,16 +31,17 @@ def statuses(engine: Engine, nodes: Sequence[Mapping[str, Any]]) -> dict[str, di
     :param nodes: descriptions of nodes, of which those that run are looked up.
     """
     found: dict[str, dict[str, Any] | None] = {node["name"]: None for node in nodes}
-    clusters: dict[str, list[str]] = {}
+    clusters: dict[str, dict[str, str]] = {}
     for node in nodes:
         if node["cluster"] and node["state"] == "running" and node["role"] != LOAD_BALANCER:
-            clusters.setdefault(node["cluster"], []).append(node["name"])
+            clusters.setdefault(node["cluster"], {})[node["name"]] = node["node_name"]
     for cluster, names in clusters.items():
         found.update(_of_cluster(engine, cluster, names))
     return found
 
 
-def _of_cluster(engine: Engine, cluster: str, names: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+def _of_cluster(engine: Engine, cluster: str, names: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
+    """Of one cluster, whose nodes' names in Kubernetes are known by container."""
     plane = control_plane(cluster_nodes(engine, cluster), stopped=True)
     if plane is None:
         return {}
@@ -50,7 +51,7 @@ def _of_cluster(engine: Engine, cluster: str, names: Sequence[str]) -> dict[str,
         answer = error.diagnosis.cause
     if isinstance(answer, str):
         return {name: _status(why=answer) for name in names}
-    return {name: answer.get(name) or _absent(name) for name in names} if answer is not None else {}
+    return {name: answer.get(own) or _absent(own) for name, own in names.items()} if answer is not None else {}
 
 
 def _ask(engine: Engine, plane: Container) -> dict[str, dict[str, Any]] | str | None:
