@@ -368,13 +368,13 @@ node:
     mounts: [{propagation: rprivate, read_only: true, relabel: none, source: /srv/data, target: /mnt/data}]
     name: lab-worker-1
     network: lab
+    node_name: lab-worker-1
     pids_limit:
     privileged: auto
     publish: [{address: 127.0.0.1, host_port: 8080, port: 30080, protocol: tcp}]
     ready: true
     restart_policy: 'no'
     role: worker
-    node_name: lab-worker-1
     runtime: crun
     security_opts: []
     shm_size:
