@@ -2079,8 +2079,8 @@ def test_without_a_pod_network_nothing_waits_for_ready() -> None:
     engine = Fake(container(), looks=[fresh(), seen(node=replace(API_NODE, ready=False))])
     found = kubeadm.converge_kubeadm(spec(wait=False, pod_network="none"), engine, check_mode=False)
     assert "init" in engine.done() and not {"network", "nodes"} & set(engine.done())
-    (waited,) = [command[-1] for purpose, _node, command, _stdin in engine.calls if purpose == "ready"]
-    assert waited == "create" and found.value["ready"] is False
+    (waited,) = [command[-2:] for purpose, _node, command, _stdin in engine.calls if purpose == "ready"]
+    assert waited == ["create", "0"] and found.value["ready"] is False
     again = Fake(container(), looks=[seen(node=replace(API_NODE, ready=False))])
     assert not kubeadm.converge_kubeadm(spec(wait=False), again, check_mode=False).plan.changed
     assert again.done() == ["look"]

@@ -38,6 +38,7 @@ def nodes(engine: MemoryEngine) -> list[dict[str, Any]]:
     return [
         {
             "name": item.name,
+            "node_name": labels.node_name(item.name, item.labels),
             "cluster": item.labels.get(labels.CLUSTER),
             "role": item.labels.get(labels.ROLE),
             "state": item.status,
@@ -68,6 +69,20 @@ def test_ready_and_why_not(engine: MemoryEngine) -> None:
         "sandbox": None,
     }
     assert engine.done == [f"call exec {PLANE}"]
+
+
+def test_nodes_of_a_clone(engine: MemoryEngine) -> None:
+    """The API has them by their own names, and what it says is returned by container; also that it has none."""
+    for name, role in ((PLANE, "control-plane"), (WORKER, "worker")):
+        own = {labels.ROLE: role, labels.NODE_NAME: name.replace("lab", "origin")}
+        engine.add(container(name, labels={**LAB, **own}))
+    engine.answers = [said(json.dumps({"items": [listed("origin-control-plane-1", "True"), listed(WORKER, "True")]}))]
+    found = statuses(engine, nodes(engine))
+    assert {*found} == {PLANE, WORKER, "sandbox"}
+    plane, worker = found[PLANE], found[WORKER]
+    assert plane is not None and plane["ready"] is True
+    # A node of the API that has the name of its container is another one.
+    assert worker is not None and worker["ready"] is False and "no node origin-worker-1: it has not joined" in worker["why"]
 
 
 def test_a_load_balancer_is_no_node_of_kubernetes(engine: MemoryEngine) -> None:

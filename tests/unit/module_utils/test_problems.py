@@ -15,6 +15,7 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins import module_utils
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshotting import SnapshotSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.delegation import CONTROLLERS
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
@@ -87,6 +88,11 @@ CASES: list[tuple[Any, Mapping[str, Any], list[str]]] = [
         HostSpec,
         {**HOST, "state": "present", "sub_ids": -1, "sysctls": {"a": "b"}, "modules": ["c d", "e f"]},
         ["sub_ids", "sub_ids", "sysctls", "sysctls", "modules", "modules"],
+    ),
+    (
+        SnapshotSpec,
+        {"cluster": "../a", "name": "b/c", "state": "present", "scripts": None},
+        ["cluster", "name"],
     ),
     (DelegationSpec, {**DELEGATION, "user": "a/b", "controllers": []}, ["user", "controllers"]),
     (
