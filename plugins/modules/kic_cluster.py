@@ -33,6 +33,8 @@ options:
       - V(stopped) stops the nodes, the workers first.
       - V(restarted) does what V(started) does, and stops the nodes that run before, each time. The control planes are the last
         that stop and the first that start.
+      - V(restored) brings the data of all nodes back to O(snapshot), each time, and starts them. What was written since is lost. Nodes
+        that run are stopped before.
       - V(paused) freezes the nodes, the workers first; they keep their memory and take no processor time. V(started) resumes them,
         V(stopped) and V(absent) need no start before. A node that is not there or does not run is refused and nothing is changed,
         since it holds nothing that a pause would keep. A paused API does not answer. A boot of the machine, or a restart of
@@ -42,7 +44,7 @@ options:
     choices: [present, started, stopped, restarted, restored, paused, absent]
     default: started
   image:
-    description: The node image, which has to be in the engine's store. Needed for V(present), V(started) and V(restarted).
+    description: The node image, which has to be in the engine's store. Needed for V(present), V(started), V(restarted) and V(restored).
     type: str
   control_planes:
     description:
@@ -61,7 +63,10 @@ options:
     type: int
   snapshot:
     description:
-      - A snapshot that M(nodeforge.kic.kic_snapshot) has taken, as V(NAME), or as V(CLUSTER/NAME) where it is another cluster's.
+      - A snapshot that M(nodeforge.kic.kic_snapshot) has taken, from which a new cluster gets its data. Of a cluster that is there it
+        says nothing, unless O(state=restored).
+      - V(NAME) is one of the cluster itself, which comes back as it was; V(CLUSTER/NAME) one of another cluster, of which a clone is
+        created with the same names of nodes in Kubernetes and with containers, addresses, authorities and keys of its own.
     type: str
     version_added: 0.1.0
   upgrade:
@@ -477,7 +482,7 @@ def _in_state(task: Task, params: Mapping[str, Any], run: ClusterRun) -> dict[st
     facts = task.engine.info.as_dict()
     spec = ClusterSpec.from_params(params, facts, completed)
     there = task.seen if task.seen is not None else cluster_nodes(task.engine, spec.name)
-    source = find_source(task.engine, spec.name, spec.state, spec.snapshot, there)
+    source = find_source(task.engine, spec.name, spec.state, spec.snapshot, there, check_mode=task.check_mode)
     if there or source is not None:
         found = find_there(task.engine, there, len(spec.planes), source.there if source is not None else NOTHING)
         spec = ClusterSpec.from_params(params, facts, completed, found)

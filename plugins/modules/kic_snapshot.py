@@ -121,12 +121,16 @@ def body(task: Task) -> dict[str, Any]:
 
 def _result(task: Task, run: SnapshotRun) -> dict[str, Any]:
     taken = run.converge()
+    if taken.warning:
+        task.warn(taken.warning)
     others = [item.as_dict() for item in run.snapshots() if item.name != run.spec.name]
     result: dict[str, Any] = {
         "changed": bool(taken.actions),
         "actions": list(taken.actions),
         "snapshot": dict(taken.snapshot),
-        "snapshots": sorted([*others, *([dict(taken.snapshot)] if taken.snapshot else [])], key=lambda item: item["taken"]),
+        "snapshots": sorted(
+            [*others, *([dict(taken.snapshot)] if taken.snapshot else [])], key=lambda item: item["taken"]
+        ),
         "gap": taken.gap,
     }
     if task.module._diff:

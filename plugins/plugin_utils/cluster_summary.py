@@ -82,7 +82,13 @@ def summary(result: Mapping[str, Any], *, root: bool) -> str:
         status = statuses.get(own, {})
         ready = "Ready" if status.get("ready") else "NotReady" if status else str(node.get("state", ""))
         rows.append(
-            (_names(node["name"], own), node.get("role") or "-", str(node.get("ip") or "-"), ready, status.get("version") or "-")
+            (
+                _names(node["name"], own),
+                node.get("role") or "-",
+                str(node.get("ip") or "-"),
+                ready,
+                status.get("version") or "-",
+            )
         )
     lines = table(rows) + _reasons(statuses)
     own_network = result.get("pod_network", True)

@@ -353,7 +353,7 @@ def run_module(
     def run(
         module: str, /, *, check: bool = False, process_env: dict[str, str] | None = None, **params: Any
     ) -> dict[str, Any]:
-        if module in ("kic_cluster", "kic_kubeadm", "kic_node_image", "kic_node_info"):
+        if module in ("kic_cluster", "kic_kubeadm", "kic_node_image", "kic_node_info", "kic_snapshot"):
             # As their action plugins do.
             params.setdefault("scripts", node_scripts())
         request = {

@@ -30,6 +30,8 @@ PLAYS = (
     *("- name: A machine with systemd", "- name: A cluster for the tests", "- name: A machine on which dev"),
     "- name: The application of this branch",
     "- name: The cluster of this branch sleeps",
+    # test_snapshot.py runs it, and the command below.
+    "- name: A snapshot before the tests",
 )
 FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
 VARIABLES = ("kic_cluster_nodes:", "kic_cluster_name: shop", "kic_cluster_control_planes: 3")
@@ -38,7 +40,8 @@ PEERS = ("kind: Cluster",)
 COMMANDS = (
     "apt-get install",
     "make site",
-    "ARGS='-e kic_cluster",
+    "ARGS='-e kic_cluster_workers",
+    "ARGS='-e kic_cluster_state",
     "ARGS='-e kic_image",
     "make test",
     "podman exec",
@@ -134,7 +137,7 @@ def test_make_site(podman: Client, node_image: str, environment: dict[str, str])
 
 def test_workers_by_variables(podman: Client, node_image: str, environment: dict[str, str]) -> None:
     """The variables for a worker less are foretold as well, here for a cluster that does not exist yet."""
-    text = block("ARGS='-e kic_cluster")
+    text = block("ARGS='-e kic_cluster_workers")
     more = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image}"
     assert text.startswith("ARGS='") and text.endswith("' make site\n")
     said = shell(text.replace("ARGS='", f"ARGS='{more} "), ROOT, environment)

@@ -148,6 +148,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "kic_node": NODE,
     "kic_node_image": {"cluster": "t", "images": ["localhost/kictest:1"], "state": "absent"},
     "kic_node_info": {},
+    "kic_snapshot": {"cluster": "t", "name": "one", "state": "absent"},
     "oci_engine_info": {},
     "oci_engine_probe": {},
     "oci_image": {"name": "localhost/kictest:1", "state": "absent"},

@@ -70,6 +70,7 @@ ARGUMENTS: dict[str, dict[str, str | list[str]]] = {
     "kic_node": {"name": "kictest-none", "image": "localhost/kictest/none:1"},
     "kic_node_image": {"cluster": "kictest-none", "images": ["localhost/kictest:1"], "state": "absent"},
     "kic_node_info": {},
+    "kic_snapshot": {"cluster": "kictest-none", "name": "one", "state": "absent"},
     "oci_engine_info": {},
     "oci_engine_probe": {},
     "oci_image": {"name": "localhost/kictest/none:1"},

@@ -162,9 +162,11 @@ KUBERNETES: dict[str, tuple[str, ...]] = {
     "kic_kubeadm": ("initialized", "joined", "reset"),
     "role kic_cluster": ("started", "present", "restarted"),
     # The role is this module and the kubeconfig.
-    "kic_cluster": ("started", "present", "stopped", "restarted", "paused", "absent"),
+    "kic_cluster": ("started", "present", "stopped", "restarted", "restored", "paused", "absent"),
     # test_node_image.py compares each of its runs with what check mode says.
     "kic_node_image": ("present", "absent"),
+    # test_snapshot.py does so too.
+    "kic_snapshot": ("present", "absent"),
     "playbook site": ("",),
     "playbook molecule_create": ("",),
 }

@@ -24,7 +24,7 @@ from .._state.lock import host_lock
 from .._state.record import ClusterState, Subject
 from .declared import There, counted_name
 from .snapshot import SavedNode, Snapshot, Wanted, found_in, volume_of
-from .snapshotting import data_volume
+from .snapshotting import data_volume, new_snapshot, nodes_of
 from .spec import ClusterSpec
 
 
@@ -88,7 +88,7 @@ class Source:
             names = {name: item.node_name for name, item in self.nodes.items()}
         else:
             names = {name: item.node_name for name, item in self.nodes.items() if item.node_name != name}
-        spec = spec.named(names)
+        spec = spec.named({**spec.node_names, **names})
         if self.clone:
             return spec
         nodes = dict(spec.nodes)
@@ -166,12 +166,19 @@ def forget(engine: Engine, cluster: str) -> None:
 
 
 def find_source(
-    engine: Engine, cluster: str, state: str, wanted: Wanted | None, there: Sequence[Container]
+    engine: Engine,
+    cluster: str,
+    state: str,
+    wanted: Wanted | None,
+    there: Sequence[Container],
+    *,
+    check_mode: bool,
 ) -> Source | None:
     """The snapshot that nodes get their data from in this run; None where they have theirs. Raises ``snapshot_missing`` and
     ``snapshot_not_of_cluster``.
 
     :param wanted: the one that is requested, which matters where the cluster is not there, or is to be restored.
+    :param check_mode: whether an earlier task may be about to take it, of the cluster as it is.
     """
     begun = ClusterState.load(Subject(engine.store, cluster)).restoring
     if begun and state != "restored":
@@ -185,7 +192,12 @@ def find_source(
     if there and wanted.cluster != cluster:
         raise failure("snapshot_not_of_cluster", name=wanted.name, of=wanted.cluster, cluster=cluster)
     volumes = engine.volumes(labels.SNAPSHOT)
-    found = next((item for item in found_in(volumes) if (item.cluster, item.name) == (wanted.cluster, wanted.name)), None)
+    found = next(
+        (item for item in found_in(volumes) if (item.cluster, item.name) == (wanted.cluster, wanted.name)), None
+    )
+    nodes = nodes_of(engine, wanted.cluster) if check_mode and found is None else {}
+    if nodes:
+        found = new_snapshot(engine, wanted.cluster, wanted.name, nodes)
     if found is None:
         raise _missing(engine, volume_of(wanted.cluster, wanted.name), found_in(volumes))
     return Source(found, cluster)
@@ -199,9 +211,7 @@ def _has_data(engine: Engine, cluster: str) -> bool:
 def _missing(engine: Engine, volume: str, known: Sequence[Snapshot]) -> KicError:
     others = ", ".join(f"{item.cluster}/{item.name}" for item in known)
     name = volume.replace("-snapshot-", "/", 1)
-    return failure(
-        "snapshot_missing", name=name, engine=engine.name, others=f", which has {others}" if others else ""
-    )
+    return failure("snapshot_missing", name=name, engine=engine.name, others=f", which has {others}" if others else "")
 
 
 def refuse_release(engine: Engine, source: Source, image: str, image_id: str) -> None:
@@ -221,5 +231,3 @@ def refuse_release(engine: Engine, source: Source, image: str, image_id: str) ->
             target=target or "no Kubernetes",
             minor=minor,
         )
-
-

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from .._command import Runner
-from .._core import checks, labels, replaced
+from .._core import checks, labels
 from .._core.diagnosis import KicError, failure, keep_done
 from .._core.labels import CONTROL_PLANE, LOAD_BALANCER
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
@@ -150,9 +150,7 @@ class ClusterRun:
     check_mode: bool
     report: Callable[[Collection[Operation], int], None] = lambda _running, _left: None
 
-    def present(
-        self, spec: ClusterSpec, there: Sequence[Container], source: Source | None = None
-    ) -> ClusterOutcome:
+    def present(self, spec: ClusterSpec, there: Sequence[Container], source: Source | None = None) -> ClusterOutcome:
         """Create what is missing of the cluster, and start it unless its state is ``present``.
 
         :param there: the containers of the cluster's nodes.
@@ -206,7 +204,11 @@ class ClusterRun:
         if spec.balancer is not None and upgrading.upgrade is not None:
             nodes[spec.balancer.name] = replace(nodes[spec.balancer.name], replace=True)
         restarts = spec.state == "restarted" and restoring is None
-        if restarts or restoring is not None or any((item.verb, item.kind) == ("ensure", VOLUME) for item in plan.operations):
+        if (
+            restarts
+            or restoring is not None
+            or any((item.verb, item.kind) == ("ensure", VOLUME) for item in plan.operations)
+        ):
             # Nodes that all run have what they need.
             refuse_unfit(self.engine.info, self.runner)
         stops: frozenset[str] = frozenset()
@@ -566,7 +568,6 @@ def _without_haproxy(error: KicError, spec: ClusterSpec, name: str) -> KicError:
     if spec.balancer is None or name != spec.balancer.name or "haproxy_missing" not in error.diagnosis.output:
         return error
     return failure("haproxy_missing", output=error.diagnosis.output, image=spec.balancer.image)
-
 
 
 def _created_with(nodes: Mapping[str, Container]) -> dict[str, str]:

@@ -151,7 +151,9 @@ class Wanted:
         return cls(owner, check_name(option, name))
 
 
-def plan_take(snapshot: Snapshot, there: Mapping[str, str], left: Sequence[str], *, freezes: bool) -> tuple[Operation, ...]:
+def plan_take(
+    snapshot: Snapshot, there: Mapping[str, str], left: Sequence[str], *, freezes: bool
+) -> tuple[Operation, ...]:
     """The operations that take a snapshot. All nodes hold still at the same time, so that their data fits together.
 
     :param there: the nodes with their states.

@@ -62,6 +62,8 @@ class Taken:
     gap: float = 0.0
     """Seconds in which the cluster held still."""
     before: Mapping[str, Any] = field(default_factory=dict)
+    warning: str = ""
+    """What a person has to know of a forecast."""
 
 
 @dataclass
@@ -109,9 +111,11 @@ class SnapshotRun:
 
     def _taken(self) -> Taken:
         spec, engine = self.spec, self.engine
-        there = by_node(cluster_nodes(engine, spec.cluster))
-        nodes = {name: item for name, item in there.items() if item.labels.get(labels.ROLE) != LOAD_BALANCER}
-        snapshot = self._new(nodes)
+        nodes = nodes_of(engine, spec.cluster)
+        if not nodes and self.check_mode:
+            text = f"There is no cluster {spec.cluster} yet; it is taken as one that an earlier task will create."
+            return Taken((str(Operation("create", SNAPSHOT, spec.name)),), warning=text)
+        snapshot = new_snapshot(engine, spec.cluster, spec.name, nodes)
         left = self._left()
         ordered = {item.name: nodes[item.name] for item in snapshot.nodes}
         plan = plan_take(
@@ -123,33 +127,6 @@ class SnapshotRun:
             keep_done(performed.error, _reported([item for item in plan if item.key in performed.results]))
             raise performed.error
         return Taken(_reported(plan), snapshot.as_dict(), round(self._gap, 1))
-
-    def _new(self, nodes: Mapping[str, Container]) -> Snapshot:
-        """What is to be taken; raises for what no cluster could be made of again."""
-        spec, engine = self.spec, self.engine
-        complete = {
-            name: record
-            for name, item in nodes.items()
-            if (record := read_record(engine, item.id)).get("state") in ("initialized", "joined")
-        }
-        planes = [name for name in complete if nodes[name].labels.get(labels.ROLE) == CONTROL_PLANE]
-        if not nodes:
-            raise failure("cluster_missing", cluster=spec.cluster, engine=engine.name)
-        if not planes:
-            raise failure("snapshot_incomplete", cluster=spec.cluster)
-        ordered = sorted(nodes, key=lambda name: (name not in planes, not nodes[name].running, name))
-        first = nodes[ordered[0]]
-        release = complete[first.name].get("kubernetes") or staging.release_of_container(engine, first.id)
-        network = next((item for item in engine.networks() if item.name == spec.cluster), None)
-        return Snapshot(
-            name=spec.name,
-            cluster=spec.cluster,
-            taken=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            kubernetes=str(release),
-            image=first.image_id,
-            subnets=tuple(str(item.subnet) for item in network.ranges) if network is not None else (),
-            nodes=tuple(_saved(nodes[name]) for name in ordered),
-        )
 
     def _run(self, operation: Operation, snapshot: Snapshot, nodes: Mapping[str, Container]) -> None:
         if self.check_mode:
@@ -188,9 +165,7 @@ class SnapshotRun:
         resource = NodeResource(spec, self.engine, runner=self.runner)
         converge(resource, check_mode=False, lock=lock_of(resource.lock_name))
 
-    def _undone(
-        self, plan: Sequence[Operation], performed: Performed[None], nodes: Mapping[str, Container]
-    ) -> None:
+    def _undone(self, plan: Sequence[Operation], performed: Performed[None], nodes: Mapping[str, Container]) -> None:
         """After a failure: what held still goes on, and what was created for nothing goes. The first error is the one to report."""
         begun = {*performed.results, performed.failed.key if performed.failed is not None else ""}
         go = {"pause": "resume", "stop": "start"}
@@ -207,6 +182,39 @@ class SnapshotRun:
         if self.check_mode:
             return Performed({item.key: None for item in plan})
         return perform(plan, run, parallel=PARALLEL, report=self.report)
+
+
+def nodes_of(engine: Engine, cluster: str) -> dict[str, Container]:
+    """The containers of a cluster's nodes, by name."""
+    there = by_node(cluster_nodes(engine, cluster))
+    return {name: item for name, item in there.items() if item.labels.get(labels.ROLE) != LOAD_BALANCER}
+
+
+def new_snapshot(engine: Engine, cluster: str, name: str, nodes: Mapping[str, Container]) -> Snapshot:
+    """What is to be taken of these nodes; raises for what no cluster could be made of again."""
+    if not nodes:
+        raise failure("cluster_missing", cluster=cluster, engine=engine.name)
+    records = {node: read_record(engine, item.id) for node, item in nodes.items()}
+    planes = [
+        node
+        for node, item in nodes.items()
+        if item.labels.get(labels.ROLE) == CONTROL_PLANE and records[node].get("state") == "initialized"
+    ]
+    if not planes:
+        raise failure("snapshot_incomplete", cluster=cluster)
+    ordered = sorted(nodes, key=lambda node: (node not in planes, not nodes[node].running, node))
+    first = nodes[ordered[0]]
+    release = records[first.name].get("kubernetes") or staging.release_of_container(engine, first.id)
+    network = next((item for item in engine.networks() if item.name == cluster), None)
+    return Snapshot(
+        name=name,
+        cluster=cluster,
+        taken=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        kubernetes=str(release),
+        image=first.image_id,
+        subnets=tuple(str(item.subnet) for item in network.ranges) if network is not None else (),
+        nodes=tuple(_saved(nodes[node]) for node in ordered),
+    )
 
 
 def _reported(plan: Sequence[Operation]) -> tuple[str, ...]:
@@ -231,5 +239,3 @@ def _saved(container: Container) -> SavedNode:
         ip=next((item for item in addresses if ":" not in item), ""),
         ip6=next((item for item in addresses if ":" in item), ""),
     )
-
-

@@ -91,7 +91,7 @@ def container_of(engine: Engine, image: str, volumes: Mapping[str, str] | None =
     """
     _remove_stale(engine)
     name = f"{PREFIX}{os.getpid()}-{os.urandom(3).hex()}"
-    new = new_container(engine, name, image, network=None, privileged="true" if volumes else "false")
+    new = new_container(engine, name, image, network=None, privileged="auto" if volumes else "false")
     # Its commands need nothing of the network.
     sleeping = replace(new, network="none", entrypoint="sleep", command=(str(SECONDS),), labels={LABEL: "1"})
     mounts = [part for volume, place in (volumes or {}).items() for part in ("--volume", f"{volume}:{place}")]

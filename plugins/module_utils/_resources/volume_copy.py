@@ -15,9 +15,7 @@ SECONDS = 1800.0
 """How long a copy may take."""
 
 
-def copy_volume(
-    engine: Engine, image: str, source: str, target: str, scripts: Scripts, clone: str = ""
-) -> None:
+def copy_volume(engine: Engine, image: str, source: str, target: str, scripts: Scripts, clone: str = "") -> None:
     """Give the volume ``target`` what ``source`` has, all of it or nothing; raises ``copy_failed``.
 
     :param image: a node image, whose programs are used.

@@ -382,7 +382,9 @@ def upgrade_node(seam: KubeadmSeam, release: str, *, program: str = "", restarts
     plane = "" if not spec.is_plane else "first" if spec.node == spec.control_plane else "further"
     patches = PATCHES if spec.patches else ""
     _write_patches(seam)
-    command = script(spec.scripts, "upgrade", program, release, plane, patches, "yes" if restarts else "", spec.registered)
+    command = script(
+        spec.scripts, "upgrade", program, release, plane, patches, "yes" if restarts else "", spec.registered
+    )
     run_alone(command, "", seam.limit("upgrade"), "kubeadm upgrade", seam, "upgrade")
 
 
@@ -658,7 +660,15 @@ def _reset(files: Sequence[str], seam: KubeadmSeam) -> None:
 
 def certificate_names(spec: KubeadmSpec, observed: Observed) -> list[str]:
     """Every name and address by which the API may be reached."""
-    names = [spec.shape.endpoint, spec.registered, spec.node, *observed.addresses, "127.0.0.1", "localhost", *spec.shape.api_sans]
+    names = [
+        spec.shape.endpoint,
+        spec.registered,
+        spec.node,
+        *observed.addresses,
+        "127.0.0.1",
+        "localhost",
+        *spec.shape.api_sans,
+    ]
     bindings = ((observed.container.raw.get("HostConfig") or {}).get("PortBindings") or {}).get(f"{API_PORT}/tcp")
     for binding in bindings or ():
         address = binding.get("HostIp") or ""
