@@ -32,6 +32,7 @@ from .._resources.node import NodeResource
 from .._resources.node_image import NodeImages
 from .._resources.node_info import find_clusters, find_nodes
 from .._resources.node_spec import NodeSpec, decode_asked
+from .._resources.throw_away import remove_stale
 from .._resources.volume import VolumeResource
 from .._state.lock import lock_of
 from .declared import balancer_name
@@ -488,6 +489,8 @@ class ClusterRun:
         parts = next(iter(find_clusters(self.engine, nodes, name, elsewhere)), None)
         if not self.check_mode:
             forget(self.engine, name)
+            # A copy that was interrupted still has its volumes.
+            remove_stale(self.engine)
         # What starts nodes at boot is not in the engine.
         parts = parts or {"nodes": [], "volumes": [], "networks": []}
         plan = plan_absent(name, parts["nodes"], parts["volumes"], parts["networks"])

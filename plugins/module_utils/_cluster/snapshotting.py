@@ -25,6 +25,7 @@ from .._kubernetes.bootstrap.look import read_record
 from .._kubernetes.network.connect import own_addresses
 from .._node.scripts import Scripts
 from .._resources.node import NodeResource
+from .._resources.throw_away import remove_stale
 from .._resources.volume_copy import copy_volume
 from .._state.lock import lock_of
 from .kinds import DATA, NODE, SNAPSHOT, VOLUME
@@ -94,8 +95,12 @@ class SnapshotRun:
         return Taken(snapshot=found.as_dict()) if found is not None else self._taken()
 
     def _removed(self, found: Snapshot | None) -> Taken:
+        left = self._left() if found is None else []
+        if (found is not None or left) and not self.check_mode:
+            # A copy that was interrupted still has its volumes.
+            remove_stale(self.engine)
         if found is None:
-            for name in () if self.check_mode else self._left():
+            for name in () if self.check_mode else left:
                 self.engine.remove_volume(name)
             return Taken()
         plan = plan_remove(found)
@@ -117,6 +122,8 @@ class SnapshotRun:
             return Taken((str(Operation("create", SNAPSHOT, spec.name)),), warning=text)
         snapshot = new_snapshot(engine, spec.cluster, spec.name, nodes)
         left = self._left()
+        if left and not self.check_mode:
+            remove_stale(engine)
         ordered = {item.name: nodes[item.name] for item in snapshot.nodes}
         plan = plan_take(
             snapshot, {name: item.status for name, item in ordered.items()}, left, freezes=engine.info.freezes

@@ -89,7 +89,7 @@ def container_of(engine: Engine, image: str, volumes: Mapping[str, str] | None =
     :param volumes: where it has which volumes of the engine, such as ``/to`` or ``/from:ro``; with them it has what it takes to
         copy what the file systems of containers keep (trusted.overlay.opaque is root's of the machine).
     """
-    _remove_stale(engine)
+    remove_stale(engine)
     name = f"{PREFIX}{os.getpid()}-{os.urandom(3).hex()}"
     new = new_container(engine, name, image, network=None, privileged="auto" if volumes else "false")
     # Its commands need nothing of the network.
@@ -109,8 +109,8 @@ def container_of(engine: Engine, image: str, volumes: Mapping[str, str] | None =
                 raise
 
 
-def _remove_stale(engine: Engine) -> None:
-    """Remove what runs left whose process is gone: what was not started does not end."""
+def remove_stale(engine: Engine) -> None:
+    """Remove what runs left whose process is gone: what was not started does not end, and volumes are in use by it."""
     for item in engine.containers(LABEL):
         process = item.name[len(PREFIX) :].partition("-")[0]
         if item.name.startswith(PREFIX) and process.isdigit() and not os.path.exists(f"/proc/{process}"):
