@@ -174,7 +174,8 @@ def plan_take(
     copied = tuple(item.key for item in copies)
     goes = [Operation(go, NODE, name, needs=copied) for name in running]
     goes += [Operation("resume", NODE, name, needs=copied) for name in paused]
-    create = Operation("create", SNAPSHOT, snapshot.name, needs=copied)
+    # A later run does nothing where it finds the snapshot: by then nothing may hold still any more.
+    create = Operation("create", SNAPSHOT, snapshot.name, needs=(*copied, *(item.key for item in goes)))
     return (*discards, *creates, *holds, *copies, *goes, create)
 
 

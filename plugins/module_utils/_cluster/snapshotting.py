@@ -105,7 +105,10 @@ class SnapshotRun:
             return Taken()
         plan = plan_remove(found)
         names = {f"remove {SNAPSHOT} {found.name}": found.volume}
-        self._perform(plan, lambda item: self.engine.remove_volume(names.get(item.key, item.name)))
+        performed = self._perform(plan, lambda item: self.engine.remove_volume(names.get(item.key, item.name)))
+        if performed.error is not None:
+            keep_done(performed.error, _reported([item for item in plan if item.key in performed.results]))
+            raise performed.error
         return Taken(_reported(plan), before=found.as_dict())
 
     def _left(self) -> list[str]:
@@ -130,8 +133,7 @@ class SnapshotRun:
         )
         performed = self._perform(plan, lambda item: self._run(item, snapshot, ordered))
         if performed.error is not None:
-            self._undone(plan, performed, ordered)
-            keep_done(performed.error, _reported([item for item in plan if item.key in performed.results]))
+            self._undone(plan, snapshot, ordered)
             raise performed.error
         return Taken(_reported(plan), snapshot.as_dict(), round(self._gap, 1))
 
@@ -159,31 +161,42 @@ class SnapshotRun:
         if operation.verb == "pause":
             self.engine.pause_container(container.id)
         else:
-            self._node(container, "stopped")
+            self._node(operation.name, "stopped")
 
     def _go_on(self, operation: Operation, container: Container) -> None:
         if operation.verb == "resume":
             self.engine.resume_container(container.id)
         else:
-            self._node(container, "started")
+            self._node(operation.name, "started")
 
-    def _node(self, container: Container, state: str) -> None:
-        spec = bare_node(container.name, self.spec.cluster, state)
+    def _node(self, name: str, state: str) -> None:
+        spec = bare_node(name, self.spec.cluster, state)
         resource = NodeResource(spec, self.engine, runner=self.runner)
         converge(resource, check_mode=False, lock=lock_of(resource.lock_name))
 
-    def _undone(self, plan: Sequence[Operation], performed: Performed[None], nodes: Mapping[str, Container]) -> None:
-        """After a failure: what held still goes on, and what was created for nothing goes. The first error is the one to report."""
-        begun = {*performed.results, performed.failed.key if performed.failed is not None else ""}
-        go = {"pause": "resume", "stop": "start"}
+    def _undone(self, plan: Sequence[Operation], snapshot: Snapshot, nodes: Mapping[str, Container]) -> None:
+        """After a failure: what held still goes on, and what was created for nothing goes. The first error is the one to report.
+
+        What failed may have been done all the same, and next to it more that nobody has waited for: the engine is asked.
+        """
+        engine, failed, held = self.engine, False, {"resume": "paused", "start": "exited"}
         for item in plan:
-            done = f"{go.get(item.verb)} {NODE} {item.name}" in performed.results
-            if item.kind == NODE and item.verb in go and item.key in begun and not done:
+            if item.kind == NODE and item.verb in held:
+                try:
+                    now = engine.container(nodes[item.name].id)
+                    if now is not None and now.status == held[item.verb]:
+                        self._go_on(item, now)
+                except KicError:
+                    failed = True
+        if failed:
+            # By the volumes a later run knows that the nodes hold still for a snapshot.
+            return
+        with suppress(KicError):
+            if snapshot in found_in(engine.volumes(labels.SNAPSHOT)):
+                engine.remove_volume(snapshot.volume)
+            for name in self._left():
                 with suppress(KicError):
-                    self._go_on(Operation(go[item.verb], NODE, item.name), nodes[item.name])
-            if item.verb == "create" and item.kind == VOLUME and item.key in begun:
-                with suppress(KicError):
-                    self.engine.remove_volume(item.name)
+                    engine.remove_volume(name)
 
     def _perform(self, plan: Sequence[Operation], run: Callable[[Operation], None]) -> Performed[None]:
         if self.check_mode:
@@ -211,7 +224,7 @@ def new_snapshot(engine: Engine, cluster: str, name: str, nodes: Mapping[str, Co
         raise failure("snapshot_incomplete", cluster=cluster)
     ordered = sorted(nodes, key=lambda node: (node not in planes, not nodes[node].running, node))
     first = nodes[ordered[0]]
-    release = records[first.name].get("kubernetes") or staging.release_of_container(engine, first.id)
+    release = records[ordered[0]].get("kubernetes") or staging.release_of_container(engine, first.id)
     network = next((item for item in engine.networks() if item.name == cluster), None)
     return Snapshot(
         name=name,
@@ -220,7 +233,7 @@ def new_snapshot(engine: Engine, cluster: str, name: str, nodes: Mapping[str, Co
         kubernetes=str(release),
         image=first.image_id,
         subnets=tuple(str(item.subnet) for item in network.ranges) if network is not None else (),
-        nodes=tuple(_saved(nodes[node]) for node in ordered),
+        nodes=tuple(_saved(node, nodes[node]) for node in ordered),
     )
 
 
@@ -236,13 +249,14 @@ def data_volume(container: Container) -> str:
     raise failure("snapshot_without_volume", node=container.name)
 
 
-def _saved(container: Container) -> SavedNode:
+def _saved(name: str, container: Container) -> SavedNode:
+    """A node, whose container has another name where it is being replaced."""
     data_volume(container)
     addresses = own_addresses(container)
     return SavedNode(
-        name=container.name,
+        name=name,
         role=container.labels.get(labels.ROLE, ""),
-        node_name=labels.node_name(container.name, container.labels),
+        node_name=labels.node_name(name, container.labels),
         ip=next((item for item in addresses if ":" not in item), ""),
         ip6=next((item for item in addresses if ":" in item), ""),
     )
