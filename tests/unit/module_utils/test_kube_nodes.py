@@ -82,7 +82,11 @@ def test_nodes_of_a_clone(engine: MemoryEngine) -> None:
     plane, worker = found[PLANE], found[WORKER]
     assert plane is not None and plane["ready"] is True
     # A node of the API that has the name of its container is another one.
-    assert worker is not None and worker["ready"] is False and "no node origin-worker-1: it has not joined" in worker["why"]
+    assert (
+        worker is not None
+        and worker["ready"] is False
+        and "no node origin-worker-1: it has not joined" in worker["why"]
+    )
 
 
 def test_a_load_balancer_is_no_node_of_kubernetes(engine: MemoryEngine) -> None:
