@@ -278,7 +278,8 @@ def plan_restored(plan: ClusterPlan, fills: Sequence[str], there: Mapping[str, s
     :param there: nodes of the cluster with their states.
     """
     nodes = {item.name for item in plan.operations if item.kind == KUBERNETES}
-    stops = [Operation("stop", NODE, name) for name, status in sorted(there.items()) if name in nodes and status in UP]
+    up = [name for name, status in sorted(there.items()) if fills and name in nodes and status in UP]
+    stops = [Operation("stop", NODE, name) for name in up]
     stopped = tuple(item.key for item in stops)
     copies = [Operation("restore", DATA, name, needs=(f"ensure {VOLUME} {name}", *stopped)) for name in fills]
     complete = tuple(item.key for item in copies)

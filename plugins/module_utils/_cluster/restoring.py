@@ -50,6 +50,11 @@ class Source:
         return tuple(name for name in self.nodes if self.pending is None or name in self.pending)
 
     @property
+    def as_it_was(self) -> tuple[str, ...]:
+        """The nodes that have Kubernetes as soon as they have their data."""
+        return () if self.clone else tuple(self.nodes)
+
+    @property
     def there(self) -> There:
         """What a declaration without numbers means."""
         planes, others = self.snapshot.of_role(plane=True), self.snapshot.of_role(plane=False)
@@ -132,7 +137,7 @@ class Restoring:
     _lock: Lock = field(default_factory=Lock)
 
     def begin(self) -> None:
-        """Remember which nodes are without data, until they have it."""
+        """Remember which nodes are without data, and where the others have theirs from, until the cluster is complete."""
         state = {"snapshot": self.source.snapshot.volume, "nodes": sorted(self.source.fills)}
         _record(self.engine, self.source.cluster, state)
 
@@ -147,8 +152,12 @@ class Restoring:
         with self._lock, host_lock():
             state = ClusterState.load(Subject(self.engine.store, source.cluster))
             left = [name for name in state.restoring.get("nodes", ()) if name != node]
-            state.restoring = {**state.restoring, "nodes": left} if left else {}
+            state.restoring = {**state.restoring, "nodes": left}
             state.save()
+
+    def end(self) -> None:
+        """Forget it: nodes that are there know all that their data requires."""
+        _record(self.engine, self.source.cluster, {})
 
 
 def _record(engine: Engine, cluster: str, restoring: Mapping[str, object]) -> None:
@@ -181,12 +190,20 @@ def find_source(
     :param check_mode: whether an earlier task may be about to take it, of the cluster as it is.
     """
     begun = ClusterState.load(Subject(engine.store, cluster)).restoring
-    if begun and state != "restored":
+    # What made a clone in part goes on with it.
+    goes_on = (
+        wanted is not None
+        and wanted.cluster != cluster
+        and begun.get("snapshot") == volume_of(wanted.cluster, wanted.name)
+    )
+    if begun and (state != "restored" or goes_on):
+        pending = frozenset(map(str, begun.get("nodes", ())))
         volumes = engine.volumes(labels.SNAPSHOT)
         found = next((item for item in found_in(volumes) if item.volume == begun.get("snapshot")), None)
-        if found is None:
+        if found is not None:
+            return Source(found, cluster, pending=pending)
+        if pending:
             raise _missing(engine, str(begun.get("snapshot")), found_in(volumes))
-        return Source(found, cluster, pending=frozenset(map(str, begun.get("nodes", ()))))
     if wanted is None or (state != "restored" and (there or _has_data(engine, cluster))):
         return None
     if there and wanted.cluster != cluster:

@@ -222,10 +222,10 @@ class ClusterRun:
             fills = restoring.source.fills
             plan = plan_restored(plan, fills, states)
             stops = frozenset(item.name for item in plan.operations if item.verb == "stop")
-            if not self.check_mode:
-                restoring.begin()
-
         self._refuse_missing_image(spec, states)
+        if restoring is not None and not self.check_mode:
+            # From here on, whatever becomes of this run, the next one restores the data.
+            restoring.begin()
         kubernetes: dict[str, Outcome] = {}
         acted: dict[str, Done] = {}
 
@@ -277,7 +277,7 @@ class ClusterRun:
             if operation.kind == IMAGES:
                 wanted = replace(checks.taken(spec.images), nodes=plan.created)
                 return self._converge(NodeImages(wanted, self.engine, there))
-            if self.check_mode and operation.name in fills and restoring is not None and not restoring.source.clone:
+            if self.check_mode and restoring is not None and operation.name in restoring.source.as_it_was:
                 # Kubernetes comes with the data.
                 return Done(Plan(), {})
             kubeadm = replace(spec.kubernetes[operation.name], expected=_expected(spec, acted))
@@ -294,6 +294,8 @@ class ClusterRun:
             if failed.kind in (NETWORK, VOLUME, NODE) and failed.verb != "remove" and restoring is None:
                 performed = self._taken_back(spec, performed)
             performed = upgrading.taken_back(leaving.taken_back(performed))
+        elif restoring is not None and not self.check_mode:
+            restoring.end()
         outcome = self._outcome(plan, performed)
         return replace(outcome, more=upgrading.warnings)
 
