@@ -107,10 +107,13 @@ class Snapshot:
         """The labels of the volume that says what it is of."""
         return {**labels.ownership(None), labels.SNAPSHOT: self.encode()}
 
-    @property
-    def part_label(self) -> dict[str, str]:
-        """The labels of its volumes with data."""
-        return {**labels.ownership(None), labels.PART_OF: self.volume}
+    def part_label(self, *, held: bool) -> dict[str, str]:
+        """The labels of its volumes with data.
+
+        :param held: whether the node runs, so that it holds still until the snapshot is complete.
+        """
+        mark = {labels.HELD: "1"} if held else {}
+        return {**labels.ownership(None), labels.PART_OF: self.volume, **mark}
 
 
 def volume_of(cluster: str, name: str) -> str:
@@ -152,31 +155,48 @@ class Wanted:
 
 
 def plan_take(
-    snapshot: Snapshot, there: Mapping[str, str], left: Sequence[str], *, freezes: bool
+    snapshot: Snapshot, there: Mapping[str, str], left: Mapping[str, bool], *, freezes: bool
 ) -> tuple[Operation, ...]:
     """The operations that take a snapshot. All nodes hold still at the same time, so that their data fits together.
 
     :param there: the nodes with their states.
-    :param left: volumes that an interrupted run has left.
+    :param left: volumes that an interrupted run has left, with whether their nodes were to hold still.
     :param freezes: whether the engine can pause containers; else they are stopped, and started again.
     """
-    discards = [Operation("discard", VOLUME, name, changes=False) for name in left]
+    still = find_held(snapshot, there, left)
+    # By the volumes of these it is known that they hold still: they stay until the nodes go on.
+    kept = [snapshot.data_of(name) for name in still]
+    discards = [Operation("discard", VOLUME, name, changes=False) for name in left if name not in kept]
     after = tuple(item.key for item in discards)
-    creates = [Operation("create", VOLUME, snapshot.data_of(name), needs=after) for name in there]
+    parts = [snapshot.data_of(name) for name in there]
+    creates = [Operation("create", VOLUME, name, needs=after) for name in parts if name not in kept]
     hold, go = ("pause", "resume") if freezes else ("stop", "start")
     ready = tuple(item.key for item in creates)
     running = [name for name, status in there.items() if status == "running"]
     holds = [Operation(hold, NODE, name, needs=ready) for name in running]
     held = (*ready, *(item.key for item in holds))
     copies = [Operation("copy", DATA, name, needs=held) for name in there]
-    # What an interrupted run has paused goes on too.
-    paused = [name for name, status in there.items() if status == "paused" and left]
     copied = tuple(item.key for item in copies)
     goes = [Operation(go, NODE, name, needs=copied) for name in running]
-    goes += [Operation("resume", NODE, name, needs=copied) for name in paused]
+    goes += [Operation(verb, NODE, name, needs=copied) for name, verb in still.items()]
     # A later run does nothing where it finds the snapshot: by then nothing may hold still any more.
     create = Operation("create", SNAPSHOT, snapshot.name, needs=(*copied, *(item.key for item in goes)))
     return (*discards, *creates, *holds, *copies, *goes, create)
+
+
+def find_held(snapshot: Snapshot, there: Mapping[str, str], left: Mapping[str, bool]) -> dict[str, str]:
+    """The nodes that hold still on account of an interrupted run, with the verb by which they go on."""
+    verbs = {"paused": "resume", "exited": "start"}
+    return {
+        name: verbs[status] for name, status in there.items() if status in verbs and left.get(snapshot.data_of(name))
+    }
+
+
+def plan_discard(snapshot: Snapshot, there: Mapping[str, str], left: Mapping[str, bool]) -> tuple[Operation, ...]:
+    """The operations that take back what an interrupted run has left; see :func:`plan_take`."""
+    goes = [Operation(verb, NODE, name) for name, verb in find_held(snapshot, there, left).items()]
+    after = tuple(item.key for item in goes)
+    return (*goes, *(Operation("discard", VOLUME, name, needs=after, changes=False) for name in left))
 
 
 def plan_remove(snapshot: Snapshot) -> tuple[Operation, ...]:

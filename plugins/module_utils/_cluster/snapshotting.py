@@ -29,7 +29,7 @@ from .._resources.throw_away import remove_stale
 from .._resources.volume_copy import copy_volume
 from .._state.lock import lock_of
 from .kinds import DATA, NODE, SNAPSHOT, VOLUME
-from .snapshot import SavedNode, Snapshot, check_name, found_in, plan_remove, plan_take
+from .snapshot import SavedNode, Snapshot, check_name, found_in, plan_discard, plan_remove, plan_take, volume_of
 from .spec import bare_node
 from .there import by_node
 
@@ -95,27 +95,22 @@ class SnapshotRun:
         return Taken(snapshot=found.as_dict()) if found is not None else self._taken()
 
     def _removed(self, found: Snapshot | None) -> Taken:
-        left = self._left() if found is None else []
-        if (found is not None or left) and not self.check_mode:
+        nodes = nodes_of(self.engine, self.spec.cluster) if found is None else {}
+        snapshot = found or Snapshot(self.spec.name, self.spec.cluster, "", "", "", (), ())
+        plan = plan_remove(found) if found is not None else plan_discard(snapshot, _statuses(nodes), self._left())
+        if plan and not self.check_mode:
             # A copy that was interrupted still has its volumes.
             remove_stale(self.engine)
-        if found is None:
-            for name in () if self.check_mode else left:
-                self.engine.remove_volume(name)
-            return Taken()
-        plan = plan_remove(found)
-        names = {f"remove {SNAPSHOT} {found.name}": found.volume}
-        performed = self._perform(plan, lambda item: self.engine.remove_volume(names.get(item.key, item.name)))
+        performed = self._perform(plan, lambda item: self._run(item, snapshot, nodes))
         if performed.error is not None:
             keep_done(performed.error, _reported([item for item in plan if item.key in performed.results]))
             raise performed.error
-        return Taken(_reported(plan), before=found.as_dict())
+        return Taken(_reported(plan), before=found.as_dict() if found is not None else {})
 
-    def _left(self) -> list[str]:
-        """Volumes that a run left which did not come to its end."""
-        volume = Snapshot(self.spec.name, self.spec.cluster, "", "", "", (), ()).volume
-        found = self.engine.volumes(f"{labels.PART_OF}={volume}")
-        return [item.name for item in found if labels.is_ours(item.labels)]
+    def _left(self) -> dict[str, bool]:
+        """Volumes that a run left which did not come to its end, with whether their nodes were to hold still."""
+        found = self.engine.volumes(f"{labels.PART_OF}={volume_of(self.spec.cluster, self.spec.name)}")
+        return {item.name: labels.HELD in item.labels for item in found if labels.is_ours(item.labels)}
 
     def _taken(self) -> Taken:
         spec, engine = self.spec, self.engine
@@ -128,9 +123,7 @@ class SnapshotRun:
         if left and not self.check_mode:
             remove_stale(engine)
         ordered = {item.name: nodes[item.name] for item in snapshot.nodes}
-        plan = plan_take(
-            snapshot, {name: item.status for name, item in ordered.items()}, left, freezes=engine.info.freezes
-        )
+        plan = plan_take(snapshot, _statuses(ordered), left, freezes=engine.info.freezes)
         performed = self._perform(plan, lambda item: self._run(item, snapshot, ordered))
         if performed.error is not None:
             self._undone(plan, snapshot, ordered)
@@ -141,10 +134,11 @@ class SnapshotRun:
         if self.check_mode:
             return
         engine, verb, name = self.engine, operation.verb, operation.name
-        if verb == "discard":
-            engine.remove_volume(name)
+        if verb in ("discard", "remove"):
+            engine.remove_volume(snapshot.volume if operation.kind == SNAPSHOT else name)
         elif operation.kind == VOLUME:
-            engine.create_volume(Volume(name, "local", "", snapshot.part_label, {}))
+            held = any(item.running for node, item in nodes.items() if snapshot.data_of(node) == name)
+            engine.create_volume(Volume(name, "local", "", snapshot.part_label(held=held), {}))
         elif operation.kind == SNAPSHOT:
             engine.create_volume(Volume(snapshot.volume, "local", "", snapshot.label, {}))
         elif operation.kind == DATA:
@@ -202,6 +196,10 @@ class SnapshotRun:
         if self.check_mode:
             return Performed({item.key: None for item in plan})
         return perform(plan, run, parallel=PARALLEL, report=self.report)
+
+
+def _statuses(nodes: Mapping[str, Container]) -> dict[str, str]:
+    return {name: item.status for name, item in nodes.items()}
 
 
 def nodes_of(engine: Engine, cluster: str) -> dict[str, Container]:

@@ -28,6 +28,7 @@ nodeforge.kic.node-name    of a node and of its volume: its name in Kubernetes, 
                            clone keeps those of the original
 nodeforge.kic.snapshot     of a volume without data: what a snapshot is of, and which volumes hold its data, as JSON
 nodeforge.kic.part-of      of a volume: the volume of the snapshot whose data it holds
+nodeforge.kic.held         of the same volume: its node ran when the snapshot was begun, and holds still until it is complete
 nodeforge.kic.keeps        of a network ``NAME.kic-probe``: what the network NAME was before it was replaced, as JSON
 ========================== =======================================================================================
 """
@@ -52,6 +53,7 @@ KEEPS = PREFIX + "keeps"
 NODE_NAME = PREFIX + "node-name"
 SNAPSHOT = PREFIX + "snapshot"
 PART_OF = PREFIX + "part-of"
+HELD = PREFIX + "held"
 
 CONTROL_PLANE, WORKER = "control-plane", "worker"
 """The roles of the nodes of a cluster."""
@@ -61,7 +63,7 @@ LOAD_BALANCER = "load-balancer"
 
 OF_OBJECTS = (
     *(SCHEMA, CLUSTER, ROLE, SPEC, ADDRESS, ADDRESS6, PUBLISH, ADAPTATIONS, CREATED_FROM, REPLACES, KEEPS),
-    *(NODE_NAME, SNAPSHOT, PART_OF),
+    *(NODE_NAME, SNAPSHOT, PART_OF, HELD),
 )
 """All of the above. The labels that the role kic_image and the probe give their images say nothing of a container."""
 
