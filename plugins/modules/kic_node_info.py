@@ -136,6 +136,7 @@ nodes:
       mounts: []
       name: lab-control-plane-1
       network: lab
+      node_name: lab-control-plane-1
       pids_limit:
       privileged: auto
       publish: [{address: 127.0.0.1, host_port: 40057, port: 6443, protocol: tcp}]
@@ -169,6 +170,12 @@ clusters:
       networks: [lab]
       nodes: [lab-control-plane-1]
       volumes: [lab-control-plane-1]
+snapshots:
+  description: Snapshots of the clusters, the oldest first, as RV(nodeforge.kic.kic_snapshot#module:snapshot). Empty with O(name).
+  type: list
+  elements: dict
+  returned: success
+  sample: []
 images:
   description: Names of node images that were built here, whatever uses them. Empty with O(name).
   type: list
@@ -199,7 +206,9 @@ diagnosis:
 
 from typing import Any
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshot import found_in
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.labels import SNAPSHOT
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine_module import Task, run_module
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.access.nodes import statuses
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources.built_images import find_images
@@ -220,7 +229,9 @@ def look(task: Task) -> dict[str, Any]:
     images = find_images(task.engine) if name is None else []
     asked = statuses(task.engine, nodes) if task.params["ask_nodes"] else {}
     nodes = [{**node, "kubernetes": asked.get(node["name"])} for node in nodes]
-    return {"changed": False, "nodes": nodes, "clusters": clusters, "images": images}
+    saved = found_in(task.engine.volumes(SNAPSHOT), cluster) if name is None else ()
+    snapshots = [item.as_dict() for item in saved]
+    return {"changed": False, "nodes": nodes, "clusters": clusters, "snapshots": snapshots, "images": images}
 
 
 def main() -> None:

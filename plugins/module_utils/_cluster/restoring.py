@@ -183,8 +183,7 @@ def find_source(
     *,
     check_mode: bool,
 ) -> Source | None:
-    """The snapshot that nodes get their data from in this run; None where they have theirs. Raises ``snapshot_missing`` and
-    ``snapshot_not_of_cluster``.
+    """The snapshot that nodes get their data from in this run; None where they have theirs. Raises ``snapshot_missing``.
 
     :param wanted: the one that is requested, which matters where the cluster is not there, or is to be restored.
     :param check_mode: whether an earlier task may be about to take it, of the cluster as it is.
@@ -206,8 +205,6 @@ def find_source(
             raise _missing(engine, str(begun.get("snapshot")), found_in(volumes))
     if wanted is None or (state != "restored" and (there or _has_data(engine, cluster))):
         return None
-    if there and wanted.cluster != cluster:
-        raise failure("snapshot_not_of_cluster", name=wanted.name, of=wanted.cluster, cluster=cluster)
     volumes = engine.volumes(labels.SNAPSHOT)
     found = next(
         (item for item in found_in(volumes) if (item.cluster, item.name) == (wanted.cluster, wanted.name)), None

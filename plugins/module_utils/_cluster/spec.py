@@ -153,6 +153,10 @@ class ClusterSpec:
         if params["state"] == "restored" and params["snapshot"] is None:
             fix = "name one that nodeforge.kic.kic_snapshot has taken"
             problems.add("kic_cluster_snapshot", "is needed for the state restored", fix)
+        if params["state"] == "restored" and snapshot is not None and snapshot.cluster != params["name"]:
+            problem = f"it is one of the cluster {snapshot.cluster}, and {params['name']} is to be restored"
+            fix = f"name one of {params['name']}; or create a clone: kic_cluster_state: started, with another kic_cluster_name"
+            problems.add("kic_cluster_snapshot", problem, fix)
         problems.finish()
         spec = cls(
             name=params["name"],

@@ -840,10 +840,6 @@ CATALOGUE: dict[str, Entry] = {
         "The node {node} keeps its data in no volume, so that nothing can be copied.",
         "have it created again with a volume of its own: leave the option volume of kic_node out",
     ),
-    "snapshot_not_of_cluster": Entry(
-        "The snapshot {name} is of the cluster {of}, and not of {cluster}, which is there already.",
-        "name a snapshot of {cluster}; or create a clone: kic_cluster_name: another name",
-    ),
     "snapshot_nodes": Entry(
         "The snapshot {name} holds the data of more nodes than are declared: {nodes}.",
         "declare {planes} control planes and {workers} workers, or leave the numbers out: kic_cluster_control_planes,"
