@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import snap
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.restoring import Restoring, find_source
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshot import Snapshot
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshotting import (
     SnapshotRun,
     SnapshotSpec,
@@ -37,7 +38,6 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.base import 
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import (
     Attached,
     Container,
-    EngineInfo,
     NewContainer,
     Volume,
 )
@@ -94,8 +94,8 @@ TORN = Disk("half of a copy")
 class Disks(MemoryEngine):
     """An engine whose volumes hold data; it refuses what an engine refuses, and asserts what data must never go through."""
 
-    def __init__(self, units: Path, info: EngineInfo | None = None) -> None:
-        super().__init__(info)
+    def __init__(self, units: Path) -> None:
+        super().__init__()
         self.units = units
         self.disks: dict[str, Disk] = {}
         self.required: dict[str, str] = {}
@@ -325,11 +325,11 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throw_away, "HostPorts", MemoryPorts)
 
 
-def disks(monkeypatch: pytest.MonkeyPatch, folder: Path, info: EngineInfo | None = None) -> Disks:
+def disks(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Disks:
     """An engine with two node images, and with what others have."""
     NEVER.apply(monkeypatch)
     monkeypatch.setattr(record, "state_directory", lambda: str(folder))
-    engine = Disks(folder / "units", info)
+    engine = Disks(folder / "units")
     vars(engine).update({key: value for key, value in vars(machine()).items() if key.endswith("_table")})
     engine.image_table["i"] = image(tags=("localhost/node:1",))
     engine.image_table["newer"] = image(id=NEWER, tags=("localhost/node:2",))
@@ -382,9 +382,21 @@ def left_behind(engine: Disks) -> None:
             engine.add(replace(item, name=f"{throw_away.PREFIX}{NO_PROCESS}-{digits}"))
 
 
+def settled(found: Mapping[str, str]) -> dict[str, str]:
+    """Labels of a volume, without what says nothing of a snapshot that is complete."""
+    saved = Snapshot.decode(found.get(labels.SNAPSHOT, ""))
+    own = {key: text for key, text in found.items() if key != labels.HELD}
+    if saved is None:
+        return own
+    nodes = tuple(sorted(saved.nodes, key=lambda item: item.name))
+    return {**own, labels.SNAPSHOT: replace(saved, nodes=nodes).encode()}
+
+
 def everything(engine: Disks) -> dict[str, Any]:
-    """All that is there, but for containers that end by themselves."""
+    """All that is there, but for containers that end by themselves; which node of those of a role comes first in a snapshot, and
+    which of its volumes say that a node holds still, depends on what an interrupted run has left."""
     found = state(engine)
+    found["volumes"] = {name: replace(item, labels=settled(item.labels)) for name, item in found["volumes"].items()}
     found["containers"] = {
         name: item for name, item in found["containers"].items() if not name.startswith(throw_away.PREFIX)
     }

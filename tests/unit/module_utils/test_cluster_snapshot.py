@@ -20,6 +20,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshot im
     Snapshot,
     Wanted,
     found_in,
+    plan_discard,
     plan_remove,
     plan_take,
 )
@@ -72,7 +73,8 @@ def volume(name: str, **found: str) -> Volume:
 def test_names_and_labels() -> None:
     """Its volumes have names of their own, belong to no cluster, and name the snapshot."""
     assert (ONE.volume, ONE.parts) == ("lab-snapshot-one", PARTS)
-    assert ONE.part_label == {**OURS, "nodeforge.kic.part-of": "lab-snapshot-one"}
+    part = {**OURS, "nodeforge.kic.part-of": "lab-snapshot-one"}
+    assert ONE.part_label(held=False) == part and ONE.part_label(held=True) == {**part, "nodeforge.kic.held": "1"}
     assert ONE.label == {**OURS, "nodeforge.kic.snapshot": ONE.encode()}
     assert [item.name for item in ONE.of_role(plane=True)] == [PLANE]
     assert [item.name for item in ONE.of_role(plane=False)] == [WORKER]
@@ -190,41 +192,77 @@ DISCARDS = ["discard volume one.plane", "discard volume one.w1"]
 @pytest.mark.parametrize(
     ("statuses", "left", "freezes", "expected"),
     [
-        pytest.param(*(("running", "running"), (), True, [*CREATES, *PAUSES, *COPIES, *RESUMES, TAKEN]), id="running"),
-        pytest.param(("exited", "exited"), (), True, [*CREATES, *COPIES, TAKEN], id="stopped"),
-        pytest.param(("created", "exited"), (), True, [*CREATES, *COPIES, TAKEN], id="never-started"),
-        pytest.param(("paused", "paused"), (), True, [*CREATES, *COPIES, TAKEN], id="paused"),
+        pytest.param(("running", "running"), "", True, [*CREATES, *PAUSES, *COPIES, *RESUMES, TAKEN], id="running"),
+        pytest.param(("exited", "exited"), "", True, [*CREATES, *COPIES, TAKEN], id="stopped"),
+        pytest.param(("created", "exited"), "", True, [*CREATES, *COPIES, TAKEN], id="never-started"),
+        pytest.param(("paused", "paused"), "", True, [*CREATES, *COPIES, TAKEN], id="paused"),
         pytest.param(
-            *(("running", "exited"), (), True, [*CREATES, PAUSES[0], *COPIES, RESUMES[0], TAKEN]), id="one-stopped"
+            ("running", "exited"), "", True, [*CREATES, PAUSES[0], *COPIES, RESUMES[0], TAKEN], id="one-stopped"
         ),
         pytest.param(
-            *(("running", "paused"), (), True, [*CREATES, PAUSES[0], *COPIES, RESUMES[0], TAKEN]), id="one-paused"
+            ("running", "paused"), "", True, [*CREATES, PAUSES[0], *COPIES, RESUMES[0], TAKEN], id="one-paused"
+        ),
+        pytest.param(("running", "running"), "", False, [*CREATES, *STOPS, *COPIES, *STARTS, TAKEN], id="no-freezer"),
+        pytest.param(("exited", "exited"), "", False, [*CREATES, *COPIES, TAKEN], id="stopped-without-freezer"),
+        pytest.param(
+            *(("running", "running"), "held", True, [*DISCARDS, *CREATES, *PAUSES, *COPIES, *RESUMES, TAKEN]),
+            id="left-before-it-held",
         ),
         pytest.param(
-            *(("running", "running"), (), False, [*CREATES, *STOPS, *COPIES, *STARTS, TAKEN]), id="no-freezer"
+            *(("running", "paused"), "held", True),
+            [DISCARDS[0], CREATES[0], PAUSES[0], *COPIES, *RESUMES, TAKEN],
+            id="left-when-one-held",
         ),
-        pytest.param(("exited", "exited"), (), False, [*CREATES, *COPIES, TAKEN], id="stopped-without-freezer"),
+        pytest.param(("paused", "paused"), "held", True, [*COPIES, *RESUMES, TAKEN], id="left-when-all-held"),
+        pytest.param(("exited", "exited"), "held", False, [*COPIES, *STARTS, TAKEN], id="left-without-freezer"),
         pytest.param(
-            *(("running", "running"), PARTS, True, [*DISCARDS, *CREATES, *PAUSES, *COPIES, *RESUMES, TAKEN]),
-            id="left",
-        ),
-        pytest.param(
-            *(("running", "paused"), PARTS[:1], True),
-            [DISCARDS[0], *CREATES, PAUSES[0], *COPIES, *RESUMES, TAKEN],
-            id="left-when-one-was-paused",
+            ("paused", "exited"), "other", True, [*DISCARDS, *CREATES, *COPIES, TAKEN], id="left-when-it-was-so-before"
         ),
         pytest.param(
-            *(("paused", "paused"), PARTS, True, [*DISCARDS, *CREATES, *COPIES, *RESUMES, TAKEN]),
-            id="left-when-all-were-paused",
+            *(("running", "exited"), "other", True),
+            [*DISCARDS, *CREATES, PAUSES[0], *COPIES, RESUMES[0], TAKEN],
+            id="left-when-one-was-so-before",
         ),
     ],
 )
-def test_take(statuses: tuple[str, str], left: tuple[str, ...], freezes: bool, expected: list[str]) -> None:
-    """Nodes that run hold still for the copies, all at the same time, and go on."""
-    plan = plan_take(ONE, dict(zip((PLANE, WORKER), statuses)), left, freezes=freezes)
+def test_take(statuses: tuple[str, str], left: str, freezes: bool, expected: list[str]) -> None:
+    """Nodes that run hold still for the copies, all at the same time, and go on; so does what an interrupted run has held, and
+    nothing else does."""
+    there = dict(zip((PLANE, WORKER), statuses))
+    volumes = dict.fromkeys(PARTS, left == "held") if left else {}
+    plan = plan_take(ONE, there, volumes, freezes=freezes)
     assert short(plan) == expected
-    assert [str(item) for item in plan if not item.changes] == [f"discard volume {name}" for name in left]
+    assert {item.verb for item in plan if not item.changes} <= {"discard"}
     assert_order(plan)
+
+
+def test_take_when_more_was_left() -> None:
+    """Of a node that is gone now; what uses no data of a node of this name goes first."""
+    volumes = {"lab-snapshot-one.lab-worker-9": True, PARTS[0]: True}
+    plan = plan_take(ONE, {PLANE: "paused", WORKER: "running"}, volumes, freezes=True)
+    assert [item.key for item in plan][:2] == [
+        "discard volume lab-snapshot-one.lab-worker-9",
+        f"create volume {PARTS[1]}",
+    ]
+    assert_order(plan)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "held", "goes"),
+    [
+        (("running", "running"), True, []),
+        (("paused", "running"), True, ["resume node plane"]),
+        (("exited", "exited"), True, STARTS),
+        (("paused", "exited"), False, []),
+    ],
+)
+def test_discard(statuses: tuple[str, str], held: bool, goes: list[str]) -> None:
+    """What an interrupted run has held goes on before that is forgotten."""
+    plan = plan_discard(ONE, dict(zip((PLANE, WORKER), statuses)), dict.fromkeys(PARTS, held))
+    assert short(plan) == [*goes, *DISCARDS]
+    ends = [item for item in plan if item.verb == "discard"]
+    assert all(len(item.needs) == len(goes) and not item.changes for item in ends)
+    assert plan_discard(ONE, {PLANE: "paused"}, {}) == ()
 
 
 def assert_order(plan: tuple[Operation, ...]) -> None:
@@ -243,7 +281,7 @@ def assert_order(plan: tuple[Operation, ...]) -> None:
     for key in of("pause", "stop"):
         assert needed[key] >= of("create", kind="volume")
     for key in copies:
-        assert needed[key] >= of("pause", "stop") and not needed[key] & copies
+        assert needed[key] >= of("pause", "stop") | of("create", kind="volume") and not needed[key] & copies
     for key in of("resume", "start"):
         assert needed[key] >= copies
     # A run that finds it does nothing: when it is there, nothing holds still any more.
@@ -437,7 +475,7 @@ def test_a_removal_that_fails(done: bool, engine: Disks) -> None:
         snapshot(engine, state="absent")
     assert caught.value.diagnosis.id == "timed_out"
     assert caught.value.done[0] == "remove snapshot one"
-    del engine.remove_volume  # type: ignore[method-assign]
+    delattr(engine, "remove_volume")
     snapshot(engine, state="absent")
     assert not [name for name in engine.volume_table if name.startswith("lab-snapshot")]
 
@@ -458,7 +496,7 @@ def test_check_mode(info: EngineInfo, before: Callable[[Disks], object], engine:
 
 def test_check_mode_of_what_was_left(engine: Disks) -> None:
     """What an interrupted run has left goes without being reported."""
-    engine.create_volume(Volume(f"lab-snapshot-one.{WORKER}", "local", "", ONE.part_label, {}))
+    engine.create_volume(Volume(f"lab-snapshot-one.{WORKER}", "local", "", ONE.part_label(held=True), {}))
     there = everything(engine)
     for state in ("present", "absent"):
         predicted = snapshot(engine, state=state, check_mode=True)
@@ -466,7 +504,7 @@ def test_check_mode_of_what_was_left(engine: Disks) -> None:
         made = snapshot(engine, state=state)
         assert predicted.actions == made.actions and not [text for text in made.actions if "discard" in text]
         snapshot(engine, state="absent")
-        engine.create_volume(Volume(f"lab-snapshot-one.{WORKER}", "local", "", ONE.part_label, {}))
+        engine.create_volume(Volume(f"lab-snapshot-one.{WORKER}", "local", "", ONE.part_label(held=True), {}))
     snapshot(engine, state="absent")
     assert not [name for name in engine.volume_table if "snapshot" in name]
 
