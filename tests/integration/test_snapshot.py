@@ -310,6 +310,7 @@ def test_a_snapshot_that_was_ended(cluster: Cluster, take: Callable[..., dict[st
     cluster.site()
     volume = f"{cluster.name}-snapshot-one.{cluster.plane(1)}"
     labels = ("--label", "nodeforge.kic.schema=1", "--label", f"nodeforge.kic.part-of={cluster.name}-snapshot-one")
+    labels += ("--label", "nodeforge.kic.held=1")
     cluster.client.run("volume", "create", *labels, volume)
     cluster.client.run("pause", cluster.plane(1))
     done = take("one")

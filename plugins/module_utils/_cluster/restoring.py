@@ -189,13 +189,7 @@ def find_source(
     :param check_mode: whether an earlier task may be about to take it, of the cluster as it is.
     """
     begun = ClusterState.load(Subject(engine.store, cluster)).restoring
-    # What made a clone in part goes on with it.
-    goes_on = (
-        wanted is not None
-        and wanted.cluster != cluster
-        and begun.get("snapshot") == volume_of(wanted.cluster, wanted.name)
-    )
-    if begun and (state != "restored" or goes_on):
+    if begun and state != "restored":
         pending = frozenset(map(str, begun.get("nodes", ())))
         volumes = engine.volumes(labels.SNAPSHOT)
         found = next((item for item in found_in(volumes) if item.volume == begun.get("snapshot")), None)
