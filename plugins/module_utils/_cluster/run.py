@@ -222,6 +222,8 @@ class ClusterRun:
             fills = restoring.source.fills
             plan = plan_restored(plan, fills, states)
             stops = frozenset(item.name for item in plan.operations if item.verb == "stop")
+            # Such as addresses of the data that others have now.
+            self._refuse_unstartable([nodes[name] for name in sorted(states) if name in restoring.source.nodes])
         self._refuse_missing_image(spec, states)
         if restoring is not None and not self.check_mode:
             # From here on, whatever becomes of this run, the next one restores the data.
