@@ -71,6 +71,14 @@ def without(name: str) -> Step:
     return lambda engine: engine.remove_container(name, 0)
 
 
+def moved(engine: Disks) -> None:
+    """The worker has another address than its data knows."""
+    found, address = engine.container_table[WORKER], "192.168.128.99"
+    own = {**found.labels, labels.ADDRESS: address}
+    engine.add(replace(found, labels=own, addresses={"lab": (address,)}))
+    engine.disks[WORKER] = replace(engine.disks[WORKER], address=address)
+
+
 CREATED = both(partial(cluster, workers=1), written("taken"))
 THREE = both(partial(cluster, workers=1, control_planes=3), written("taken"))
 TAKEN = both(CREATED, snapshot, written("later"))
@@ -180,6 +188,7 @@ RESTORES = {
     "restored with a worker that is new": Life(
         both(TAKEN, required(*BOTH)), partial(again, workers=2), has_restored(*BOTH, more=("lab-worker-2",))
     ),
+    "restored when a node has another address": Life(both(TAKEN, moved, required(*BOTH)), again, has_restored(*BOTH)),
     "restored with several control planes": Life(both(THREE_TAKEN, required(*ALL)), again, has_restored(*ALL)),
     "created from its own": Life(both(TAKEN, removed, required(*BOTH)), from_one, has_restored(*BOTH)),
     "created from its own, present": Life(
