@@ -374,4 +374,7 @@ class Container:
         if found is None:
             return 0.0
         zone = "+00:00" if found[2] == "Z" else found[2]
-        return max(0.0, datetime.fromisoformat(found[1] + zone).timestamp())
+        try:
+            return max(0.0, datetime.fromisoformat(found[1] + zone).timestamp())
+        except ValueError:
+            return 0.0
