@@ -358,7 +358,8 @@ class ClusterRun:
             upgrading.stage()
         else:
             first = spec.kubernetes[spec.control_plane]
-            other = replace(first, node=name, state="joined", role=CONTROL_PLANE)
+            own = spec.node_names.get(name, "")
+            other = replace(first, node=name, state="joined", role=CONTROL_PLANE, node_name=own)
             upgrading.control_plane(spec.kubernetes.get(name, other))
         return done
 

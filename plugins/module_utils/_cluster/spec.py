@@ -202,7 +202,8 @@ class ClusterSpec:
             self,
             nodes={**self.nodes, **nodes},
             volumes={**self.volumes, **volumes},
-            kubernetes={name: replace(item, node_name=own.get(name, "")) for name, item in self.kubernetes.items()},
+            # The one by which the API is asked may be a control plane that is not declared.
+            kubernetes={name: replace(item, node_name=names.get(name, "")) for name, item in self.kubernetes.items()},
             node_names=dict(names),
         )
 
