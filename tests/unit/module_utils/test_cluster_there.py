@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING, There
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.there import find_there
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
-from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Volume
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import RECORD
 
 from .support import MemoryEngine, container
@@ -113,3 +114,32 @@ def test_ports_of_the_api() -> None:
     found = find_there(Reading(), there, 3)
     assert found.api_ports == {FIRST: 40000, SECOND: 40001, BALANCER: 16443}
     assert found == There((FIRST, SECOND, THIRD), (WORKER,), (), found.api_ports)
+
+
+def test_names_in_kubernetes() -> None:
+    """Of a clone; where a container is lost its volume knows. Of a cluster whose nodes have their own names nothing is asked."""
+    engine = Reading()
+    for name, text in ((WORKER, "origin-worker-1"), (FIRST, "old"), ("lab-worker-2", "origin-worker-2")):
+        own = {**labels.ownership("lab"), labels.NODE_NAME: text}
+        engine.volume_table[name] = Volume(name, "local", "", own, {})
+    other = {**labels.ownership("other"), labels.NODE_NAME: "x"}
+    engine.volume_table["other-worker-1"] = Volume("other-worker-1", "local", "", other, {})
+    assert find_there(engine, [member(FIRST), member(WORKER)], 1).node_names == {}
+    plane = member(FIRST)
+    plane = replace(plane, labels={**plane.labels, labels.NODE_NAME: "origin-control-plane-1"})
+    assert find_there(engine, [plane, member("lab-worker-3")], 1).node_names == {
+        FIRST: "origin-control-plane-1",
+        WORKER: "origin-worker-1",
+        "lab-worker-2": "origin-worker-2",
+    }
+
+
+def test_nodes_of_a_snapshot() -> None:
+    """They are there as soon as their data is; those that are, come first, and say which are complete."""
+    source = There((SECOND, FIRST), (WORKER,), complete=(SECOND, FIRST))
+    assert find_there(Reading(), [], 1, source) == source
+    found = find_there(Reading(), [member(FIRST), member("lab-worker-2")], 1, source)
+    assert (found.planes, found.workers) == ((FIRST, SECOND), ("lab-worker-2", WORKER))
+    assert found.complete == (SECOND, FIRST)
+    engine = Reading(**{FIRST: COMPLETE})
+    assert find_there(engine, [member(FIRST)], 3, source).complete == (FIRST,)

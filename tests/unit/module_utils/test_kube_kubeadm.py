@@ -2405,3 +2405,155 @@ def test_images_and_kubeadm_are_brought() -> None:
     engine.load_fails[WORKER] = said("no space left on device", rc=1)
     with fails("image_not_loaded", WORKER, "of Kubernetes v1.35.4", "no space left"):
         staging.stage(engine, *given)
+
+
+# Nodes whose names are not those of their containers.
+NAMED, NAMED_WORKER = "origin-control-plane-1", "origin-worker-1"
+
+
+def named(found: Container, name: str) -> Container:
+    """The container of a node with another name."""
+    return replace(found, labels={**found.labels, labels.NODE_NAME: name})
+
+
+def taking_over(**given: Any) -> kubeadm_plan.KubeadmSpec:
+    """A control plane that begins a cluster with the data of another one."""
+    return replace(spec(**given), node_name=NAMED)
+
+
+def test_names_of_a_node() -> None:
+    """It has that of its container, unless another one is given; only the one that begins the cluster takes over its data."""
+    assert (spec().registered, taking_over().registered) == (CONTROL_PLANE, NAMED)
+    joined = [replace(item, node_name=NAMED) for item in (worker(), plane())]
+    found = [spec().takes_over, taking_over().takes_over, *(item.takes_over for item in joined)]
+    assert found == [False, True, False, False]
+
+
+def test_data_of_another_cluster_is_taken_over() -> None:
+    """etcd's data is made that of the new one before it starts; tokens are issued again. The pod network is not written before the
+    API has the range, which is that of the data."""
+    listed = [{**item, "metadata": {**item["metadata"], "name": NAMED}} for item in NODE_OBJECTS[:1]]
+    engine = Fake(named(container(), NAMED), looks=[fresh()], nodes=said(json.dumps({"items": listed})))
+    found = kubeadm.converge_kubeadm(taking_over(manifests=[MANIFEST]), engine, check_mode=False)
+    begin = ["look", "hosts", "etcd-adopt", "init", "tokens-renew", "apply", "finalize", "record"]
+    assert engine.done() == [*begin, "nodes", "network", "ready"]
+    (adopted,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "etcd-adopt"]
+    assert adopted[-2:] == [NAMED, "192.168.128.2"]
+    documents = kubeadm_documents(engine.stdin_of("init"))
+    assert documents["InitConfiguration"]["nodeRegistration"]["name"] == NAMED
+    assert {NAMED, CONTROL_PLANE} <= {*documents["ClusterConfiguration"]["apiServer"]["certSANs"]}
+    assert "tokens" in steps(found.plan) and found.value["name"] == NAMED
+    (written,) = engine.written()
+    assert cni_ranges(written) == listed[0]["spec"]["podCIDRs"]
+
+
+def test_data_that_cannot_be_taken_over() -> None:
+    """kubeadm is not run on it."""
+    engine = Fake(named(container(), NAMED), looks=[fresh()], **{"etcd-adopt": said("etcd ended", rc=1)})
+    with fails("step_failed", "etcd", "etcd ended"):
+        kubeadm.converge_kubeadm(taking_over(), engine, check_mode=False)
+    assert "init" not in engine.done()
+
+
+def test_steps_of_data_that_is_taken_over() -> None:
+    """They are predicted; of a cluster that is complete no token is issued again."""
+    asked = taking_over()
+    assert "tokens" in steps(kubeadm_plan.plan_new(asked)) and "tokens" not in steps(kubeadm_plan.plan_new(spec()))
+    assert "tokens" in steps(kubeadm_plan.plan_initialized(asked, observed(fresh())))
+    interrupted = seen(asked, record={}, node=replace(API_NODE, name=NAMED))
+    assert "tokens" in steps(kubeadm_plan.plan_initialized(asked, observed(interrupted)))
+    assert steps(kubeadm_plan.plan_initialized(asked, observed(seen(asked, node=replace(API_NODE, name=NAMED))))) == []
+    assert "tokens" not in steps(kubeadm_plan.plan_joined(replace(worker(), node_name=NAMED_WORKER), observed(fresh())))
+
+
+@pytest.mark.parametrize("given", ["", "other", NAMED], ids=["none", "another", "the-same"])
+def test_a_container_knows_the_name_of_its_node(given: str) -> None:
+    """Whatever is declared: by it the API is asked, and what is run in the node has it."""
+    asked = replace(spec(labels={"tier": "one"}), node_name=given)
+    found = seen(asked, node=replace(API_NODE, name=NAMED))
+    engine = Fake(named(container(), NAMED), looks=[found])
+    outcome = kubeadm.converge_kubeadm(asked, engine, check_mode=False)
+    assert outcome.value["name"] == NAMED
+    looks = [command for purpose, _node, command, _stdin in engine.calls if purpose == "look"]
+    assert looks and all(f"NODE={NAMED}" in command for command in looks)
+    (declared,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "labels"]
+    assert declared[-1] == NAMED
+
+
+def test_a_container_without_another_name() -> None:
+    """It was created before there was one, or is no clone's."""
+    engine = Fake(container(), looks=[seen()])
+    assert kubeadm.converge_kubeadm(taking_over(), engine, check_mode=False).value["name"] == CONTROL_PLANE
+    (look,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "look"]
+    assert f"NODE={CONTROL_PLANE}" in look
+
+
+def test_join_of_a_node_with_another_name() -> None:
+    """The API has it by that name before kubelet starts, and kubelet has the name too."""
+    containers = named(container(), NAMED), named(WORKER_CONTAINER, NAMED_WORKER)
+    items = [
+        {**item, "metadata": {**item["metadata"], "name": name}}
+        for item, name in zip(NODE_OBJECTS, (NAMED, NAMED_WORKER))
+    ]
+    answers = {"token_create": said(JOIN_COMMAND), "nodes": said(json.dumps({"items": items}))}
+    engine = Fake(*containers, looks=[fresh()], **answers)
+    kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    assert json.loads(engine.stdin_of("create"))["metadata"]["name"] == NAMED_WORKER
+    document = kubeadm_documents(engine.stdin_of("join"))["JoinConfiguration"]
+    assert document["nodeRegistration"]["name"] == NAMED_WORKER
+    nodes = {purpose: node for purpose, node, _command, _stdin in engine.calls}
+    assert nodes["join"] == nodes["network"] == WORKER and nodes["create"] == CONTROL_PLANE
+    (ready,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "ready"]
+    assert ready[-4] == NAMED_WORKER
+
+
+def test_a_member_of_etcd_with_another_name() -> None:
+    """etcd knows a control plane by the name of its node."""
+    known = replace(plane(), node_name="origin-control-plane-2")
+    there = seen_plane(node=replace(API_NODE, name="origin-control-plane-2", address="192.168.128.4"))
+    complete = replace(there, members=frozenset((NAMED, "origin-control-plane-2")))
+    assert steps(kubeadm_plan.plan_joined(known, observed_plane(complete))) == []
+    forgotten = replace(there, members=frozenset((NAMED, SECOND)))
+    assert "join" in steps(kubeadm_plan.plan_joined(known, observed_plane(forgotten)))
+
+
+# What the API says of a node from before it was started.
+STARTED = "2026-11-30T12:00:00.5Z"
+AT = 1796040000
+
+
+@pytest.mark.parametrize(
+    ("started", "now", "heartbeat", "since", "ready"),
+    [
+        pytest.param(STARTED, AT + 60, AT + 30, AT, True, id="reported-since"),
+        pytest.param(STARTED, AT + 60, AT, AT, True, id="in-the-same-second"),
+        pytest.param(STARTED, AT + 60, AT - 1, AT, False, id="reported-before"),
+        pytest.param(STARTED, AT + 60, None, AT, True, id="nobody-knows-when"),
+        pytest.param(STARTED, AT - 60, AT - 90, 0, True, id="clock-was-set-back"),
+        pytest.param("", AT, AT - 90, 0, True, id="never-started"),
+        pytest.param("x", AT, AT - 90, 0, True, id="garbage"),
+    ],
+)
+def test_a_report_from_before(started: str, now: int, heartbeat: float | None, since: int, ready: bool) -> None:
+    """It is that of the kubelet before: it says nothing of this one."""
+    own = container(raw={"State": {"StartedAt": started}})
+    found = observed(seen(now=float(now), node=replace(API_NODE, heartbeat=heartbeat)), container=own)
+    assert (found.since, found.ready) == (since, ready)
+    assert not replace(found, seen=replace(found.seen, node=None)).ready
+    unready = replace(API_NODE, ready=False, heartbeat=float(now))
+    assert not replace(found, seen=replace(found.seen, node=unready)).ready
+
+
+def test_a_node_whose_report_is_from_before_is_waited_for() -> None:
+    """The limit of what it is waited for is when it was started."""
+    own = container(raw={"State": {"StartedAt": STARTED}})
+    stale = seen(now=float(AT + 60), node=replace(API_NODE, heartbeat=AT - 20))
+    engine = Fake(own, looks=[stale])
+    found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+    assert engine.done() == ["look", "ready"] and not found.plan.changed
+    (command,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "ready"]
+    assert command[-1] == str(AT)
+    fresh_one = replace(stale, node=replace(API_NODE, heartbeat=AT + 20))
+    again = Fake(own, looks=[fresh_one])
+    kubeadm.converge_kubeadm(spec(), again, check_mode=False)
+    assert again.done() == ["look"]

@@ -271,3 +271,21 @@ def test_text_of_a_node_with_other_line_ends(separator: str) -> None:
     )
     found = look.decode(text, "lab-worker-1")
     assert (found.names, found.api_error) == (names, f"a{separator}b")
+
+
+@pytest.mark.parametrize(("api_node", "number"), [("copy-worker-1", 1), ("cp", 2)])
+def test_a_node_with_another_name(api_node: str, number: int) -> None:
+    """It is entered by its container, and the API is asked for its name."""
+    engine = Fake()
+    look.look(engine, "copy-worker-1", api_node, [], [], scripts=node_scripts(), name="lab-worker-1")
+    assert [node for node, _command, _stdin in engine.asked] == ["copy-worker-1", "cp"][:number]
+    assert all("NODE=lab-worker-1" in command for _node, command, _stdin in engine.asked)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({"heartbeat": 1796000000}, 1796000000), ({"heartbeat": None}, None), ({}, None)]
+)
+def test_when_kubelet_reported(given: dict[str, Any], expected: float | None) -> None:
+    """Nobody knows it of a node that has not reported yet."""
+    node = look.decode(output(api={"node": {**NODE, **given}}), "lab-worker-1").node
+    assert node is not None and node.heartbeat == expected

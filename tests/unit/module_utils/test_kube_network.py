@@ -344,3 +344,39 @@ def test_an_api_that_answers_something_else(text: bytes, monkeypatch: pytest.Mon
     with pytest.raises(KicError) as caught:
         run(engine, {}, None)
     assert caught.value.diagnosis.id == "node_unreadable"
+
+
+class Clone(Fake):
+    """Nodes that the API has by other names than their containers."""
+
+    def containers(self, label: str) -> list[Container]:
+        return [
+            replace(item, name=item.name.replace("lab", "copy"), labels={**item.labels, labels.NODE_NAME: item.name})
+            for item in super().containers(label)
+        ]
+
+
+COPIES = {name: name.replace("lab", "copy") for name in ADDRESSES}
+
+
+def test_nodes_of_a_clone() -> None:
+    """The network is of their names; what is written goes to their containers."""
+    known = {COPIES[name]: state for name, state in FITS.items()}
+    engine = Clone(NODES, known)
+    network = PodNetwork(engine, "lab", COPIES[PLANE], PODS)
+    assert network.files(FIRST, NODES) == files_of(FIRST, PLANE, SECOND) and network.files(COPIES[FIRST], NODES) is None
+    assert network.connect(known, NODES, check_mode=False) == Connected() and engine.calls == []
+    behind = {COPIES[PLANE]: State("fits", "old"), COPIES[SECOND]: FITS[SECOND]}
+    engine = Clone(NODES, {COPIES[FIRST]: State("none")})
+    network = PodNetwork(engine, "lab", COPIES[PLANE], PODS)
+    for check_mode in (True, False):
+        assert network.connect(behind, NODES, check_mode=check_mode).nodes == (COPIES[PLANE], COPIES[FIRST])
+        assert bool(engine.written) is not check_mode
+    assert engine.written == [COPIES[PLANE], COPIES[FIRST]]
+
+
+def test_a_container_of_a_clone_is_no_node_of_its_name() -> None:
+    """The API may have a node of that name, of another machine."""
+    engine = Clone((*NODES, node(COPIES[FIRST], 7)), {COPIES[name]: FITS[name] for name in FITS})
+    found = PodNetwork(engine, "lab", COPIES[PLANE], PODS).connect({}, None, check_mode=False)
+    assert found.nodes == () and [text for text in found.warnings if f"skips the node {COPIES[FIRST]}: " in text]

@@ -142,3 +142,22 @@ def test_cluster_without_a_pod_network() -> None:
     assert "NotReady" in found and "installed a pod network" in found
     assert "  podman exec -i lab-control-plane-1 kubectl apply -f - <FILE" in found
     assert "pod network" not in summary({**RESULT, "statuses": statuses}, root=True)
+
+
+def test_nodes_of_a_clone() -> None:
+    """Their status is that of their names in Kubernetes, which is said next to those of the containers."""
+    nodes = [
+        {**item, "name": item["name"].replace("lab", "copy"), "node_name": item["name"]} for item in RESULT["nodes"]
+    ]
+    statuses = [RESULT["statuses"][0], {**RESULT["statuses"][1], "why": "no network yet"}]
+    found = {**RESULT, "control_plane": "copy-control-plane-1", "nodes": nodes, "statuses": statuses}
+    lines = summary(found, root=True).splitlines()
+    assert lines[:4] == [
+        "NODE                                         ROLE            ADDRESS         STATUS     VERSION",
+        "copy-control-plane-1 (lab-control-plane-1)   control-plane   192.168.128.2   Ready      v1.35.4",
+        "copy-worker-1 (lab-worker-1)                 worker          192.168.128.3   NotReady   v1.35.4",
+        "lab-worker-1 is not Ready: no network yet",
+    ]
+    assert "  podman exec copy-control-plane-1 kubectl get nodes" in lines
+    same = [{**item, "node_name": item["name"]} for item in RESULT["nodes"]]
+    assert summary({**RESULT, "nodes": same}, root=True) == summary(RESULT, root=True)

@@ -1003,3 +1003,28 @@ def test_container_that_names_its_image() -> None:
     one, runner = engine(ps=said(item["Id"]), container_inspect=said(json.dumps([item])))
     assert [found.id for found in one.containers("nodeforge.kic.schema")] == [item["Id"]]
     assert not [command for command in runner.commands if "image" in command]
+
+
+@pytest.mark.parametrize("text", ["a,b", 'say "x"', "two\nlines", "a\rb", '{"a": [1, 2]}'], ids=ascii)
+@pytest.mark.parametrize("in_key", [False, True], ids=["value", "key"])
+def test_create_volume_with_a_label_that_is_no_word(text: str, in_key: bool) -> None:
+    """``volume create`` reads a label as a line of CSV; on standard input it is what it is."""
+    found, runner = engine(kube_play=said("data\n"))
+    given = {"plain": "1", **({text: "x"} if in_key else {"x": text})}
+    found.create_volume(Volume("data", "local", "", given, {}))
+    assert runner.commands == ["podman kube play -"]
+    claim = json.loads(runner.stdin[0] or b"")
+    assert claim["kind"] == "PersistentVolumeClaim"
+    assert claim["metadata"] == {
+        "name": "data",
+        "labels": given,
+        "annotations": {"volume.podman.io/driver": "local"},
+    }
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a=b", "a:b;c", "ä", "'", "[1]"])
+def test_create_volume_with_other_labels(text: str) -> None:
+    """They are arguments, as they were."""
+    found, runner = engine(volume_create=said("data\n"))
+    found.create_volume(Volume("data", "local", "", {"x": text}, {}))
+    assert runner.commands == [f"podman volume create --driver local --label x={text} -- data"]

@@ -245,3 +245,42 @@ def test_old_record_is_taken_over(tmp_path: Path) -> None:
     assert not path.exists()
     assert ClusterState.load(Subject("docker", "one"), str(tmp_path)) == ClusterState(Subject("docker", "one"))
     assert ClusterState.load(ONE, str(tmp_path)).limits == {"one-worker-1": {"pids": 4}}
+
+
+RESTORING = {"snapshot": "one-snapshot-x", "nodes": ["one-worker-1"]}
+
+
+def test_a_restore_that_is_begun(tmp_path: Path) -> None:
+    """It is kept until it is taken away, also where nothing else is recorded; what else is saved leaves it as it is."""
+    directory = str(tmp_path / "state")
+    ClusterState(ONE, restoring=RESTORING).save(directory)
+    assert ClusterState.load(ONE, directory).restoring == RESTORING
+    for change in (
+        lambda found: found.limits.update({"n": {"pids": 1}}),
+        lambda found: found.record_file("kubeconfig", "/root/.kube/config", context="one"),
+        lambda found: found.limits.clear(),
+    ):
+        found = ClusterState.load(ONE, directory)
+        change(found)
+        found.save(directory)
+        assert ClusterState.load(ONE, directory).restoring == RESTORING
+    found = ClusterState.load(ONE, directory)
+    found.restoring = {}
+    found.save(directory)
+    assert "restoring" not in json.loads(record(tmp_path / "state").read_text())
+    found.files.clear()
+    found.save(directory)
+    assert not record(tmp_path / "state").exists()
+
+
+def test_a_restore_of_others(tmp_path: Path) -> None:
+    """Another engine, another user and a node of this name have their own record; none is read as that of the cluster."""
+    directory = str(tmp_path / "state")
+    ClusterState(ONE, restoring=RESTORING).save(directory)
+    for other in (Subject("docker", "one"), Subject("podman", "two"), Subject("podman", None, "one")):
+        assert ClusterState.load(other, directory).restoring == {}
+    path = record(tmp_path / "state")
+    content = json.loads(path.read_text())
+    for changes in ({"uid": os.geteuid() + 1}, {"engine": "docker"}, {"restoring": ["x"]}, {"restoring": None}):
+        path.write_text(json.dumps({**content, **changes}))
+        assert ClusterState.load(ONE, directory).restoring == {}

@@ -113,3 +113,20 @@ def test_what_runs_left_that_were_killed(name: str, label: dict[str, str], stays
     with container_of(engine, IMAGE_NAME):
         assert (name in engine.container_table) is stays
     assert (name in engine.container_table) is stays
+
+
+def test_volumes(engine: Machine) -> None:
+    """It has them where it is told to, and what a node has to read what the file systems of containers keep."""
+    volumes = {"data": "/from:ro", "copy": "/to"}
+    with container_of(engine, IMAGE_NAME, volumes=volumes):
+        (new,) = engine.made
+    assert new.passed_on == ("--rm", "--volume", "data:/from:ro", "--volume", "copy:/to")
+    assert (new.volume, new.network, new.privileged, new.entrypoint) == (None, "none", True, "sleep")
+    assert dict(new.labels) == {LABEL: "1"}
+
+
+def test_what_runs_left_can_be_removed_before(engine: Machine) -> None:
+    """It has its volumes for as long as it is there."""
+    engine.add(container(f"{PREFIX}{GONE}-abcdef", labels={LABEL: "1"}))
+    throw_away.remove_stale(engine)
+    assert [*engine.container_table] == ["node-1"]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -205,3 +206,13 @@ def test_users_protect_volume() -> None:
     with fails("in_use", "node-1"):
         run(engine, labels={"a": "1"}, recreate="on_drift")
     assert "data" in engine.volume_table
+
+
+def test_a_volume_of_a_node_with_another_name() -> None:
+    """It knows the name of the node, also when the container is lost; what is there already is left as it is."""
+    asked = replace(spec(cluster="copy"), node_name="lab-worker-1")
+    mine = {**labels.ownership("copy"), labels.NODE_NAME: "lab-worker-1"}
+    assert dict(asked.volume.labels) == mine and labels.NODE_NAME not in spec(cluster="copy").volume.labels
+    for there in (mine, labels.ownership("copy")):
+        plan = planned(asked, seen(there))
+        assert not plan.changed and plan.drift == ()

@@ -12,7 +12,8 @@ import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING, There
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshot import Wanted
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec, validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
 
@@ -184,3 +185,51 @@ def test_the_api_may_be_asked_by_one_that_is_not_declared() -> None:
 def test_roles_that_are_counted(given: dict[str, Any], expected: set[str]) -> None:
     """Only of these a node can be too many."""
     assert spec(**given).counted == expected
+
+
+def test_a_snapshot() -> None:
+    """Of its own cluster, or of another one."""
+    assert spec().snapshot is None
+    assert spec(snapshot="one").snapshot == Wanted("lab", "one")
+    assert spec(snapshot="origin/one", state="present").snapshot == Wanted("origin", "one")
+    found = spec(snapshot="lab/one", state="restored")
+    assert (found.state, found.snapshot) == ("restored", Wanted("lab", "one"))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"state": "restored"}, "kic_cluster_snapshot: is needed for the state restored"),
+        ({"snapshot": ""}, "kic_cluster_snapshot: "),
+        ({"snapshot": "A b"}, "kic_cluster_snapshot: "),
+        ({"snapshot": "../one"}, "kic_cluster_snapshot: "),
+        ({"snapshot": "a/b/c", "state": "restored"}, "kic_cluster_snapshot: "),
+        ({"snapshot": "origin/one", "state": "restored"}, "kic_cluster_snapshot: it is one of the cluster origin"),
+    ],
+)
+def test_a_snapshot_that_is_none(given: dict[str, Any], words: str) -> None:
+    """It is said on the controller, before anything is begun."""
+    params = {name: argument.get("default") for name, argument in CLUSTER.items()}
+    with pytest.raises(KicError) as caught:
+        validate({**params, "name": "lab", "image": "localhost/node:1", "node_files": FILES, **given}, completed)
+    assert caught.value.diagnosis.id == "invalid_option" and words in str(caught.value)
+    assert str(caught.value).count("kic_cluster_snapshot: ") == 1
+
+
+@pytest.mark.parametrize("state", ["absent", "stopped", "paused"])
+def test_states_without_a_snapshot(state: str) -> None:
+    """What is requested of a cluster that is there is no matter for them."""
+    params = {name: argument.get("default") for name, argument in CLUSTER.items()}
+    validate({**params, "name": "lab", "state": state, "snapshot": "A b"}, completed)
+
+
+def test_a_control_plane_of_a_clone_that_is_not_declared() -> None:
+    """The API may be asked by it: it has its own name."""
+    names = {name: name.replace("lab", "origin") for name in (*PLANES, FIRST)}
+    there = There(planes=PLANES, workers=(FIRST,), complete=PLANES[1:], node_names=names)
+    found = spec(there, control_planes=1)
+    assert {name: item.registered for name, item in found.kubernetes.items()} == {
+        name: names[name] for name in (PLANE, FIRST, PLANES[1])
+    }
+    assert {name: found.node_name(name) for name in names} == names
+    assert found.containers_of({"origin-control-plane-3": 1}) == {PLANES[2]: 1}
