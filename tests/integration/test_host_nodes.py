@@ -130,6 +130,21 @@ LIGHT_CLUSTER = """\
         image: "{{ its_image }}"
         state: "{{ its_state }}"
 """
+SNAPSHOT = """\
+- name: A snapshot of the user's cluster
+  hosts: testhost
+  gather_facts: false
+  become: true
+  become_user: "{{ its_user }}"
+  become_method: ansible.builtin.sudo
+  tasks:
+    - name: Bring it into its state
+      nodeforge.kic.kic_snapshot:
+        cluster: "{{ its_name }}"
+        name: one
+        state: "{{ its_state }}"
+        engine: "{{ its_engine }}"
+"""
 WITHDRAWAL = (
     "mkdir -p /etc/systemd/system/user@.service.d;"
     "printf '[Service]\\nDelegate=\\nDelegate=pids memory\\n' >/etc/systemd/system/user@.service.d/50-seed.conf;"
@@ -146,6 +161,7 @@ docker context use rootless && docker version
 when the service runs already, so the rest is left to them."""
 FILES = {
     "node.yml": ONE_NODE,
+    "snapshot.yml": SNAPSHOT,
     "start.yml": ONE_MODULE,
     "delegation.yml": DELEGATION,
     "light.yml": LIGHT_CLUSTER,
@@ -277,6 +293,8 @@ def test_cluster(testhost: Host, project: Project, node_image: str, program: str
     assert all(item["reason"] for item in made["adaptations"]), made["adaptations"]
     again = on(testhost, project, "nodeforge.kic.site", kic_cluster_node=LIMITS, **asked)
     assert again.changed == [], again.text
+    if (program, user) == ("podman", "dev"):
+        restore(testhost, project, user, **asked)
     gone = on(testhost, project, "nodeforge.kic.teardown", **asked)
     assert gone.changed
     assert holdings(testhost, user, program) == before
@@ -284,6 +302,20 @@ def test_cluster(testhost: Host, project: Project, node_image: str, program: str
         f"{program} of {user}: Ready after {first.seconds:.0f} s, once more {again.seconds:.0f} s,"
         f" torn down {gone.seconds:.0f} s"
     )
+
+
+def restore(host: Host, project: Project, user: str, **asked: Any) -> None:
+    """Take a snapshot as this user, and bring the cluster back to it."""
+    its = {"its_name": asked["kic_cluster_name"], "its_user": user, "its_engine": asked["kic_engine"]}
+    kubectl = ("exec", NODE, "kubectl")
+    taken = on(host, project, "snapshot.yml", its_state="present", **its).results("kic_snapshot")[-1]
+    engine_of(host, user, "podman", *kubectl, "create", "configmap", "after")
+    wanted = {"kic_cluster_state": "restored", "kic_cluster_snapshot": "one"}
+    restored = on(host, project, "nodeforge.kic.site", kic_cluster_node=LIMITS, **wanted, **asked)
+    assert f"restore data of node {NODE}" in restored.results("kic_cluster")[-1]["actions"]
+    assert "after" not in engine_of(host, user, "podman", *kubectl, "get", "configmaps")
+    assert on(host, project, "snapshot.yml", its_state="absent", **its).changed
+    print(f"held still for {taken['gap']} s, restored after {restored.seconds:.0f} s")
 
 
 CERTIFICATES = "cd /etc/kubernetes && sha256sum admin.conf kubelet.conf pki/*.crt"
