@@ -12,14 +12,18 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.kinds import ETCD, REGISTERED
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.leaving import Leaving
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import (
     Leaver,
     Surplus,
     find_leavers,
     plan_present,
 )
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.upgrading import Upgrading
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import in_order
+from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation, Performed, in_order
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import members
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.leave import (
     Departure,
@@ -28,7 +32,8 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstra
 )
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 
-from .support import MemoryEngine, fails, said
+from .support import MemoryEngine, container, fails, said
+from .test_cluster_run import spec
 
 PLANE, FIRST, SECOND, THIRD = "lab-control-plane-1", "lab-worker-1", "lab-worker-2", "lab-worker-3"
 OTHER = "lab-control-plane-2"
@@ -373,3 +378,80 @@ def test_an_api_that_does_not_answer() -> None:
         departure(engine).cordon(FIRST)
     with fails("step_failed", "delete"):
         departure(engine).delete(FIRST)
+
+
+class Clone(MemoryEngine):
+    """A cluster whose nodes have the names of another one's, and the commands that are run in its control plane."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commands: list[list[str]] = []
+        for name, role in ((PLANE, "control-plane"), (FIRST, "worker"), (SECOND, "worker")):
+            own = {labels.ROLE: role, labels.NODE_NAME: name.replace("lab", "origin"), labels.ADDRESS: "10.5.0.2"}
+            self.add(container(name, labels={**labels.ownership("lab"), **own}))
+
+    def call(self, arguments: Sequence[str], **_more: Any) -> CommandResult:
+        """What the API has, and what is done in it."""
+        command = [word for word in arguments[1:] if word != "--interactive"]
+        assert command[0] in (PLANE, f"id-{PLANE}")
+        words = command[4:] if command[1] == "bash" else command[1:]
+        self.commands.append(words)
+        names = [name.replace("lab", "origin") for name in (PLANE, FIRST, SECOND)]
+        nodes = [{"name": name, "hostname": name, "leaving": ""} for name in names]
+        volume = {
+            "name": "pv-1",
+            "claim": "default/data",
+            "hosts": ["origin-worker-2"],
+            "phase": "Bound",
+            "policy": "Retain",
+        }
+        return said(json.dumps({"nodes": nodes, "volumes": [volume], "budgets": [], "pods": []}))
+
+
+NAMES = {name: name.replace("lab", "origin") for name in (PLANE, OTHER, FIRST, SECOND)}
+
+
+def test_a_node_of_a_clone_leaves() -> None:
+    """It is known by its container, and Kubernetes is told its name; so is etcd."""
+    engine = Clone()
+    asked = spec(workers=1, prune=True, prune_data=True, scripts=node_scripts()).named(NAMES)
+    leaving = Leaving(engine, asked)
+    leaving.find({item.name: item for item in engine.container_table.values()})
+    assert [(item.name, item.registered, item.container) for item in leaving.nodes] == [(SECOND, True, True)]
+    assert leaving.asked
+    for verb in ("cordon", "drain", "delete"):
+        engine.commands.clear()
+        leaving.run(Operation(verb, REGISTERED, SECOND))
+        words = [word for command in engine.commands for word in command]
+        assert NAMES[SECOND] in words and SECOND not in words, verb
+    engine.commands.clear()
+    leaving.run(Operation("remove", ETCD, OTHER))
+    words = [word for command in engine.commands for word in command]
+    assert NAMES[OTHER] in words and OTHER not in words
+
+
+def test_a_node_of_a_clone_that_stays_takes_pods_again() -> None:
+    """After a failure, by its name."""
+    engine = Clone()
+    asked = spec(workers=1, prune=True, prune_data=True, scripts=node_scripts()).named(NAMES)
+    cordon = Operation("cordon", REGISTERED, SECOND)
+    performed: Performed[Any] = Performed({cordon.key: None}, cordon, ValueError())
+    for found in (Leaving(engine, asked), Upgrading(engine, asked)):
+        engine.commands.clear()
+        if isinstance(found, Leaving):
+            found.find({item.name: item for item in engine.container_table.values()})
+            engine.commands.clear()
+            found.taken_back(performed)
+        else:
+            found.drain(cordon)
+        words = [word for command in engine.commands for word in command]
+        assert NAMES[SECOND] in words and SECOND not in words
+
+
+def test_what_is_lost_with_a_node_of_a_clone() -> None:
+    """Its data is found by its name, and it is named by it where that is not permitted."""
+    engine = Clone()
+    there = {item.name: item for item in engine.container_table.values()}
+    asked = spec(workers=1, prune=True, scripts=node_scripts()).named(NAMES)
+    with fails("prune_refused", "default/data"):
+        Leaving(engine, asked).find(there)
