@@ -16,6 +16,7 @@ from .._engine.base import Engine
 from .._engine.model import Container
 from .._kubernetes.bootstrap import staging
 from .._kubernetes.bootstrap.configuration import release_of
+from .._kubernetes.bootstrap.look import recorded_state
 from .._node.scripts import Scripts
 from .._resources.network import NetworkSpec
 from .._resources.throw_away import container_of
@@ -220,6 +221,25 @@ def _missing(engine: Engine, volume: str, known: Sequence[Snapshot]) -> KicError
     others = ", ".join(f"{item.cluster}/{item.name}" for item in known)
     name = volume.replace("-snapshot-", "/", 1)
     return failure("snapshot_missing", name=name, engine=engine.name, others=f", which has {others}" if others else "")
+
+
+def refuse_planes(engine: Engine, source: Source, there: Mapping[str, Container]) -> None:
+    """Raise ``snapshot_planes`` for control planes that joined after the snapshot was taken: with the data that they have, etcd
+    would be two, which know each other.
+
+    :param there: the containers of the cluster's nodes.
+    """
+    others = sorted(
+        name
+        for name, item in there.items()
+        if source.pending is None
+        and name not in source.nodes
+        and item.labels.get(labels.ROLE) == CONTROL_PLANE
+        and recorded_state(engine, item.id)
+    )
+    if others:
+        planes = len(source.snapshot.of_role(plane=True))
+        raise failure("snapshot_planes", name=source.snapshot.name, nodes=", ".join(others), planes=planes)
 
 
 def refuse_release(engine: Engine, source: Source, image: str, image_id: str) -> None:

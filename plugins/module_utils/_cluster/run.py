@@ -52,7 +52,7 @@ from .kinds import (
 )
 from .leaving import CHANGED, Leaving
 from .plan import ClusterPlan, plan_absent, plan_paused, plan_present, plan_restarted, plan_restored, plan_stopped
-from .restoring import Restoring, Source, forget, refuse_release
+from .restoring import Restoring, Source, forget, refuse_planes, refuse_release
 from .spec import BALANCER_CONFIGURATION, ClusterSpec, absent_network, absent_volume, bare_node
 from .there import by_node
 from .upgrading import Upgrading
@@ -306,6 +306,7 @@ class ClusterRun:
     ) -> tuple[ClusterSpec, Restoring]:
         """The declaration with what the data of a snapshot requires, and the copies; raises what is in their way."""
         source = source.declared_by(spec)
+        refuse_planes(self.engine, source, found)
         image = self.engine.image(spec.image)
         if image is not None:
             refuse_release(self.engine, source, spec.image, image.id)

@@ -845,6 +845,10 @@ CATALOGUE: dict[str, Entry] = {
         "declare {planes} control planes and {workers} workers, or leave the numbers out: kic_cluster_control_planes,"
         " kic_cluster_workers",
     ),
+    "snapshot_planes": Entry(
+        "The snapshot {name} has no data of {nodes}, and the etcd of these control planes would go on with what it has now.",
+        "have them leave the cluster first: kic_cluster_control_planes: {planes}, kic_cluster_prune: true",
+    ),
     "snapshot_release": Entry(
         "The snapshot {name} is of Kubernetes {found}, and the image {image} has {target}.",
         "use an image with {found}: kic_cluster_image, or kic_image_kubernetes_version: '{minor}'",
