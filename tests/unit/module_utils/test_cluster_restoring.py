@@ -676,6 +676,35 @@ def test_a_cluster_that_is_on_another_subnet_now(before: Step, engine: Disks) ->
     assert everything(engine) == there, caught.value
 
 
+@pytest.mark.parametrize("given", [{}, {"control_planes": 3}, {"control_planes": 1}], ids=["as-it-is", "all", "fewer"])
+@pytest.mark.parametrize("before", [lambda _engine: None, stopped], ids=["running", "stopped"])
+def test_control_planes_that_joined_since(before: Step, given: dict[str, Any], engine: Disks) -> None:
+    """Their etcd has a majority, and goes on: it is refused as long as nothing is changed. Without them it is restored."""
+    cluster(engine, workers=1, control_planes=3)
+    engine.write("later")
+    before(engine)
+    there = deepcopy(everything(engine))
+    for check_mode in (True, False):
+        with fails("snapshot_planes", f"{PLANES[1]}, {PLANES[2]}", "kic_cluster_control_planes: 1"):
+            again(engine, check_mode=check_mode, **given)
+        assert everything(engine) == there
+    removed(engine)
+    again(engine)
+    assert {engine.disk(item).content for item in engine.nodes()} == {"taken"}
+
+
+def test_control_planes_that_are_new(engine: Disks) -> None:
+    """They join the one that is restored, also where an interrupted run has begun to create them."""
+    engine.required = {PLANE: "taken", WORKER: "taken"}
+    again(engine, control_planes=3)
+    assert {engine.disk(item).etcd for item in engine.nodes() if "control-plane" in item.name} == {"taken"}
+    for name in PLANES[1:]:
+        volume = engine.mounted(engine.container_table[name])["/var"]
+        engine.disks[volume] = Disk()
+    again(engine, control_planes=3)
+    assert {engine.disk(item).etcd for item in engine.nodes() if "control-plane" in item.name} == {"taken"}
+
+
 # What check mode predicts.
 def predicted(engine: Disks, work: Callable[..., ClusterOutcome]) -> ClusterOutcome:
     """What a run did, which check mode has predicted in the same words, and a second run has nothing to do."""
