@@ -92,7 +92,7 @@ class SnapshotRun:
         found = next((item for item in self.snapshots() if item.name == self.spec.name), None)
         if not self.spec.present:
             return self._removed(found)
-        return Taken(snapshot=found.as_dict()) if found is not None else self._taken()
+        return Taken(snapshot=found.as_dict(), before=found.as_dict()) if found is not None else self._taken()
 
     def _removed(self, found: Snapshot | None) -> Taken:
         nodes = nodes_of(self.engine, self.spec.cluster) if found is None else {}
