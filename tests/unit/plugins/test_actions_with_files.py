@@ -14,14 +14,20 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
 
-from ansible_collections.nodeforge.kic.plugins.action import kic_cluster, kic_kubeadm, kic_node_info
+from ansible_collections.nodeforge.kic.plugins.action import kic_cluster, kic_kubeadm, kic_node_info, kic_snapshot
 from ansible_collections.nodeforge.kic.plugins.plugin_utils import node_files
 
-PLUGINS = {"kic_cluster": kic_cluster, "kic_kubeadm": kic_kubeadm, "kic_node_info": kic_node_info}
+PLUGINS = {
+    "kic_cluster": kic_cluster,
+    "kic_kubeadm": kic_kubeadm,
+    "kic_node_info": kic_node_info,
+    "kic_snapshot": kic_snapshot,
+}
 FITS: dict[str, dict[str, Any]] = {
     "kic_cluster": {"name": "lab", "image": "localhost/x:1"},
     "kic_kubeadm": {"name": "lab"},
     "kic_node_info": {"name": "lab"},
+    "kic_snapshot": {"name": "lab", "cluster": "lab"},
 }
 """Arguments that each takes."""
 
