@@ -137,7 +137,7 @@ API_NODE = ApiNode(
     pod_cidrs=("10.244.0.0/24",),
 )
 HOSTS = "192.168.128.2 lab.kic.internal\n"
-NODE_OBJECTS = [
+NODE_OBJECTS: list[dict[str, Any]] = [
     {
         "metadata": {"name": name, "creationTimestamp": f"2026-01-01T00:00:0{number}Z"},
         "spec": {"podCIDRs": [f"10.244.{number}.0/24"]},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -255,11 +256,12 @@ def test_a_restore_that_is_begun(tmp_path: Path) -> None:
     directory = str(tmp_path / "state")
     ClusterState(ONE, restoring=RESTORING).save(directory)
     assert ClusterState.load(ONE, directory).restoring == RESTORING
-    for change in (
+    changes: list[Callable[[ClusterState], object]] = [
         lambda found: found.limits.update({"n": {"pids": 1}}),
         lambda found: found.record_file("kubeconfig", "/root/.kube/config", context="one"),
         lambda found: found.limits.clear(),
-    ):
+    ]
+    for change in changes:
         found = ClusterState.load(ONE, directory)
         change(found)
         found.save(directory)

@@ -111,7 +111,7 @@ def test_snapshots_next_to_clusters(given: dict[str, str], expected: list[tuple[
     cluster(engine, "copy", snapshot="lab/one")
     snapshot(engine, "two", of="copy")
     removed(engine)
-    params = {"name": None, "cluster": None, "ask_nodes": False, "scripts": {}, **given}
+    params: dict[str, Any] = {"name": None, "cluster": None, "ask_nodes": False, "scripts": {}, **given}
     module: Any = SimpleNamespace(params=params, check_mode=False, warn=print)
     found = kic_node_info.look(Task(module, engine))
     assert sorted((item["cluster"], item["name"]) for item in found["snapshots"]) == expected
