@@ -2,44 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Loads the image builder as it is started: a program whose modules import each other by bare names."""
+"""The image builder, and what it is tested with."""
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ...builder import loaded
+
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ("archive", "base", "cache", "programs", "recipe", "store")
-
-
-def _load(directory: Path) -> dict[str, ModuleType]:
-    specification = importlib.util.spec_from_file_location("kic_node_image", directory / "__main__.py")
-    assert specification is not None
-    assert specification.loader is not None
-    main = importlib.util.module_from_spec(specification)
-    # It puts its directory on sys.path itself.
-    specification.loader.exec_module(main)
-    return {"main": main, **{name: sys.modules[name] for name in NAMES}}
 
 
 @pytest.fixture(scope="session")
 def program() -> Iterator[Any]:
-    """The builder's modules by name, and its start as `main`. The names are free again afterwards."""
-    path, modules = list(sys.path), {name: sys.modules.pop(name, None) for name in NAMES}
-    yield SimpleNamespace(**_load(ROOT / "roles/kic_image/files/node_image"))
-    sys.path[:] = path
-    for name, module in modules.items():
-        sys.modules.pop(name, None)
-        if module is not None:
-            sys.modules[name] = module
+    """The builder's modules by name, and its start as ``main``."""
+    with loaded() as program:
+        yield program
 
 
 @pytest.fixture
