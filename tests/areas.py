@@ -144,6 +144,13 @@ AREAS = (
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
     ),
     Area(
+        "conformance",
+        "Kubernetes' own conformance tests, on podman",
+        ("tests/conformance/*",),
+        "engines",
+        (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
+    ),
+    Area(
         "projects",
         "the collection in the repositories of others: Galaxy, Molecule, ansible-core's versions, the documentation",
         ("tests/integration/test_*.py",),
