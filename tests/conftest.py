@@ -28,7 +28,7 @@ from .passes import Passes
 
 ROOT = Path(__file__).resolve().parent.parent
 
-REASONED = ("full", "alone", "outermost", "emulated_cluster")
+REASONED = ("full", "alone", "outermost", "emulated_cluster", "one_python")
 """Markers that say why they are there: ``@pytest.mark.full("ten minutes; its parts are in the quick set")``."""
 
 SAVE_SECONDS = 5.0

@@ -17,10 +17,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -102,11 +101,15 @@ class NameOnly:
 @contextmanager
 def refusing_machine() -> Iterator[None]:
     """In the block no file is read, no program started, no socket opened and no clock read."""
-    with ExitStack() as stack:
-        for module, names in TOUCHING.items():
-            for name in names:
-                stack.enter_context(mock.patch.object(module, name, _refuse))
+    # For each plan of each killed run: mock.patch takes a sixth of the time of all of these tests.
+    kept = [(module, name, getattr(module, name)) for module, names in TOUCHING.items() for name in names]
+    try:
+        for module, name, _value in kept:
+            setattr(module, name, _refuse)
         yield
+    finally:
+        for module, name, value in kept:
+            setattr(module, name, value)
 
 
 def planned_only(resource: Resource[Any, Any]) -> Resource[Any, Any]:
