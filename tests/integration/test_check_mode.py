@@ -83,7 +83,7 @@ def test_teardown(
     assert done(play(TEARDOWN, "--check", **variables)) == []
 
 
-@pytest.mark.full("half a minute; the role in the example of the documentation is in the quick set")
+@pytest.mark.full("half a minute; the role has a test of its own in the quick set")
 def test_role_node(
     podman: Client,
     play: Play,

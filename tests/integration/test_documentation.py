@@ -127,6 +127,7 @@ def test_a_bare_machine(environment: dict[str, str], tmp_path: Path) -> None:
     shell(block("apt-get install"), ROOT, env)
 
 
+@pytest.mark.full("a play; workers by variables are in the quick set, and the clean room types it")
 def test_make_site(podman: Client, node_image: str, environment: dict[str, str]) -> None:
     """`make site` foretells the cluster (ARGS, which it takes from the environment, says check mode)."""
     arguments = f"--check -e kic_cluster_name=kictest-readme -e kic_image_name={node_image}"
@@ -229,6 +230,7 @@ def test_the_installed_collection(podman: Client, node_image: str, project: Proj
     assert podman.held("kictest-reader") == []
 
 
+@pytest.mark.full("a play; site by its full name is in the quick set")
 def test_the_play_of_a_cluster(podman: Client, node_image: str, project: Project) -> None:
     """The roles foretell a cluster on the host of the play."""
     (project.folder / "cluster.yml").write_text("---\n" + block(PLAYS[1]))
@@ -272,6 +274,7 @@ def test_the_play_of_a_pause(
     podman.run("image", "rm", f"localhost/{name}:1")
 
 
+@pytest.mark.full("two plays; test_rootless.py and test_delegation.py are refused likewise in the quick set")
 def test_rootless(project: Project) -> None:
     """What docs/rootless.md says to type is run; test_role_host.py has its play succeed. Here it is refused as told there."""
     if cgroup_mode() == "v2":
@@ -288,7 +291,7 @@ def test_rootless(project: Project) -> None:
     assert told and all(name == anchor and name in CATALOGUE for name, anchor in told)
 
 
-@pytest.mark.full("a minute; the inventory has unit tests, and nodes as machines are Molecule's in the quick set")
+@pytest.mark.full("a minute; the inventory has unit tests, and the role that makes a machine is in the quick set")
 def test_machine_and_inventory(machine: str, podman: Client, project: Project) -> None:
     """The machine runs, the inventory finds it, and a task runs inside."""
     assert podman.out("exec", machine, "systemctl", "is-system-running") == "running"

@@ -138,7 +138,13 @@ def test_local(predicted: Predicted, images: Images) -> None:
     assert predicted("oci_image", name=name, state="absent")["changed"] is False
 
 
-@pytest.mark.parametrize("layout", ["docker-archive", "oci-archive"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "docker-archive",
+        pytest.param("oci-archive", marks=pytest.mark.full("one layout is quick; unit tests read both")),
+    ],
+)
 def test_archive(predicted: Predicted, images: Images, layout: str) -> None:
     """An archive that podman saved is loaded once, under the name that is requested, and again when it has another."""
     name, renamed, newer = images.name(), images.name(), images.name()
@@ -269,6 +275,7 @@ def push(images: Images, name: str, *options: str, architecture: str = "", size:
     return digest.read_text().strip()
 
 
+@pytest.mark.full("a node; an image is pulled by its digest in the quick set, and names with one have unit tests")
 def test_node_of_a_digest(run_module: Module, pulled: Images, registry: Registry) -> None:
     """A name with tag and digest, as people pin images, is the one of that digest for oci_image and kic_node alike."""
     name = pulled.name(f"{registry.address}/")
@@ -443,7 +450,14 @@ def test_a_registry_that_stops_half_way(run_module: Module, pulled: Images, tmp_
         assert pulled.there(name)
 
 
-@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "XDG_RUNTIME_DIR",
+        pytest.param("REGISTRY_AUTH_FILE", marks=pytest.mark.full("one place of each engine is quick")),
+        "DOCKER_CONFIG",
+    ],
+)
 def test_credentials(
     run_module: Module, images: Images, tmp_path: Path, variable: str, request: pytest.FixtureRequest
 ) -> None:
@@ -508,6 +522,7 @@ def test_a_certificate_that_nobody_knows(run_module: Module, images: Images, tmp
         assert plain["diagnosis"]["id"] == "registry_untrusted", plain
 
 
+@pytest.mark.full("waits for the limit of several calls; the limits and what is said have unit tests")
 def test_a_registry_that_is_not_there(run_module: Module, images: Images) -> None:
     """A refused port is told at once, one that never answers within about five seconds, in check mode as well."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

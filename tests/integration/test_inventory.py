@@ -87,7 +87,7 @@ def test_list(environment: dict[str, str], source: Path, cluster: list[str], pod
     assert off not in found["kic_state_running"]["hosts"]
 
 
-@pytest.mark.full("forty seconds; a node as a machine is created by Molecule's platforms in the quick set")
+@pytest.mark.full("forty seconds; what is listed has unit tests, and the role that makes a machine is in the quick set")
 def test_tasks_inside(
     environment: dict[str, str], source: Path, cluster: list[str], podman: Client, tmp_path: Path
 ) -> None:

@@ -21,7 +21,10 @@ Module = Callable[..., dict[str, Any]]
 IMAGE = "localhost/kictest-names:1"
 
 
-@pytest.fixture(scope="module", params=["podman", "docker"])
+@pytest.fixture(
+    scope="module",
+    params=["podman", pytest.param("docker", marks=pytest.mark.full("the quick set proves it on podman"))],
+)
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Each engine, with the small image."""
     found: Client = request.getfixturevalue(request.param)

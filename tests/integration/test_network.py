@@ -67,6 +67,7 @@ def test_every_option_has_a_case() -> None:
     assert set(yaml.safe_load(oci_network.DOCUMENTATION)["options"]) == DRIFT.keys() | NO_DRIFT
 
 
+@pytest.mark.full("eight seconds; test_states.py makes, changes and removes one in the quick set")
 def test_present_and_absent(predicted: Predicted, podman: Client, unique: Names) -> None:
     """Made once, as a bridge with our labels, the chosen subnet and the default route's MTU; removed once."""
     name = unique("network")
@@ -86,6 +87,7 @@ def test_present_and_absent(predicted: Predicted, podman: Client, unique: Names)
     assert predicted("oci_network", name=name, state="absent")["changed"] is False
 
 
+@pytest.mark.full("ten seconds; two runs at once choose from a pool in the quick set, and the choice has unit tests")
 def test_a_free_subnet_is_chosen(predicted: Predicted, unique: Names, free: ipaddress.IPv4Network) -> None:
     """Each network gets the lowest range of the pool that no other has and that is not to be avoided, until it is full."""
     parts = list(free.subnets(new_prefix=26))
@@ -110,6 +112,7 @@ def test_what_the_machine_routes_is_avoided(predicted: Predicted, unique: Names)
     assert not [item for item in known if item.overlaps(ipaddress.IPv4Network(chosen))]
 
 
+@pytest.mark.full("a docker of its own; what it finds of podman has unit tests")
 def test_docker_keeps_off_podmans_networks(
     run_module: Module, podman: Client, unique: Names, free: ipaddress.IPv4Network, tmp_path: Path
 ) -> None:
@@ -157,6 +160,7 @@ def test_names_are_compared_whole(predicted: Predicted, podman: Client, unique: 
     assert {longer, around} <= podman.holdings()["networks"]
 
 
+@pytest.mark.full("fifteen seconds; a node's and a volume's are in the quick set")
 def test_what_is_not_ours(predicted: Predicted, podman: Client, unique: Names) -> None:
     """A network that somebody else made is neither taken, changed nor removed; nor is another cluster's."""
     foreign, other = unique("foreign"), unique("network")
@@ -197,13 +201,8 @@ def options(option: str, which: int, free: ipaddress.IPv4Network, free6: ipaddre
     return found if option == "subnet6" else {**found, "subnet6": "none"}
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        pytest.param(item, marks=[pytest.mark.full("the comparison has unit tests")] if item != "mtu" else [])
-        for item in DRIFT
-    ],
-)
+@pytest.mark.full("ten seconds each; test_states.py changes an MTU in the quick set, and the comparison has unit tests")
+@pytest.mark.parametrize("option", DRIFT)
 def test_drift(predicted: Predicted, podman: Client, unique: Names, free: ipaddress.IPv4Network, option: str) -> None:
     """A changed option is reported and its network left; with on_drift it is made again, and then fits."""
     name, field = unique("network"), DRIFT[option][2]
@@ -244,6 +243,7 @@ def test_ipv6_that_is_not_wanted_is_drift(predicted: Predicted, podman: Client, 
     assert [item["subnet"] for item in inspect(podman, name)["subnets"]] == [subnet]
 
 
+@pytest.mark.full("ten seconds; test_check_mode.py has a used one in the quick set, and its users have unit tests")
 def test_a_used_network_is_kept(predicted: Predicted, podman: Client, unique: Names, node_image: str) -> None:
     """A network with containers, running or not, is not removed; the containers are named. Drift is still reported."""
     name, user = unique("network"), unique("user")

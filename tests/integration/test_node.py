@@ -279,6 +279,7 @@ def test_what_others_have_is_taken(
     assert name not in podman.holdings()["containers"]
 
 
+@pytest.mark.full("twenty seconds; networks and volumes are made at once in the quick set")
 def test_two_runs_at_once(run_module: Module, podman: Client, unique: Names, common: dict[str, Any]) -> None:
     """Nodes that are made at the same time get addresses and ports of their own."""
     names = [unique("node") for _number in range(4)]
@@ -391,7 +392,7 @@ def killing_podman(tmp_path: Path) -> Callable[[str], dict[str, str]]:
     return prepare
 
 
-@pytest.mark.parametrize("command", ["cp", "start"])
+@pytest.mark.parametrize("command", [pytest.param("cp", marks=pytest.mark.full("one command is quick")), "start"])
 def test_an_interrupted_run_is_continued(
     predicted: Predicted,
     run_module: Module,
@@ -415,6 +416,7 @@ def test_an_interrupted_run_is_continued(
     assert podman.out("exec", name, "cat", "/etc/kic-test") == "a file"
 
 
+@pytest.mark.full("a node; podman's directory for them has unit tests, and arguments are watched in the quick set")
 def test_no_copy_of_files_is_left(run_module: Module, unique: Names, without_network: dict[str, Any]) -> None:
     """What is put into a node is nowhere else on the machine afterwards; podman 4.3 leaves it by itself in /var/tmp."""
     secret = f"kictest-{secrets.token_hex(8)}"
@@ -458,6 +460,7 @@ def test_what_is_not_ours(
     assert predicted("oci_network", name=network, state="absent")["diagnosis"]["id"] == "not_ours"
 
 
+@pytest.mark.full("eight seconds; test_states.py changes states without an image in the quick set")
 def test_without_an_image_only_the_state_changes(predicted: Predicted, unique: Names, node_image: str) -> None:
     """A node that is not there needs an image to be made; one that is there needs none for its state."""
     name = unique("node")
@@ -467,6 +470,7 @@ def test_without_an_image_only_the_state_changes(predicted: Predicted, unique: N
     assert (found["changed"], found["drift"], found["node"]["role"]) == (False, [], "worker")
 
 
+@pytest.mark.full("seven seconds; the end of the story lists its nodes so in the quick set, and names have unit tests")
 def test_info(run_module: Module, unique: Names, without_network: dict[str, Any]) -> None:
     """kic_node_info finds nodes by their whole name or by cluster, and what belongs to the cluster."""
     cluster, name = unique("cluster"), unique("node")

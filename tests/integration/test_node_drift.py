@@ -305,7 +305,10 @@ def test_what_is_left_out(world: World, predicted: Predicted) -> None:
     assert found["actions"] == []
 
 
-@pytest.mark.parametrize("option", LIMITS)
+@pytest.mark.parametrize(
+    "option",
+    [pytest.param(item, marks=[pytest.mark.full("one limit is quick")] if item != "memory" else []) for item in LIMITS],
+)
 def test_limits_are_changed_in_place(
     world: World, predicted: Predicted, unique: Callable[[str], str], option: str
 ) -> None:

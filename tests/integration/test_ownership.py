@@ -60,6 +60,9 @@ ABSENT = """
 """
 
 
+@pytest.mark.full(
+    "a docker of its own; unit tests ask which engine has a cluster, and teardown finds that of the story"
+)
 def test_role_goes_where_its_cluster_is(
     podman: Client, play: Play, unique: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -77,6 +80,7 @@ def test_role_goes_where_its_cluster_is(
         assert f"{cluster}-control-plane-1" not in client.holdings()["containers"]
 
 
+@pytest.mark.full("two plays; whose an entry of a kubeconfig is has unit tests, and teardown is in the quick set")
 def test_teardown_of_one_engine(play: Play, podman: Client, unique: Callable[[str], str], tmp_path: Path) -> None:
     """It leaves the kubeconfig entry of the other engine's cluster alone, and names an engine that could not be asked."""
     del podman

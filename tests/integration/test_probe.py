@@ -88,6 +88,7 @@ def test_what_keeps_nodes_from_starting_is_reported(run_module: Module, own_stor
     assert own_store.holdings() == before
 
 
+@pytest.mark.full("four kills, some seconds each; what one left goes with the next probe in the quick set")
 def test_a_killed_probe_leaves_nothing(own_store: Client, tmp_path: Path) -> None:
     """Killed at any of its steps, what it had made goes all the same."""
     before = own_store.holdings()

@@ -83,14 +83,16 @@ def test_hosts_that_are_waited_for(environment: dict[str, str], tmp_path: Path) 
     assert said and said[-1].endswith(" s: Long (slow)"), said
 
 
+FULL = pytest.mark.full("a play each; one document is quick")
+
+
 @pytest.mark.parametrize(
     ("stdout_callback", "outputs"),
     [
-        ("ansible.posix.json", {}),
-        ("ansible.posix.jsonl", {}),
-        ("ansible.posix.json", {"stderr": subprocess.STDOUT}),
+        pytest.param("ansible.posix.json", {}, id="json"),
+        pytest.param("ansible.posix.jsonl", {}, id="jsonl", marks=FULL),
+        pytest.param("ansible.posix.json", {"stderr": subprocess.STDOUT}, id="json, one pipe", marks=FULL),
     ],
-    ids=["json", "jsonl", "json, one pipe"],
 )
 def test_a_document_stays_readable(
     environment: dict[str, str], tmp_path: Path, stdout_callback: str, outputs: dict[str, Any]

@@ -69,6 +69,7 @@ def test_bad_input_is_refused_before_anything_is_changed(
         assert not [name for name in names if "kictest-refused" in name]
 
 
+@pytest.mark.full("two plays; a missing image of a node is in the quick set, and what is taken back has unit tests")
 def test_missing_image_leaves_nothing(podman: Client, play: Play) -> None:
     """An image that does not exist is one error; the network and volume that the run had made are gone again."""
     name = "kictest-noimage"

@@ -343,7 +343,7 @@ def test_modules(module: str, world: World, run_module: Module) -> None:
         compare(item, run, partial(world.seen, module), **values)
 
 
-@pytest.mark.full("forty seconds; test_failures.py has a node that lost its process in the quick set")
+@pytest.mark.full("forty seconds; each way out has unit tests, and test_failures.py kills a node in the quick set")
 def test_hard_stops(podman_world: World, run_module: Module) -> None:
     """What the kill of a node's process, of its monitor and of both leaves: one that can be started is, frozen or not, and one
     that podman cannot start any more is told with the way out."""
@@ -493,9 +493,8 @@ def playing(play: Play, playbook: str | Path, option: str, **common: Any) -> Cal
     return run
 
 
-@pytest.mark.parametrize(
-    "role", [pytest.param("kic_node", marks=pytest.mark.full("two minutes; the module is quick")), "kic_cluster"]
-)
+@pytest.mark.full("half a minute and more; the module kic_node is quick, and the story stops and removes its cluster")
+@pytest.mark.parametrize("role", ["kic_node", "kic_cluster"])
 def test_roles(role: str, podman_world: World, play: Play, run_module: Module) -> None:
     """What is composed of the modules."""
     world = podman_world
@@ -685,7 +684,9 @@ def test_kubernetes(podman_world: World, node_image: str, play: Play, run_module
     compare(row("absent"), role, state, twice=False)
 
 
-@pytest.mark.full("it waits for two systemds; tests/integration/test_molecule.py creates platforms in the quick set")
+@pytest.mark.full(
+    "it waits for two systemds; how platforms are read has unit tests, and their role is in the quick set"
+)
 def test_playbook_molecule_create(podman_world: World, plain_image: str, play: Play, tmp_path: Path) -> None:
     """nodeforge.kic.molecule_create, whose platforms are made at once and are waited for."""
     world = podman_world

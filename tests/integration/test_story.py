@@ -167,7 +167,6 @@ def telling(name: str, engine: Client, recipe: dict[str, Any], play: Play, folde
 
 
 SHORT = {
-    "test_check_mode_from_nothing",
     "test_site_from_nothing",
     "test_results_are_as_documented",
     "test_closing_lines_work",

@@ -59,14 +59,8 @@ def test_namespaces_of_the_machine(
     assert inside.splitlines()[:2] == ["first", "systemd"] and "STRANGER" not in inside
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        'cgroups = "disabled"',
-        pytest.param('pidns = "host"', marks=pytest.mark.full("one line is quick")),
-        pytest.param('utsns = "host"', marks=pytest.mark.full("one line is quick")),
-    ],
-)
+@pytest.mark.full("a node each; all lines at once are in the quick set")
+@pytest.mark.parametrize("line", ['cgroups = "disabled"', 'pidns = "host"', 'utsns = "host"'])
 def test_one_line(
     run_module: Callable[..., dict[str, Any]],
     unique: Callable[[str], str],
