@@ -216,9 +216,10 @@ class Disks(MemoryEngine):
         if target in self.full:
             return said("cp: error writing: No space left on device", rc=1)
         made = self.disks[source]
-        if words:
-            assert words[0] == "clone" and words[1] in ("keep", "drop")
-            made = Disk(made.content, made.node, etcd=made.etcd if words[1] == "keep" else "")
+        part = words[-1] if words else ""
+        if part:
+            assert part in ("keep", "drop", "first", "further", "worker")
+            made = Disk(made.content, made.node, etcd=made.etcd if part in ("keep", "first") else "")
         self.act(f"begin to copy to {target}", lambda: self.disks.update({target: TORN}))
         self.act(f"copy to {target}", lambda: self.disks.update({target: made}))
         self.copies.append((source, target))
