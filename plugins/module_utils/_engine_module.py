@@ -14,11 +14,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._command import SYSTEM_DIRECTORIES, ModuleRunner, Runner, SubprocessRunner
 from ._core.diagnosis import KicError
-from ._core.labels import SCHEMA, is_ours
+from ._core.labels import SCHEMA, SNAPSHOT, is_ours
 from ._core.replaced import is_aside, node_of
 from ._engine.base import Engine, EngineReader
 from ._engine.drivers import ENGINES, driver
-from ._engine.model import BY_PRIORITY, Container, EngineInfo
+from ._engine.model import BY_PRIORITY, Container, EngineInfo, Volume
 from ._engine.selection import cluster_nodes, holders, select
 from ._module import HostTask, finish
 
@@ -95,6 +95,11 @@ def _aside(engine: EngineReader, name: str) -> Container | None:
     return next((item for item in found if node_of(item.name) == name), None)
 
 
+def _snapshots(engine: EngineReader, cluster: str) -> list[Volume]:
+    """The volumes by which an engine knows the snapshots of a cluster, which may be gone itself."""
+    return [item for item in engine.volumes(SNAPSHOT) if is_ours(item.labels) and item.name.startswith(f"{cluster}.")]
+
+
 _HOLDS: dict[str, Callable[[Engine, Any], Any]] = {
     # What others made under this name is no reason to go to their engine.
     "network": lambda engine, name: [item for item in engine.networks() if item.name == name and is_ours(item.labels)],
@@ -102,6 +107,7 @@ _HOLDS: dict[str, Callable[[Engine, Any], Any]] = {
     "container": lambda engine, name: _ours(engine.container(name)) or _aside(engine, name),
     "nodes": lambda engine, names: [found for name in names if (found := _ours(engine.container(name))) is not None],
     "cluster": cluster_nodes,
+    "snapshots": lambda engine, cluster: cluster_nodes(engine, cluster) or _snapshots(engine, cluster),
 }
 
 

@@ -86,7 +86,7 @@ actions:
   type: list
   elements: str
   returned: always
-  sample: [create volume lab-snapshot-before-tests.lab-control-plane-1, pause node lab-control-plane-1]
+  sample: [create volume lab.snapshot.before-tests.lab-control-plane-1, pause node lab-control-plane-1]
 engine:
   description: The engine that was used.
   type: str
@@ -148,7 +148,7 @@ def main() -> None:
             "scripts": {"type": "dict", "no_log": True},
         },
         body,
-        held="cluster:cluster",
+        held="cluster:snapshots",
         threads=True,
     )
 

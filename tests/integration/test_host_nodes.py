@@ -306,12 +306,16 @@ def test_cluster(testhost: Host, project: Project, node_image: str, program: str
 
 def restore(host: Host, project: Project, user: str, **asked: Any) -> None:
     """Take a snapshot as this user, and bring the cluster back to it."""
-    its = {"its_name": asked["kic_cluster_name"], "its_user": user, "its_engine": asked["kic_engine"]}
+    its: dict[str, Any] = {"its_name": asked["kic_cluster_name"], "its_user": user, "its_engine": asked["kic_engine"]}
     kubectl = ("exec", NODE, "kubectl")
     taken = on(host, project, "snapshot.yml", its_state="present", **its).results("kic_snapshot")[-1]
     engine_of(host, user, "podman", *kubectl, "create", "configmap", "after")
-    wanted = {"kic_cluster_state": "restored", "kic_cluster_snapshot": "one"}
-    restored = on(host, project, "nodeforge.kic.site", kic_cluster_node=LIMITS, **wanted, **asked)
+    wanted: dict[str, Any] = {
+        "kic_cluster_state": "restored",
+        "kic_cluster_snapshot": "one",
+        "kic_cluster_node": LIMITS,
+    }
+    restored = on(host, project, "nodeforge.kic.site", **wanted, **asked)
     assert f"restore data of node {NODE}" in restored.results("kic_cluster")[-1]["actions"]
     assert "after" not in engine_of(host, user, "podman", *kubectl, "get", "configmaps")
     assert on(host, project, "snapshot.yml", its_state="absent", **its).changed

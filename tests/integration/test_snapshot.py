@@ -66,7 +66,7 @@ def removed(cluster: Cluster, *names: str) -> Iterator[None]:
         for name in names:
             found = cluster.client.out("volume", "ls", "--format", "{{.Name}}").split()
             for volume in found:
-                if volume.startswith(f"{cluster.name}-snapshot-{name}"):
+                if volume.startswith(f"{cluster.name}.snapshot.{name}"):
                     cluster.client.run("volume", "rm", volume)
 
 
@@ -246,7 +246,7 @@ def test_restore_and_clone(
     assert len(take("one", state="absent")["actions"]) == 3
     assert take("one", state="absent")["actions"] == []
     assert not [
-        item for item in cluster.client.out("volume", "ls", "--format", "{{.Name}}").split() if "-snapshot-" in item
+        item for item in cluster.client.out("volume", "ls", "--format", "{{.Name}}").split() if ".snapshot." in item
     ]
 
 
@@ -308,10 +308,9 @@ def test_what_the_readme_says(cluster: Cluster, clone: Cluster, environment: dic
 def test_a_snapshot_that_was_ended(cluster: Cluster, take: Callable[..., dict[str, Any]]) -> None:
     """A run that is ended while the nodes hold still leaves them so; the next one takes the snapshot, and they go on."""
     cluster.site()
-    volume = f"{cluster.name}-snapshot-one.{cluster.plane(1)}"
-    labels = ("--label", "nodeforge.kic.schema=1", "--label", f"nodeforge.kic.part-of={cluster.name}-snapshot-one")
-    labels += ("--label", "nodeforge.kic.held=1")
-    cluster.client.run("volume", "create", *labels, volume)
+    volume = f"{cluster.name}.snapshot.one.{cluster.plane(1)}"
+    labels = ("schema=1", f"part-of={cluster.name}.snapshot.one", "held=1")
+    cluster.client.run("volume", "create", *(f"--label=nodeforge.kic.{item}" for item in labels), volume)
     cluster.client.run("pause", cluster.plane(1))
     done = take("one")
     assert f"resume node {cluster.plane(1)}" in done["actions"]

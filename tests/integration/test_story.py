@@ -415,15 +415,15 @@ def test_data_survives_stop_and_start(story: Story) -> None:
 @pytest.mark.part_of("own")
 def test_a_snapshot_is_restored(story: Story, run_module: Callable[..., dict[str, Any]]) -> None:
     """The cluster comes back to what it was, its claim's data included."""
-    story.ask("http://web/kept", "of the snapshot", method="put")
+    story.ask("http://web/restored", "of the snapshot", method="put")
     asked = {"cluster": story.name, "name": "kept", "engine": story.client.program}
     taken = run_module("kic_snapshot", **asked)
     assert taken["snapshot"]["nodes"] == [story.node], taken
     try:
-        story.ask("http://web/kept", "of later", method="put")
+        story.ask("http://web/restored", "of later", method="put")
         story.site(kic_cluster_state="restored", kic_cluster_snapshot="kept")
         story.wait_for_workload()
-        assert story.ask("http://web/kept", wanted="of the snapshot") == "of the snapshot"
+        assert story.ask("http://web/restored", wanted="of the snapshot") == "of the snapshot"
     finally:
         assert run_module("kic_snapshot", state="absent", **asked)["changed"]
 

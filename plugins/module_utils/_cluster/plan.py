@@ -159,6 +159,7 @@ def plan_present(
     balancer: str = "",
     unbalanced: str = "",
     upgrade: Upgrade | None = None,
+    with_data: Collection[str] = (),
 ) -> ClusterPlan:
     """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
 
@@ -177,6 +178,7 @@ def plan_present(
     :param staying: control planes that are not declared and stay: etcd needs them for its majority.
     :param balancer: the container that offers the API on the host; ``""`` where a control plane does.
     :param unbalanced: the same container where it is there and not needed any more.
+    :param with_data: workers that need no API to join, as they have the data of one.
     :param upgrade: to another release of Kubernetes: when what is there is complete, and before other nodes join.
     """
     nodes = (*planes, *workers)
@@ -217,6 +219,7 @@ def plan_present(
         for item in nodes
         # A worker has to know all control planes.
         for needs in [(first, *booted) if item in workers else () if item in complete else (first,)]
+        for needs in [booted if item in with_data else needs]
         for needs in [(*needs, *(upgrade.gate if upgrade is not None and item not in known else ()))]
         if item in created and item != control_plane
     ]

@@ -51,6 +51,11 @@ class Source:
         return tuple(name for name in self.nodes if self.pending is None or name in self.pending)
 
     @property
+    def workers(self) -> tuple[str, ...]:
+        """The workers of a clone that begins."""
+        return tuple(name for name, item in self.nodes.items() if self.clone and item.role != CONTROL_PLANE)
+
+    @property
     def as_it_was(self) -> tuple[str, ...]:
         """The nodes that have Kubernetes as soon as they have their data."""
         return () if self.clone else tuple(self.nodes)
@@ -145,11 +150,18 @@ class Restoring:
     def fill(self, node: str) -> None:
         """Give a node its data; its container does not run."""
         saved, source = self.source.nodes[node], self.source
-        first = next(iter(source.nodes))
-        clone = "" if not source.clone else "keep" if node == first else "drop"
+        plane = saved.role == CONTROL_PLANE
+        part = ("first" if node == next(iter(source.nodes)) else "further") if plane else "worker"
         container = self.engine.container(node)
         target = data_volume(container) if container is not None else node
-        copy_volume(self.engine, self.image, source.snapshot.data_of(saved.name), target, self.scripts, clone)
+        copy_volume(
+            self.engine,
+            self.image,
+            source.snapshot.data_of(saved.name),
+            target,
+            self.scripts,
+            part if source.clone else "",
+        )
         with self._lock, host_lock():
             state = ClusterState.load(Subject(self.engine.store, source.cluster))
             left = [name for name in state.restoring.get("nodes", ()) if name != node]
@@ -219,7 +231,7 @@ def _has_data(engine: Engine, cluster: str) -> bool:
 
 def _missing(engine: Engine, volume: str, known: Sequence[Snapshot]) -> KicError:
     others = ", ".join(f"{item.cluster}/{item.name}" for item in known)
-    name = volume.replace("-snapshot-", "/", 1)
+    name = volume.replace(".snapshot.", "/", 1)
     return failure("snapshot_missing", name=name, engine=engine.name, others=f", which has {others}" if others else "")
 
 

@@ -192,6 +192,7 @@ class ClusterRun:
             balancer=spec.balancer.name if spec.balancer is not None else "",
             unbalanced=own if spec.balancer is None and own in states else "",
             upgrade=upgrading.upgrade,
+            with_data=restoring.source.workers if restoring is not None else (),
         )
         inspected = {item.name for item in plan.operations if (item.verb, item.kind) == ("inspect", NODE)}
         nodes = {

@@ -118,7 +118,7 @@ class Snapshot:
 
 def volume_of(cluster: str, name: str) -> str:
     """The name of the volume that says what a snapshot of a cluster is of."""
-    return f"{cluster}-snapshot-{name}"
+    return f"{cluster}.snapshot.{name}"
 
 
 def check_name(option: str, value: str) -> str:

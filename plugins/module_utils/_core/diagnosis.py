@@ -843,7 +843,7 @@ CATALOGUE: dict[str, Entry] = {
     "snapshot_nodes": Entry(
         "The snapshot {name} holds the data of more nodes than are declared: {nodes}.",
         "declare {planes} control planes and {workers} workers, or leave the numbers out: kic_cluster_control_planes,"
-        " kic_cluster_workers",
+        " kic_cluster_workers; where kic_cluster_nodes names the nodes, name these too",
     ),
     "snapshot_planes": Entry(
         "The snapshot {name} has no data of {nodes}, and the etcd of these control planes would go on with what it has now.",

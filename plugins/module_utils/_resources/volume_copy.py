@@ -15,18 +15,17 @@ SECONDS = 1800.0
 """How long a copy may take."""
 
 
-def copy_volume(engine: Engine, image: str, source: str, target: str, scripts: Scripts, clone: str = "") -> None:
+def copy_volume(engine: Engine, image: str, source: str, target: str, scripts: Scripts, part: str = "") -> None:
     """Give the volume ``target`` what ``source`` has, all of it or nothing; raises ``copy_failed``.
 
     :param image: a node image, whose programs are used.
-    :param clone: ``keep`` or ``drop``, what becomes of etcd's data, where nothing is to be copied that makes the node part of its
-        cluster; "" copies all.
+    :param part: the node's part in a clone, ``first``, ``further`` or ``worker``, so that nothing is copied that makes it part of the
+        original; "" copies all.
     """
-    arguments = ("clone", clone) if clone else ()
     volumes = {source: "/from:ro", target: "/to"}
     with container_of(engine, image, volumes=volumes) as identity:
         engine.start_container(identity)
-        command = script(scripts, "copy-volume", *arguments)
+        command = script(scripts, "copy-volume", part)
         result = engine.exec(identity, command, check=False, timeout=SECONDS)
     if result.rc != 0:
         raise failure("copy_failed", output=result.words, source=source, target=target, engine=engine.name)

@@ -485,3 +485,15 @@ def test_absent() -> None:
         "remove network lab",
     ]
     assert [len(item.needs) for item in plan.operations] == [0, 0, 2, 3, 3, 3]
+
+
+def test_workers_with_data_join_next_to_the_first_control_plane() -> None:
+    """They need the API of nobody, and a worker that is new waits for it as ever."""
+    workers = ("lab-worker-1", "lab-worker-2")
+    plan = plan_present(
+        "lab", PLANE, (PLANE,), workers, {}, state="started", network_given=False, with_data=("lab-worker-1",)
+    )
+    needs = {item.name: set(item.needs) for item in plan.operations if item.verb == "join"}
+    first = f"initialize Kubernetes on node {PLANE}"
+    assert first not in needs["lab-worker-1"] and first in needs["lab-worker-2"]
+    assert f"start node {PLANE}" in needs["lab-worker-1"]

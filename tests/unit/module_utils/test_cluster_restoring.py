@@ -456,7 +456,7 @@ def test_which_snapshot(what: str, state: str, wanted: Wanted | None, expected: 
     if what == "foreign volumes":
         engine.volume_table[PLANE] = Volume(PLANE, "local", "", {labels.CLUSTER: "lab"}, {})
     if what.startswith(("begun", "done")):
-        name = "lab-snapshot-gone" if "another" in what else "origin-snapshot-one"
+        name = "lab.snapshot.gone" if "another" in what else "origin.snapshot.one"
         nodes = [WORKER] if what.startswith("begun") else []
         ClusterState(Subject("podman", "lab"), restoring={"snapshot": name, "nodes": nodes}).save()
     if expected == MISSING:
@@ -481,7 +481,7 @@ def test_a_missing_snapshot_where_there_is_none() -> None:
 def test_records_of_others_begin_nothing() -> None:
     """Of another engine, or of another cluster."""
     for subject in (Subject("docker", "lab"), Subject("podman", "other")):
-        ClusterState(subject, restoring={"snapshot": "lab-snapshot-one", "nodes": [PLANE]}).save()
+        ClusterState(subject, restoring={"snapshot": "lab.snapshot.one", "nodes": [PLANE]}).save()
     assert find_source(MemoryEngine(), "lab", "started", None, [], check_mode=False) is None
     forget(MemoryEngine(), "lab")
     assert ClusterState.load(Subject("docker", "lab")).restoring
@@ -563,7 +563,7 @@ def test_a_copy_that_fails(work: Callable[..., Any], at: str, engine: Disks) -> 
     engine.full = set()
     cluster(engine)
     assert engine.statuses() == {PLANE: "running", WORKER: "running"}
-    assert all(engine.disks[name] == engine.disks[f"lab-snapshot-one.{name}"] for name in (PLANE, WORKER))
+    assert all(engine.disks[name] == engine.disks[f"lab.snapshot.one.{name}"] for name in (PLANE, WORKER))
     assert ClusterState.load(Subject("podman", "lab")).restoring == {}
 
 

@@ -60,7 +60,7 @@ ONE = Snapshot(
         SavedNode(WORKER, "worker", "origin-worker-1", "192.168.128.3", ""),
     ),
 )
-PARTS = (f"lab-snapshot-one.{PLANE}", f"lab-snapshot-one.{WORKER}")
+PARTS = (f"lab.snapshot.one.{PLANE}", f"lab.snapshot.one.{WORKER}")
 OURS = labels.ownership(None)
 
 
@@ -72,8 +72,8 @@ def volume(name: str, **found: str) -> Volume:
 # What it is.
 def test_names_and_labels() -> None:
     """Its volumes have names of their own, belong to no cluster, and name the snapshot."""
-    assert (ONE.volume, ONE.parts) == ("lab-snapshot-one", PARTS)
-    part = {**OURS, "nodeforge.kic.part-of": "lab-snapshot-one"}
+    assert (ONE.volume, ONE.parts) == ("lab.snapshot.one", PARTS)
+    part = {**OURS, "nodeforge.kic.part-of": "lab.snapshot.one"}
     assert ONE.part_label(held=False) == part and ONE.part_label(held=True) == {**part, "nodeforge.kic.held": "1"}
     assert ONE.label == {**OURS, "nodeforge.kic.snapshot": ONE.encode()}
     assert [item.name for item in ONE.of_role(plane=True)] == [PLANE]
@@ -128,10 +128,10 @@ def test_snapshots_among_volumes() -> None:
     same = replace(ONE, name="a-second")
     known = [Volume(item.volume, "local", "", item.label, {}) for item in (younger, ONE, older, same)]
     others = [
-        volume("lab-snapshot-copied", schema="1", snapshot=ONE.encode()),
-        volume("lab-snapshot-one", snapshot=ONE.encode()),
-        volume("lab-snapshot-two", schema="1", snapshot=changed(version=2, name="two")),
-        volume(PARTS[0], schema="1", **{"part-of": "lab-snapshot-one"}),
+        volume("lab.snapshot.copied", schema="1", snapshot=ONE.encode()),
+        volume("lab.snapshot.one", snapshot=ONE.encode()),
+        volume("lab.snapshot.two", schema="1", snapshot=changed(version=2, name="two")),
+        volume(PARTS[0], schema="1", **{"part-of": "lab.snapshot.one"}),
         volume(PLANE, schema="1", cluster="lab"),
     ]
     assert found_in([*others, *known]) == (older, same, ONE, younger) == found_in([*known, *others])
@@ -238,10 +238,10 @@ def test_take(statuses: tuple[str, str], left: str, freezes: bool, expected: lis
 
 def test_take_when_more_was_left() -> None:
     """Of a node that is gone now; what uses no data of a node of this name goes first."""
-    volumes = {"lab-snapshot-one.lab-worker-9": True, PARTS[0]: True}
+    volumes = {"lab.snapshot.one.lab-worker-9": True, PARTS[0]: True}
     plan = plan_take(ONE, {PLANE: "paused", WORKER: "running"}, volumes, freezes=True)
     assert [item.key for item in plan][:2] == [
-        "discard volume lab-snapshot-one.lab-worker-9",
+        "discard volume lab.snapshot.one.lab-worker-9",
         f"create volume {PARTS[1]}",
     ]
     assert_order(plan)
@@ -374,7 +374,7 @@ def test_a_node_that_is_being_replaced(engine: Disks) -> None:
     engine.stop_container(f"id-{PLANE}", 0)
     engine.rename_container(f"id-{PLANE}", f"{PLANE}.kic-replaced-running")
     assert snapshot(engine).snapshot["nodes"] == [PLANE, WORKER]
-    assert {engine.disks[f"lab-snapshot-one.{name}"].content for name in (PLANE, WORKER)} == {"taken"}
+    assert {engine.disks[f"lab.snapshot.one.{name}"].content for name in (PLANE, WORKER)} == {"taken"}
     (found,) = found_in([*engine.volume_table.values()])
     assert [item.node_name for item in found.nodes] == [PLANE, WORKER]
 
@@ -393,8 +393,8 @@ def test_no_space(info: EngineInfo, parallel: int, engine: Disks, monkeypatch: p
     monkeypatch.setattr(snapshotting, "PARALLEL", parallel)
     engine.facts = info
     before = everything(engine)
-    engine.full = {f"lab-snapshot-one.{WORKER}"}
-    with fails("copy_failed", f"lab-snapshot-one.{WORKER}", "system df"):
+    engine.full = {f"lab.snapshot.one.{WORKER}"}
+    with fails("copy_failed", f"lab.snapshot.one.{WORKER}", "system df"):
         snapshot(engine)
     assert everything(engine) == before
     engine.full = set()
@@ -456,10 +456,10 @@ def test_the_snapshot_itself_fails(engine: Disks) -> None:
 
 def test_a_name_that_others_have(engine: Disks) -> None:
     """Their volume stays as it is."""
-    theirs = Volume("lab-snapshot-one", "local", "", {}, {})
-    engine.volume_table["lab-snapshot-one"], engine.disks["lab-snapshot-one"] = theirs, Disk("theirs")
+    theirs = Volume("lab.snapshot.one", "local", "", {}, {})
+    engine.volume_table["lab.snapshot.one"], engine.disks["lab.snapshot.one"] = theirs, Disk("theirs")
     before = everything(engine)
-    with fails("name_taken", "lab-snapshot-one"):
+    with fails("name_taken", "lab.snapshot.one"):
         snapshot(engine)
     assert everything(engine) == before
 
@@ -469,7 +469,7 @@ def test_a_removal_that_fails(done: bool, engine: Disks) -> None:
     """It is reported, with what was done; the next run removes the rest."""
     snapshot(engine)
     engine.write("later")
-    worker = f"lab-snapshot-one.{WORKER}"
+    worker = f"lab.snapshot.one.{WORKER}"
     failing(engine, "remove_volume", lambda name: name == worker, done=done)
     with pytest.raises(KicError) as caught:
         snapshot(engine, state="absent")
@@ -496,7 +496,7 @@ def test_check_mode(info: EngineInfo, before: Callable[[Disks], object], engine:
 
 def test_check_mode_of_what_was_left(engine: Disks) -> None:
     """What an interrupted run has left goes without being reported."""
-    engine.create_volume(Volume(f"lab-snapshot-one.{WORKER}", "local", "", ONE.part_label(held=True), {}))
+    engine.create_volume(Volume(f"lab.snapshot.one.{WORKER}", "local", "", ONE.part_label(held=True), {}))
     there = everything(engine)
     for state in ("present", "absent"):
         predicted = snapshot(engine, state=state, check_mode=True)
@@ -504,7 +504,7 @@ def test_check_mode_of_what_was_left(engine: Disks) -> None:
         made = snapshot(engine, state=state)
         assert predicted.actions == made.actions and not [text for text in made.actions if "discard" in text]
         snapshot(engine, state="absent")
-        engine.create_volume(Volume(f"lab-snapshot-one.{WORKER}", "local", "", ONE.part_label(held=True), {}))
+        engine.create_volume(Volume(f"lab.snapshot.one.{WORKER}", "local", "", ONE.part_label(held=True), {}))
     snapshot(engine, state="absent")
     assert not [name for name in engine.volume_table if "snapshot" in name]
 
@@ -520,7 +520,7 @@ def test_snapshots_outlive_their_cluster(engine: Disks) -> None:
     """And stay out of what is removed with it; a name of another cluster is another snapshot."""
     snapshot(engine)
     removed(engine)
-    assert set(engine.volume_table) == {"theirs", "lab-snapshot-one", *PARTS}
+    assert set(engine.volume_table) == {"theirs", "lab.snapshot.one", *PARTS}
     assert {engine.disks[name].content for name in PARTS} == {"taken"}
     assert snapshot(engine, of="other", state="absent").actions == ()
     assert snapshot(engine, check_mode=True).snapshot["name"] == "one"

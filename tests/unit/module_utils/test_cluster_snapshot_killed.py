@@ -105,13 +105,13 @@ def has_taken(*names: str, status: str = "running", name: str = "one") -> Callab
     """The snapshot holds what these nodes had."""
 
     def proof(engine: Disks) -> None:
-        parts = {f"lab-snapshot-{name}.{node}" for node in names}
-        assert {item for item in engine.volume_table if item.startswith(f"lab-snapshot-{name}")} == {
+        parts = {f"lab.snapshot.{name}.{node}" for node in names}
+        assert {item for item in engine.volume_table if item.startswith(f"lab.snapshot.{name}")} == {
             *parts,
-            f"lab-snapshot-{name}",
+            f"lab.snapshot.{name}",
         }
         for node in names:
-            disk = engine.disks[f"lab-snapshot-{name}.{node}"]
+            disk = engine.disks[f"lab.snapshot.{name}.{node}"]
             assert disk == engine.disks[node] and disk.content == "taken" and disk.node == node
         assert engine.statuses() == dict.fromkeys(names, status)
 
@@ -124,7 +124,7 @@ def has_restored(*names: str, more: tuple[str, ...] = ()) -> Callable[[Disks], N
     def proof(engine: Disks) -> None:
         assert engine.statuses() == dict.fromkeys(sorted((*names, *more)), "running")
         for node in names:
-            assert engine.disks[node] == engine.disks[f"lab-snapshot-one.{node}"]
+            assert engine.disks[node] == engine.disks[f"lab.snapshot.one.{node}"]
             assert engine.disks[node].content == "taken"
             assert engine.disks[node].address == engine.container_table[node].labels[labels.ADDRESS]
         assert all(engine.disks[node].state for node in more)
@@ -153,7 +153,7 @@ def has_cloned(*names: str, more: tuple[str, ...] = (), original: str = "running
 
 def has_none(engine: Disks) -> None:
     """Of the snapshot nothing is left, and the cluster has what it had."""
-    assert not [name for name in engine.volume_table if name.startswith("lab-snapshot-one")]
+    assert not [name for name in engine.volume_table if name.startswith("lab.snapshot.one")]
     assert {engine.disks[name].content for name in engine.statuses()} <= {"later"}
 
 
@@ -268,7 +268,7 @@ def undisturbed(
 
     engine = prepared(twice=False)
     others = foreign(engine)
-    kept = {name: disk for name, disk in engine.disks.items() if name.startswith(f"lab-snapshot-{life.keeps}.")}
+    kept = {name: disk for name, disk in engine.disks.items() if name.startswith(f"lab.snapshot.{life.keeps}.")}
     assert not life.keeps or kept
     again(engine)
     proof(engine)

@@ -2430,21 +2430,57 @@ def test_names_of_a_node() -> None:
 
 
 def test_data_of_another_cluster_is_taken_over() -> None:
-    """etcd's data is made that of the new one before it starts; tokens are issued again. The pod network is not written before the
-    API has the range, which is that of the data."""
-    listed = [{**item, "metadata": {**item["metadata"], "name": NAMED}} for item in NODE_OBJECTS[:1]]
-    engine = Fake(named(container(), NAMED), looks=[fresh()], nodes=said(json.dumps({"items": listed})))
+    """etcd's data is made that of the new one, and the pod network gets the addresses of its nodes, before it starts; tokens are
+    issued again. What is in the data is left as it is."""
+    engine = Fake(named(container(), NAMED), looks=[fresh()])
     found = kubeadm.converge_kubeadm(taking_over(manifests=[MANIFEST]), engine, check_mode=False)
-    begin = ["look", "hosts", "etcd-adopt", "init", "tokens-renew", "apply", "finalize", "record"]
-    assert engine.done() == [*begin, "nodes", "network", "ready"]
+    begin = ["look", "hosts", "etcd-adopt", "network-move", "init", "tokens-renew", "finalize", "record"]
+    assert engine.done() == [*begin, "ready"]
     (adopted,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "etcd-adopt"]
     assert adopted[-2:] == [NAMED, "192.168.128.2"]
     documents = kubeadm_documents(engine.stdin_of("init"))
     assert documents["InitConfiguration"]["nodeRegistration"]["name"] == NAMED
     assert {NAMED, CONTROL_PLANE} <= {*documents["ClusterConfiguration"]["apiServer"]["certSANs"]}
+    skipped = documents["InitConfiguration"]["skipPhases"]
+    assert {"mark-control-plane", "addon/coredns"} <= {*skipped} and "addon/kube-proxy" not in skipped
     assert "tokens" in steps(found.plan) and found.value["name"] == NAMED
-    (written,) = engine.written()
-    assert cni_ranges(written) == listed[0]["spec"]["podCIDRs"]
+    moved = json.loads(engine.stdin_of("network-move"))
+    assert moved == {"own": "192.168.128.2", "nodes": {NAMED: ["192.168.128.2"]}}
+
+
+def joining_by_data() -> Seen:
+    """A worker of a clone, whose API is not there yet."""
+    return replace(fresh(), stands=frozenset({"/var/lib/kubelet/config.yaml"}), api=False, api_error="none")
+
+
+def test_a_worker_with_data_needs_no_api() -> None:
+    """It gets credentials that the control plane signs, and the pod network of its data; no kubeadm and no token."""
+    engine = Fake(named(WORKER_CONTAINER, NAMED_WORKER), container(), looks=[joining_by_data()])
+    engine.answers["kubelet-credentials"] = said("kubeconfig")
+    found = kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    assert steps(found.plan) == ["hosts", "join"]
+    assert engine.done() == [
+        "look",
+        "look",
+        "hosts",
+        "network-move",
+        "kubelet-credentials",
+        "worker-adopt",
+        "record",
+        "ready",
+    ]
+    assert engine.stdin_of("worker-adopt") == "kubeconfig"
+    (adopted,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "worker-adopt"]
+    (signed,) = [(node, command) for purpose, node, command, _stdin in engine.calls if purpose == "kubelet-credentials"]
+    assert adopted[-1] == "192.168.128.3"
+    assert signed[0] == CONTROL_PLANE and signed[1][-3] == NAMED_WORKER and int(signed[1][-1]) > 0
+
+
+def test_a_worker_without_data_joins_by_kubeadm() -> None:
+    """One of a clone that has lost its volume, or that was reset."""
+    engine = Fake(named(WORKER_CONTAINER, NAMED_WORKER), container(), looks=[fresh()], token_create=said(JOIN_COMMAND))
+    kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
+    assert "join" in engine.done() and "worker-adopt" not in engine.done()
 
 
 def test_data_that_cannot_be_taken_over() -> None:

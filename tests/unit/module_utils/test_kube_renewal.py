@@ -525,7 +525,7 @@ def test_what_is_run() -> None:
     assert renewed["ClusterConfiguration"]["certificateValidityPeriod"] == "100h"
     assert engine.stdin_of("kubelet-certificates") == "key"
     (credentials,) = [call for call in engine.calls if call[0] == "kubelet-credentials"]
-    assert credentials[2][-2:] == [CONTROL_PLANE, "100h"]
+    assert credentials[2][-3:] == [CONTROL_PLANE, "100h", "0"]
     assert kubeadm_documents(credentials[3])["ClusterConfiguration"]["kubernetesVersion"] == "v1.35.4"
 
 

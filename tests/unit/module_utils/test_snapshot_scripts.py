@@ -93,7 +93,7 @@ def test_what_an_interrupted_copy_has_left(name: str, volumes: Volumes) -> None:
 
 KEYS = (
     *("lib/nodeforge.kic/etc/kubernetes/admin.conf", "lib/nodeforge.kic/etc/kubernetes/pki/ca.key"),
-    *("lib/nodeforge.kic/etc/cni/net.d/10.conflist", "lib/nodeforge.kic/network/files"),
+    "lib/nodeforge.kic/etc/cni/net.d/10.conflist",
     *(
         f"lib/nodeforge.kic/{name}"
         for name in (
@@ -101,27 +101,38 @@ KEYS = (
             "adopted",
         )
     ),
-    *("lib/kubelet/pki/kubelet-client-current.pem", "lib/kubelet/config.yaml", "lib/kubelet/kubeadm-flags.env"),
+    "lib/kubelet/pki/kubelet-client-current.pem",
 )
 """What makes a node part of its cluster."""
 
 DATA = ("lib/containerd/io/blob", "lib/kubelet/pods/uid/volumes/x", "local-path-provisioner/pvc/file", "log/pods/y")
 ETCD = ("lib/etcd/member/wal/0.wal", "lib/etcd/member/snap/db")
+NETWORK = ("lib/nodeforge.kic/network/files",)
+SETTINGS = ("lib/kubelet/config.yaml", "lib/kubelet/kubeadm-flags.env")
 
 
-@pytest.mark.parametrize("what", ["keep", "drop"])
-def test_a_clone(what: str, volumes: Volumes) -> None:
-    """It has the data, and nothing that opens the original or makes it a part of that; etcd's data only where it is kept."""
-    volumes.written(*KEYS, *DATA, *ETCD)
-    assert volumes.copy("clone", what).returncode == 0
-    assert {*volumes.files(volumes.target)} == {*DATA, *(ETCD if what == "keep" else ())}
-    assert {*volumes.files(volumes.source)} == {*KEYS, *DATA, *ETCD}
+@pytest.mark.parametrize(
+    ("part", "kept"),
+    [
+        ("first", (*ETCD, "lib/nodeforge.kic/network-before/files")),
+        ("further", ()),
+        ("worker", (*ETCD, *SETTINGS, "lib/nodeforge.kic/network-before/files")),
+    ],
+)
+def test_a_clone(part: str, kept: tuple[str, ...], volumes: Volumes) -> None:
+    """It has the data, and nothing that opens the original or makes it a part of that. etcd's data is that of the one which begins,
+    and the settings of its kubelet only a worker keeps. The pod network is applied when its addresses are known."""
+    everything = (*KEYS, *DATA, *ETCD, *NETWORK, *SETTINGS)
+    volumes.written(*everything)
+    assert volumes.copy(part).returncode == 0
+    assert {*volumes.files(volumes.target)} == {*DATA, *kept}
+    assert {*volumes.files(volumes.source)} == {*everything}
 
 
 def test_a_clone_of_a_node_without_kubernetes(volumes: Volumes) -> None:
     """There is nothing to leave out."""
     volumes.written("data")
-    assert volumes.copy("clone", "drop").returncode == 0 and volumes.files(volumes.target) == {"data": "x"}
+    assert volumes.copy("further").returncode == 0 and volumes.files(volumes.target) == {"data": "x"}
 
 
 def test_a_copy_that_fails_leaves_the_target(volumes: Volumes) -> None:

@@ -248,7 +248,7 @@ def test_old_record_is_taken_over(tmp_path: Path) -> None:
     assert ClusterState.load(ONE, str(tmp_path)).limits == {"one-worker-1": {"pids": 4}}
 
 
-RESTORING = {"snapshot": "one-snapshot-x", "nodes": ["one-worker-1"]}
+RESTORING = {"snapshot": "one.snapshot.x", "nodes": ["one-worker-1"]}
 
 
 def test_a_restore_that_is_begun(tmp_path: Path) -> None:

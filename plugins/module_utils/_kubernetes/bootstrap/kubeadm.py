@@ -47,6 +47,7 @@ from .kubeadm_plan import (
 from .look import RENEWED, STATE, recorded_state
 from .renewal import Age, keys_in
 from .renewal_run import renew
+from .seam import KubeadmSeam
 from .steps import Deadline
 
 
@@ -71,7 +72,7 @@ class KubeadmResource(Resource[Found, tuple[str, ...]]):
 
     def __init__(self, spec: KubeadmSpec, engine: Engine) -> None:
         self.name = spec.node
-        self.seam = run.KubeadmSeam(spec, engine, Deadline(spec.timeout))
+        self.seam = KubeadmSeam(spec, engine, Deadline(spec.timeout))
         self._spec = spec
         self._engine = engine
 

@@ -346,8 +346,8 @@ class Observed:
 def plan_new(spec: KubeadmSpec) -> Plan:
     """The steps of a node that nothing is known of yet."""
     names = ["hosts", *(step.name for step in STEPS)] if spec.state == "initialized" else ["hosts", "join"]
-    names += ["tokens"] if spec.takes_over else []
     names += [f"manifest-{item['name']}" for item in spec.manifests]
+    names = taken_over(names) if spec.takes_over else names
     names += [name for name, asked in (("labels", spec.labels), ("taints", spec.taints)) if asked]
     operations = tuple(Operation("run", "step", name) for name in names)
     return Plan(operations, {"state": "absent", "missing": names}, {"state": spec.state, "missing": []})
@@ -371,8 +371,6 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         unknown = f"the API of {spec.control_plane} does not answer: what {what} lacks is not known until it does."
         return _plan(spec, seen, steps, drift).warned(unknown)
     steps += upgrade + missing_phases(spec, seen)
-    if spec.takes_over and not done:
-        steps.append("tokens")
     if seen.node is not None and seen.api:
         if spec.shape.schedulable == (TAINT in seen.node.taints):
             steps.append("schedulable")
@@ -383,12 +381,24 @@ def plan_initialized(spec: KubeadmSpec, observed: Observed) -> Plan:
         # A node that has no such file has nothing to apply.
         if not seen.api or (item["name"] in seen.changes and not unchanged(seen.changes[item["name"]])):
             steps.append(f"manifest-{item['name']}")
+    if spec.takes_over and not done:
+        steps = taken_over(steps)
     steps += _declared_differs(spec, seen)
     if seen.node is not None and seen.node.leaving:
         steps.append("uncordon")
     if not done and not steps:
         steps.append("record")
     return _plan(spec, seen, steps, drift)
+
+
+IN_DATA = ("mark-control-plane", "coredns")
+"""What of kubeadm's steps the data of another cluster has, whatever became of it there; and so the manifests."""
+
+
+def taken_over(steps: Sequence[str]) -> list[str]:
+    """The steps of a control plane that begins a cluster with the data of another one."""
+    own = [name for name in steps if name not in IN_DATA and not name.startswith("manifest-")]
+    return [*own, "tokens"]
 
 
 def plan_joined(spec: KubeadmSpec, observed: Observed) -> Plan:

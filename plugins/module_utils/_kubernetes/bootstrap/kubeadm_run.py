@@ -14,26 +14,23 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Callable
 
 from ..._command import KILLED, TIMED_OUT
-from ..._core.diagnosis import KicError, failure, keep_done
+from ..._core.diagnosis import KicError, keep_done
 from ..._core.operations import Again, Operation
-from ..._engine.base import Engine
 from ..._node import boot
 from ..._node.scripts import script
-from ..access.api import Api, InNode
 from ..access.paths import ADMIN, API_PORT
 from ..network import kic, ranges
-from ..network.connect import PodNetwork
+from . import adoption, members
 from . import configuration as conf
-from . import members, reasons
+from .adoption import SETTINGS
 from .alone import BUSY, alone, wait_for_other
 from .kubeadm_plan import (
     AUTHORITIES,
-    LOOKED_FOR,
     STEPS,
     TAINT,
     Booting,
@@ -43,35 +40,16 @@ from .kubeadm_plan import (
     balancer_configuration,
     creates_node_object,
     hosts_lines,
-    unanswered,
 )
-from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode, Seen, look
-from .steps import CLIENT_SECONDS, Deadline, last_lines
+from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode
+from .seam import LIMITS, NEVER, KubeadmSeam
+from .steps import CLIENT_SECONDS
 
 PKI = "/etc/kubernetes/pki"
 PATCHES = f"{STATE}/patches"
 CONFIGURATION = f"{STATE}/kubeadm.conf"
 HOSTS = f"{STATE}/hosts"
 RECORD_VERSION = 1
-
-NEVER = ("preflight", "upload-certs", "kubelet-finalize", "show-join-command")
-"""Phases that are not for us: preflight judges the host and pulls images; certificates and tokens stay in the node;
-kubelet-finalize restart kubelet just when it is about to become Ready."""
-
-LIMITS = {
-    "boot": 300.0,
-    "hosts": 30.0,
-    "kubeadm": 240.0,
-    "manifests": 60.0,
-    "pod-network": 60.0,
-    # Each program of a control plane may take five minutes to come up (kubeadm's constants: UpgradeManifestTimeout).
-    "upgrade": 600.0,
-    "schedulable": 30.0,
-    "labels": 60.0,
-    "ready": 180.0,
-}
-"""Seconds that each step may take by itself; what is left of the total limits it too."""
-
 
 _TOO_SLOW = "Client.Timeout|TLS handshake timeout|in the time allotted|request timed out"
 """By which words of a failed apply it may be repeated (a pattern of grep -E): those of client-go and net/http, of the API that
@@ -80,105 +58,6 @@ ends a request after a minute (NewGenericServerResponse of apimachinery), and of
 _RANGE_SECONDS = 15.0
 """How long a join waits for the node's range. It goes on without one: kubelet registers, and the network comes after it."""
 _POLL_SECONDS = 0.2
-
-_LOOKS = 4
-"""How often an API is asked again that was too slow for its manifests; each time it has as long as for all of a look."""
-
-
-@dataclass(frozen=True)
-class KubeadmSeam:
-    """What the operations work on: a node and the time that is left."""
-
-    spec: KubeadmSpec
-    engine: Engine
-    deadline: Deadline
-
-    @property
-    def api_node(self) -> str:
-        """The node in which the API is asked."""
-        return self.spec.control_plane or self.spec.node
-
-    @property
-    def api(self) -> Api:
-        """The API of the cluster."""
-        return InNode(self.engine, self.api_node)
-
-    @property
-    def pod_network(self) -> PodNetwork:
-        """That of the cluster."""
-        # A worker's own specification need not have the ranges of its cluster.
-        pods = self.spec.shape.pod_subnet if self.spec.state == "initialized" else ""
-        return PodNetwork(self.engine, self.spec.shape.cluster, self.api_node, pods, self.deadline.patience)
-
-    def limit(self, step: str, own: float | None = None) -> float:
-        """Seconds that a step may take."""
-        return self.deadline.limit(step, own or LIMITS.get(step, 30.0))
-
-    def run(self, step: str, command: Sequence[str], stdin: bytes | None = None) -> None:
-        """Run a command in the node."""
-        action = f"step {step} in {self.spec.node}"
-        result = self.engine.exec(
-            self.spec.node, command, action=action, stdin=stdin, timeout=self.limit(step), check=False
-        )
-        if result.rc != 0:
-            raise self.failed(step, f"{command[0]} ended with exit code {result.rc}", result.words)
-
-    def failed(self, step: str, reason: str, output: str, *, logs: bool = False) -> KicError:
-        """The error of a step, by its known reason where it has one."""
-        node, engine = self.spec.node, self.engine.name
-        if logs:
-            output = f"{output}\n{last_lines(self.engine, node)}"
-        known = reasons.reason(output, step=step, node=node, engine=engine)
-        if known is not None:
-            return known
-        return failure("step_failed", step=step, node=node, reason=reason, engine=engine, output=output)
-
-    def look(self, *, seconds: float = 0) -> Seen:
-        """Look at the node."""
-        spec, patience = self.spec, self.deadline.patience
-        api_node = self.api_node if spec.state == "joined" else spec.node
-        files, manifests, scripts = LOOKED_FOR, spec.manifests, spec.scripts
-        return look(
-            self.engine,
-            spec.node,
-            api_node,
-            files,
-            manifests,
-            seconds=seconds,
-            patience=patience,
-            scripts=scripts,
-            name=spec.registered,
-            member=spec.is_plane and spec.node != api_node,
-        )
-
-    def answered(self, seen: Seen) -> Seen:
-        """Ask a slow API again, until it has said of all manifests of a complete cluster what an apply would do.
-
-        One that answers nothing at all is what the plan waits for.
-        """
-        looks = 0
-        while seen.record and seen.api and (said := unanswered(seen)):
-            if looks == _LOOKS:
-                reason = f"the API was asked {looks + 1} times whether its manifests are applied, and did not say"
-                raise self.failed("api", reason, said)
-            looks += 1
-            self.await_api()
-            seen = self.look()
-        return seen
-
-    def await_api(self, *, own: bool = False) -> None:
-        """Wait until the API says that it is ready: until then it also answers at once, that it knows no role (403).
-
-        :param own: whether that of this control plane is meant, and not the one by which it joined.
-        """
-        limit = self.limit("ready")
-        server = (f"--server=https://127.0.0.1:{API_PORT}",) if own and self.spec.node != self.api_node else ()
-        command = script(self.spec.scripts, "wait-api", str(int(limit)), *server)
-        result = self.engine.exec(
-            self.spec.node if own else self.api_node, command, check=False, timeout=limit + CLIENT_SECONDS
-        )
-        if result.rc != 0:
-            raise self.failed("api", f"nothing within {limit:g} seconds", result.words, logs=True)
 
 
 # Waiting.
@@ -293,7 +172,9 @@ def initialize(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> t
         operations.append(Operation("run", "step", "schedulable", run=partial(_taint, taint)))
     if "kubelet-finalize" in steps:
         operations.append(_step("kubelet-finalize", script(spec.scripts, "finalize")))
-    return (*operations, *_member(spec, observed, steps, files is None and "kubelet" in steps))
+    # With the data of another cluster comes its network.
+    new = files is None and not spec.takes_over and "kubelet" in steps
+    return (*operations, *_member(spec, observed, steps, new))
 
 
 def join(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> tuple[Operation, ...]:
@@ -304,11 +185,13 @@ def join(spec: KubeadmSpec, observed: Observed, steps: Sequence[str]) -> tuple[O
         operations.append(
             Operation("run", "step", "reset", run=partial(_reset, (RECORD, RENEWED, CONFIGURATION, PATCHES)))
         )
+    by_data = bool(spec.node_name) and not spec.is_plane and "reset" not in steps and SETTINGS in observed.seen.stands
     if "join" in steps:
-        operations.append(Operation("run", "step", "join", run=partial(_join, observed)))
+        run = adoption.join_by_data if by_data else _join
+        operations.append(Operation("run", "step", "join", run=partial(run, observed)))
     if "upgrade" in steps:
         operations.append(Operation("run", "step", "upgrade", run=partial(_upgrade, observed)))
-    return (*operations, *_member(spec, observed, steps, "join" in steps))
+    return (*operations, *_member(spec, observed, steps, "join" in steps and not by_data))
 
 
 def _member(spec: KubeadmSpec, observed: Observed, steps: Sequence[str], new: bool) -> tuple[Operation, ...]:
@@ -408,7 +291,9 @@ def _init(observed: Observed, names: Sequence[str], files: kic.Files | None, sea
     )
     _write_patches(seam)
     if spec.takes_over:
-        seam.run("etcd", script(spec.scripts, "etcd-adopt", spec.registered, observed.addresses[0]))
+        adoption.take_over_data(observed, seam)
+        if connects(spec, observed):
+            adoption.move_pod_network(observed, seam)
     written = _write_network(files, seam) if files is not None else None
     try:
         _kubeadm(script(spec.scripts, "init", CONFIGURATION), conf.render(documents), limit, "init", seam)

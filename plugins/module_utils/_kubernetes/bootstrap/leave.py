@@ -241,5 +241,9 @@ class Departure:
             raise self._failed(step, node, result)
 
     def _failed(self, step: str, node: str, result: CommandResult) -> KicError:
-        reason = f"kubectl ended with exit code {result.rc}"
-        return failure("step_failed", step=step, node=node, reason=reason, engine=self.engine.name, output=result.words)
+        plane = self.control_plane
+        # The node may have a name that is not that of its container.
+        reason = f"kubectl ended with exit code {result.rc}" + (f" for the node {node}" if node != plane else "")
+        return failure(
+            "step_failed", step=step, node=plane, reason=reason, engine=self.engine.name, output=result.words
+        )

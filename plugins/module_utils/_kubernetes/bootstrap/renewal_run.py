@@ -16,14 +16,13 @@ from threading import Lock
 
 from ..._core.operations import Again, Operation
 from ..._node.scripts import script
-from . import configuration as conf
-from .kubeadm_plan import KubeadmSpec, Observed, plan_renewal
-from .kubeadm_run import NEVER, KubeadmSeam, run_alone, waiting
+from .credentials import configuration, kubelet_credentials
+from .kubeadm_plan import Observed, plan_renewal
+from .kubeadm_run import run_alone, waiting
 from .look import RENEWED
 from .renewal import CLIENT, RENEW, RENEW_KUBELET, RESTART, Renewal
+from .seam import KubeadmSeam
 
-_YEAR = "8760h"
-"""For how long kubeadm signs where nothing else is requested."""
 _STOP_SECONDS = 30
 """How long what is restarted may take to end by itself. The API ends its requests within that."""
 
@@ -52,47 +51,14 @@ def _renew(observed: Observed, renewal: Renewal, seam: KubeadmSeam) -> None:
     command = script(
         seam.spec.scripts, "certificates-renew", RENEWED, " ".join(renewal.restarts), *renewal.certificates
     )
-    run_alone(command, _configuration(observed, limit, seam.spec), limit, RENEW, seam)
-
-
-def _configuration(observed: Observed, limit: float, spec: KubeadmSpec) -> str:
-    """kubeadm's configuration for the control plane, which asks the API for it otherwise."""
-    documents = conf.init_documents(
-        spec.shape,
-        observed.seen.facts,
-        node=spec.registered if spec.is_plane else spec.control_plane,
-        addresses=observed.addresses if spec.is_plane else observed.api_addresses,
-        sans=(),
-        skip_phases=NEVER,
-        patches=None,
-        seconds=limit,
-        user=spec.user,
-    )
-    return conf.render(documents)
+    run_alone(command, configuration(observed, limit, seam.spec), limit, RENEW, seam)
 
 
 def _renew_kubelet(observed: Observed, renewal: Renewal, seam: KubeadmSeam) -> None:
     """The client's key goes from the control plane to the node by standard input, and nowhere else."""
-    credentials = _credentials(observed, seam) if CLIENT in renewal.kubelet else ""
+    credentials = kubelet_credentials(observed, seam, RENEW_KUBELET) if CLIENT in renewal.kubelet else ""
     command = script(seam.spec.scripts, "kubelet-certificates", RENEWED, " ".join(renewal.restarts), *renewal.kubelet)
     seam.run(RENEW_KUBELET, command, stdin=credentials.encode())
-
-
-def _credentials(observed: Observed, seam: KubeadmSeam) -> str:
-    spec, limit = seam.spec, seam.limit("kubeadm")
-    period = (spec.user.get("ClusterConfiguration") or {}).get("certificateValidityPeriod") or _YEAR
-    result = seam.engine.exec(
-        seam.api_node,
-        script(spec.scripts, "kubelet-credentials", spec.registered, str(period)),
-        action=f"signing a certificate for kubelet of {spec.node}",
-        stdin=_configuration(observed, limit, spec).encode(),
-        timeout=limit,
-        check=False,
-    )
-    if result.rc != 0:
-        # Not what it printed: that may be a key.
-        raise seam.failed(RENEW_KUBELET, f"kubeadm ended with exit code {result.rc}", result.err)
-    return result.out
 
 
 _restarting = Lock()

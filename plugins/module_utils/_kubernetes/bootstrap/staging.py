@@ -17,8 +17,9 @@ from ..._node.scripts import Scripts, script
 from .alone import only_run
 from .configuration import version_of
 from .kubeadm_plan import KubeadmSpec
-from .kubeadm_run import LIMITS, KubeadmSeam, upgrade_node
+from .kubeadm_run import upgrade_node
 from .look import RECORD, STATE, read_record
+from .seam import LIMITS, KubeadmSeam
 from .steps import CLIENT_SECONDS, Deadline
 
 PROGRAM = f"{STATE}/upgrade/kubeadm"

@@ -68,6 +68,10 @@ class PodNetwork:
         """Who has to be in it, by the addresses that the engine gives its containers."""
         return kic.wanted(nodes, {node_name(item): own_addresses(item) for item in containers}, self.pods)
 
+    def addresses(self) -> dict[str, list[str]]:
+        """Those of the cluster's containers, by the names of their nodes in Kubernetes."""
+        return {node_name(item): own_addresses(item) for item in self._containers()}
+
     def write(self, node: str, files: kic.Files) -> tuple[str, ...]:
         """Give the node of a container its files, and apply them there; what was refused, for a person."""
         result = self.engine.exec(

@@ -42,14 +42,24 @@ base() { printf %s "$1" | base64 -w 0; }
 remove() { # key; or the keys that begin so, with the key after them
   ask kv/deleterange "{\"key\": \"$(base "$1")\"${2:+, \"range_end\": \"$(base "$2")\"}}" >/dev/null
 }
-# Keys are /registry/RESOURCE/NAMESPACE/NAME; "0" follows "/", and "." follows "-".
+# Keys are /registry/RESOURCE/NAMESPACE/NAME; "0" follows "/", "." follows "-", and ";" follows ":".
 remove /registry/secrets/kube-system/bootstrap-token- /registry/secrets/kube-system/bootstrap-token.
 remove /registry/secrets/kube-system/kubeadm-certs
 remove /registry/configmaps/kube-public/cluster-info
-remove /registry/configmaps/kube-system/kube-proxy
+for name in kube-proxy kubeadm-config kubelet-config; do remove /registry/configmaps/kube-system/$name; done
 remove /registry/leases/kube-system/kube-controller-manager
 remove /registry/leases/kube-system/kube-scheduler
 remove /registry/masterleases/ /registry/masterleases0
+# What kubeadm is about to make: for what is there it needs twice as many requests, of which it sends five a second.
+for name in get-nodes kubelet-bootstrap node-autoapprove-bootstrap node-autoapprove-certificate-rotation node-proxier; do
+  remove /registry/clusterrolebindings/kubeadm:$name
+done
+remove /registry/clusterroles/kubeadm:get-nodes
+for kind in roles rolebindings; do
+  remove "/registry/$kind/kube-system/kubeadm:" "/registry/$kind/kube-system/kubeadm;"
+  remove "/registry/$kind/kube-public/kubeadm:" "/registry/$kind/kube-public/kubeadm;"
+  remove "/registry/$kind/kube-system/kube-proxy"
+done
 # The authority that pods trust: until the new one is there, none that needs it starts.
 ask kv/range "{\"key\": \"$(base /registry/configmaps/)\", \"range_end\": \"$(base /registry/configmaps0)\", \"keys_only\": true}" |
   jq -r '.kvs[]?.key | @base64d | select(endswith("/kube-root-ca.crt"))' |

@@ -157,7 +157,7 @@ api_state() {
           leaving: (.metadata.annotations["nodeforge.kic/leaving"] != null),
           pod_cidrs: (.spec.podCIDRs // []), version: (.status.nodeInfo.kubeletVersion // ""),
           ready: ([.status.conditions[]? | select(.type == "Ready") | .status] | first // "Unknown"),
-          heartbeat: ([.status.conditions[]? | select(.type == "Ready") | .lastHeartbeatTime | fromdate] | max),
+          heartbeat: ([.status.conditions[]? | select(.type == "Ready") | .lastHeartbeatTime | fromdate?] | max),
           why: ([.status.conditions[]? | select(.type == "Ready") | .message] | first // ""),
           address: ([.status.addresses[]? | select(.type == "InternalIP") | .address] | first // "")}] | first)}}' \
     "$work/objects" "$work/nodes"
