@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,9 +94,11 @@ def addresses(cluster: Cluster, *names: str) -> list[str]:
 
 
 @pytest.mark.full("the image of another release, which takes five minutes to compile, and three minutes on each engine")
-def test_a_worker_and_a_control_plane(old: Cluster, new: dict[str, str], tmp_path: Path) -> None:
+def test_a_worker_and_a_control_plane(
+    old: Cluster, new: dict[str, str], run_module: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     """From 1.34 to 1.35 with a workload that answers throughout; nothing else than what was requested happens to the cluster.
-    A node that cannot be drained stops it half-way, and the next run goes on there."""
+    A node that cannot be drained stops it half-way, and the next run goes on there. A snapshot takes it back."""
     old.site(kic_cluster_workers=1)
     worker = f"{old.name}-worker-1"
     nodes = (old.plane(1), worker)
@@ -110,6 +113,9 @@ def test_a_worker_and_a_control_plane(old: Cluster, new: dict[str, str], tmp_pat
         SITE, process_env=old.environment, ok=False, **{**old.variables, **new, "kic_cluster_workers": 2}
     )
     assert "kic_cluster_upgrade: true" in refused.text and set(releases(old).values()) == {"v1.34"}
+
+    snapshot = {"cluster": old.name, "name": "before", "engine": old.variables["kic_engine"]}
+    assert run_module("kic_snapshot", process_env=old.environment, **snapshot)["changed"]
 
     writer = Writer(old.kubeconfig, tmp_path / "writer")
     visitor = Visitor([f"http://{address}:{PORT}/" for address in before])
@@ -141,6 +147,13 @@ def test_a_worker_and_a_control_plane(old: Cluster, new: dict[str, str], tmp_pat
     assert visitor.answers > 100 and visitor.gap < 5
     names = "{{.Names}}"
     assert "kic-image-" not in old.client.out("ps", "--all", "--format", names)
+
+    old.predicted(kic_cluster_state="restored", kic_cluster_snapshot="before")
+    assert set(releases(old).values()) == {"v1.34"}
+    assert old.ready(old.plane(1)) == dict.fromkeys(nodes, True)
+    assert (old.server(), addresses(old, *nodes)) == (server, before)
+    assert old.site() == []
+    assert run_module("kic_snapshot", process_env=old.environment, state="absent", **snapshot)["changed"]
 
 
 @pytest.mark.full("ten minutes: four nodes, one after the other; the order has unit tests")
