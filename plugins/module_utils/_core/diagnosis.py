@@ -830,7 +830,8 @@ CATALOGUE: dict[str, Entry] = {
     # Snapshots.
     "snapshot_missing": Entry(
         "There is no snapshot {name} on {engine}{others}.",
-        "take it first, with the module nodeforge.kic.kic_snapshot, or name another: kic_cluster_snapshot",
+        "take it first, with the module nodeforge.kic.kic_snapshot; or name another: kic_cluster_snapshot; or the engine that"
+        " has it: kic_cluster_engine",
     ),
     "snapshot_incomplete": Entry(
         "The cluster {cluster} has no control plane that is complete, so that no cluster could be made of a snapshot.",
