@@ -27,8 +27,8 @@ def cluster(request: pytest.FixtureRequest, unique: Callable[[str], str], tmp_pa
 @pytest.mark.full("a cluster of four nodes on each engine; the order of what is done is unit tests")
 def test_each_may_be_lost(cluster: Cluster, tmp_path: Path) -> None:
     """Three control planes and a worker; each is killed in turn while somebody writes, and the container that offers the API
-    too. Nothing that was acknowledged is lost, and one run brings back what was killed, as check mode says. A control plane
-    that is lost with its volume joins again."""
+    too. Nothing that was acknowledged is lost, and one run brings back what was killed, as check mode says. One whose API hangs
+    is left alone. A control plane that is lost with its volume joins again."""
     asked = {"kic_cluster_control_planes": 3, "kic_cluster_workers": 1}
     cluster.predicted(**asked)
     assert cluster.site(**asked) == []
@@ -51,6 +51,22 @@ def test_each_may_be_lost(cluster: Cluster, tmp_path: Path) -> None:
         assert writer.lost() == []
     print(f"{cluster.variables['kic_engine']}: {len(writer.written)} writes, the longest gap {writer.gap:.1f} s")
     assert writer.gap < 30
+
+    # An API that hangs takes connections and answers none.
+    def signal(name: str) -> None:
+        words = f"kill -{name} $(pidof kube-apiserver)"
+        cluster.client.run("exec", cluster.plane(2), "sh", "-c", words)
+
+    with writer.working():
+        signal("STOP")
+        time.sleep(15)
+        begun = len(writer.written)
+        time.sleep(2)
+        signal("CONT")
+        assert len(writer.written) > begun, "nobody can write any more"
+    cluster.until_answered(cluster.plane(2))
+    assert writer.lost() == [] and writer.gap < 30
+    print(f"with one that hung, {writer.gap:.1f} s")
 
     cluster.client.run("kill", cluster.balancer)
     assert cluster.site() == [f"start node {cluster.balancer}"]
