@@ -15,8 +15,9 @@ chmod 0644 /etc/kubernetes/pki/ca.crt
 pem=$pki/kubelet-client-$(date -u +%Y-%m-%d-%H-%M-%S).pem
 { field client-certificate-data; field client-key-data; } >"$pem"
 ln -sfn "$pem" $pki/kubelet-client-current.pem
-sed "s|^\( *\)client-certificate-data:.*|\1client-certificate: $pki/kubelet-client-current.pem|
-  s|^\( *\)client-key-data:.*|\1client-key: $pki/kubelet-client-current.pem|" <<<"$credentials" >$own.new
+echo "$credentials" >$own.new
+sed -i "s|^\( *\)client-certificate-data:.*|\1client-certificate: $pki/kubelet-client-current.pem|
+  s|^\( *\)client-key-data:.*|\1client-key: $pki/kubelet-client-current.pem|" $own.new
 mv $own.new $own
 sed -i -E "s|--node-ip=[^ \"]*|--node-ip=$1|" /var/lib/kubelet/kubeadm-flags.env
 systemctl restart kubelet 2>&1
