@@ -207,7 +207,7 @@ def test_restore_and_clone(
     assert kept(clone) == "before" and "before" in maps(clone)
     assert clone.site() == clone.site(**copied) == []
     assert not {address(clone, f"{clone.name}-worker-1"), address(clone, clone.plane(1))} & set(addresses)
-    assert not tokens(clone) & tokens(cluster)
+    assert tokens(cluster) and not tokens(clone) & tokens(cluster)
     new_robot = robot(clone)
     assert new_robot != old_robot and opens(clone, f"--token={new_robot}") and not opens(clone, f"--token={old_robot}")
     admin = yaml.safe_load(cluster.kubeconfig.read_text())["users"][0]["user"]

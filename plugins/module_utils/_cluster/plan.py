@@ -288,9 +288,7 @@ def plan_restored(plan: ClusterPlan, fills: Sequence[str], there: Mapping[str, s
     complete = tuple(item.key for item in copies)
     at = next(number for number, item in enumerate(plan.operations) if item.kind == NODE)
     operations = [
-        replace(item, needs=(*item.needs, *stopped, *complete))
-        if (item.kind, item.name in nodes) == (NODE, True)
-        else item
+        replace(item, needs=(*item.needs, *stopped, *complete)) if item.kind == NODE and item.name in nodes else item
         for item in plan.operations
     ]
     return replace(plan, operations=(*stops, *operations[:at], *copies, *operations[at:]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from threading import Lock
+from typing import Any, Callable
 
 from .._core import checks, labels
 from .._core.diagnosis import KicError, failure
@@ -140,12 +140,11 @@ class Restoring:
     source: Source
     scripts: Scripts
     image: str
-    _lock: Lock = field(default_factory=Lock)
 
     def begin(self) -> None:
         """Remember which nodes are without data, and where the others have theirs from, until the cluster is complete."""
         state = {"snapshot": self.source.snapshot.volume, "nodes": sorted(self.source.fills)}
-        _record(self.engine, self.source.cluster, state)
+        _record(self.engine, self.source.cluster, lambda _begun: state)
 
     def fill(self, node: str) -> None:
         """Give a node its data; its container does not run."""
@@ -162,29 +161,31 @@ class Restoring:
             self.scripts,
             part if source.clone else "",
         )
-        with self._lock, host_lock():
-            state = ClusterState.load(Subject(self.engine.store, source.cluster))
-            left = [name for name in state.restoring.get("nodes", ()) if name != node]
-            state.restoring = {**state.restoring, "nodes": left}
-            state.save()
+        _record(
+            self.engine,
+            source.cluster,
+            lambda begun: {**begun, "nodes": [name for name in begun.get("nodes", ()) if name != node]},
+        )
 
     def end(self) -> None:
         """Forget it: nodes that are there know all that their data requires."""
-        _record(self.engine, self.source.cluster, {})
+        forget(self.engine, self.source.cluster)
 
 
-def _record(engine: Engine, cluster: str, restoring: Mapping[str, object]) -> None:
+def _record(engine: Engine, cluster: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change what the record of a cluster knows of a restore. Nodes that get their data at the same time do so too."""
     with host_lock():
         state = ClusterState.load(Subject(engine.store, cluster))
-        if state.restoring != restoring:
-            state.restoring = dict(restoring)
+        changed = change(state.restoring)
+        if changed != state.restoring:
+            state.restoring = changed
             state.save()
 
 
 def forget(engine: Engine, cluster: str) -> None:
-    """Forget a restore that was interrupted, as the cluster is gone."""
+    """Forget a restore: it is complete, or the cluster is gone."""
     if ClusterState.load(Subject(engine.store, cluster)).restoring:
-        _record(engine, cluster, {})
+        _record(engine, cluster, lambda _begun: {})
 
 
 def find_source(

@@ -62,15 +62,11 @@ class PodNetwork:
         """The files of a node, by its name in Kubernetes; None while it has no range, or cannot be part of the network."""
         if not any(item.name == node and item.ranges for item in nodes):
             return None
-        return self._wanted(nodes, self._containers()).files(node)
-
-    def _wanted(self, nodes: Sequence[Registered], containers: Sequence[Container]) -> Wanted:
-        """Who has to be in it, by the addresses that the engine gives its containers."""
-        return kic.wanted(nodes, {node_name(item): own_addresses(item) for item in containers}, self.pods)
+        return kic.wanted(nodes, self.addresses(), self.pods).files(node)
 
     def addresses(self) -> dict[str, list[str]]:
-        """Those of the cluster's containers, by the names of their nodes in Kubernetes."""
-        return {node_name(item): own_addresses(item) for item in self._containers()}
+        """Those that the engine gives the cluster's containers, by the names of their nodes in Kubernetes."""
+        return _addresses(self._containers())
 
     def write(self, node: str, files: kic.Files) -> tuple[str, ...]:
         """Give the node of a container its files, and apply them there; what was refused, for a person."""
@@ -94,29 +90,31 @@ class PodNetwork:
         :param nodes: what the API listed a moment ago; None where the list has changed since.
         """
         if nodes is not None:
-            found, _want = self._compare(known, nodes)
+            found, _differing = self._compare(known, nodes)
             if check_mode or not found.nodes:
                 return found
         if check_mode:
             return Connected()
         # Who lists later knows more, and has to be the one that writes later.
         with host_lock(name=POD_NETWORK):
-            found, want = self._compare(known, self.registered())
-            names = {item.name: node_name(item) for item in self._containers()}
-            refused = [text for name in found.nodes for text in self.write(name, want.files(names[name]) or {})]
+            found, differing = self._compare(known, self.registered())
+            refused = [text for name, files in differing.items() for text in self.write(name, files)]
         return Connected(found.nodes, (*found.warnings, *refused))
 
-    def _compare(self, known: Mapping[str, State], nodes: Sequence[Registered]) -> tuple[Connected, Wanted]:
+    def _compare(
+        self, known: Mapping[str, State], nodes: Sequence[Registered]
+    ) -> tuple[Connected, dict[str, kic.Files]]:
+        """What is to be done, and the files that are to be written by container."""
         containers = self._containers()
-        want = self._wanted(nodes, containers)
+        want = kic.wanted(nodes, _addresses(containers), self.pods)
         running = {node_name(item): item.name for item in containers if item.running}
         states = {
             member.name: known.get(running[member.name]) or self._state(running[member.name])
             for member in want.members
             if member.name in running
         }
-        differing = tuple(running[name] for name in kic.differing(want, states))
-        return Connected(differing, _warnings(want, states, nodes)), want
+        differing = {running[name]: want.files(name) or {} for name in kic.differing(want, states)}
+        return Connected(tuple(differing), _warnings(want, states, nodes)), differing
 
     def _state(self, node: str) -> State:
         result = self.engine.exec(node, [kic.PROGRAM, "status"], check=False, timeout=_SECONDS * self.patience)
@@ -124,6 +122,10 @@ class PodNetwork:
 
     def _containers(self) -> list[Container]:
         return [item for item in cluster_nodes(self.engine, self.cluster) if not is_aside(item.name)]
+
+
+def _addresses(containers: Sequence[Container]) -> dict[str, list[str]]:
+    return {node_name(item): own_addresses(item) for item in containers}
 
 
 def _warnings(want: Wanted, states: Mapping[str, State], nodes: Sequence[Registered]) -> tuple[str, ...]:
