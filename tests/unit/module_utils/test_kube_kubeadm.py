@@ -2411,6 +2411,13 @@ def test_images_and_kubeadm_are_brought() -> None:
 NAMED, NAMED_WORKER = "origin-control-plane-1", "origin-worker-1"
 
 
+def registered_by_other_names() -> CommandResult:
+    """What the API answers of the nodes of a clone."""
+    names = zip(NODE_OBJECTS, (NAMED, NAMED_WORKER))
+    items = [{**item, "metadata": {**item["metadata"], "name": name}} for item, name in names]
+    return said(json.dumps({"items": items}))
+
+
 def named(found: Container, name: str) -> Container:
     """The container of a node with another name."""
     return replace(found, labels={**found.labels, labels.NODE_NAME: name})
@@ -2478,7 +2485,8 @@ def test_a_worker_with_data_needs_no_api() -> None:
 
 def test_a_worker_without_data_joins_by_kubeadm() -> None:
     """One of a clone that has lost its volume, or that was reset."""
-    engine = Fake(named(WORKER_CONTAINER, NAMED_WORKER), container(), looks=[fresh()], token_create=said(JOIN_COMMAND))
+    containers = named(WORKER_CONTAINER, NAMED_WORKER), container()
+    engine = Fake(*containers, looks=[fresh()], token_create=said(JOIN_COMMAND), nodes=registered_by_other_names())
     kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
     assert "join" in engine.done() and "worker-adopt" not in engine.done()
 
@@ -2527,12 +2535,7 @@ def test_a_container_without_another_name() -> None:
 def test_join_of_a_node_with_another_name() -> None:
     """The API has it by that name before kubelet starts, and kubelet has the name too."""
     containers = named(container(), NAMED), named(WORKER_CONTAINER, NAMED_WORKER)
-    items = [
-        {**item, "metadata": {**item["metadata"], "name": name}}
-        for item, name in zip(NODE_OBJECTS, (NAMED, NAMED_WORKER))
-    ]
-    answers = {"token_create": said(JOIN_COMMAND), "nodes": said(json.dumps({"items": items}))}
-    engine = Fake(*containers, looks=[fresh()], **answers)
+    engine = Fake(*containers, looks=[fresh()], token_create=said(JOIN_COMMAND), nodes=registered_by_other_names())
     kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
     assert json.loads(engine.stdin_of("create"))["metadata"]["name"] == NAMED_WORKER
     document = kubeadm_documents(engine.stdin_of("join"))["JoinConfiguration"]
