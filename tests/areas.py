@@ -37,6 +37,12 @@ class Area:
     unaffected: tuple[str, ...] = ()
     about_tests: bool = False
     """Whether the tests of the other areas are among what is tested here."""
+    beside: tuple[str, ...] = ()
+    """Files of the area that leave this machine's engines as they are, and so need not wait for those that use them."""
+
+    def stream_of(self, path: str) -> str:
+        """The stream of a test file of the area."""
+        return "independent" if path in self.beside else self.stream
 
     def holds(self, path: str) -> bool:
         """Tell whether a test file is in this area."""
@@ -113,6 +119,7 @@ AREAS = (
         ),
         "engines",
         (*_TEXT, *_NODES_ONLY, "tests/cleanroom/*", "tests/hosts/*"),
+        beside=_integration("faults", "progress"),
     ),
     Area(
         "stories",
@@ -135,6 +142,7 @@ AREAS = (
         ),
         "engines",
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
+        beside=_integration("role_cluster"),
     ),
     Area(
         "lives",
@@ -156,6 +164,7 @@ AREAS = (
         ("tests/integration/test_*.py",),
         "engines",
         ("changelogs/*", "LICENSES/*", ".ci/*", "benchmarks/*", "tests/cleanroom/*", "tests/hosts/*"),
+        beside=_integration("release"),
     ),
 )
 """A test file belongs to the first area that holds it; so what no other area names is in the last one."""
