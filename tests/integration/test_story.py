@@ -292,6 +292,14 @@ def test_workload(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Non
     assert "hello from web-" in story.ask(f"http://{service}/")
     assert "hello from web-" in story.ask("http://web.default.svc.cluster.local/")
     assert "hello from web-" in story.ask("http://web/")
+    # It needs the API at its start, and would be started again after 10 s.
+    assert restarts(story, "local-path-storage") == [0]
+
+
+def restarts(story: Story, namespace: str) -> list[int]:
+    """How often the containers of a namespace were started again."""
+    pods = story.kubectl_json("--namespace", namespace, "get", "pods")["items"]
+    return [status["restartCount"] for pod in pods for status in pod["status"]["containerStatuses"]]
 
 
 @pytest.mark.part_of("own", "docker")
@@ -410,6 +418,12 @@ def test_data_survives_stop_and_start(story: Story) -> None:
     assert story.ask("http://web/kept", wanted="before") == "before the stop"
     assert story.client.out("exec", story.node, "cat", "/etc/machine-id") == machine_id
     assert story.kubeconfig.read_text() == server
+    # Without it Services have the pods' old addresses for 15 s.
+    said = story.client.out("exec", story.node, "journalctl", "--boot", "--unit=kic-leases", "--output=cat")
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        assert f"released the lease {name} of {story.node}_" in said
+    # Once for the start, not because the API was missing.
+    assert max(restarts(story, "local-path-storage")) <= 1
 
 
 @pytest.mark.part_of("own")
