@@ -466,6 +466,27 @@ def test_nothing_of_this_machine(word: str) -> None:
     assert not found, f"{word} stands in {found}"
 
 
+BROUGHT = {
+    "cc": "built images need it, and are built before",
+    "openssl": "ca-certificates",
+    "systemd-analyze": "podman",
+    "unshare": "every Debian",
+}
+"""Programs that a test may lack, with what brings them to a machine that .ci/run prepares."""
+
+
+def test_programs_of_the_tests() -> None:
+    """A bare machine gets each program without which a test cannot run."""
+    prepared = (ROOT / ".ci" / "run").read_text()
+    missing = {
+        f"{path.relative_to(ROOT)}: {program}"
+        for path in tracked("tests/**/*.py")
+        for program in re.findall(r'which\("([\w.-]+)"[^\n]*\) is None', path.read_text())
+        if program not in BROUGHT and not re.search(rf"command -v {program}\b|/{program}\b", prepared)
+    }
+    assert not missing, f"{missing}: let .ci/run install it"
+
+
 def test_licence_headers() -> None:
     """Every source file names its licence in its first lines."""
     sources = [path for path in {*tracked("*.py", "*.go"), *shell_scripts()} if path.stat().st_size]
