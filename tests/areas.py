@@ -147,7 +147,7 @@ AREAS = (
     Area(
         "lives",
         "clusters that change while somebody works with them: nodes, releases, certificates",
-        _integration("high_availability", "upgrade", "snapshot", "prune", "certificates"),
+        _integration("high_availability", "killed", "upgrade", "snapshot", "prune", "certificates"),
         "engines",
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
     ),

@@ -49,6 +49,7 @@ except ImportError:  # ansible-core 2.18
 def run(request):
     os.environ.clear()
     os.environ.update(request["env"])
+    exec(request["prelude"], {})
     module = "ansible_collections.nodeforge.kic.plugins.modules." + request["module"]
     if patch_module_args is None:
         basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": request["arguments"]}).encode()
@@ -334,7 +335,10 @@ def contract_image(podman: Client, play: Play) -> str:
 def run_module(
     environment: dict[str, str], podman: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Run a module of the collection on this machine; its result, also that of a failure (``failed``)."""
+    """Run a module of the collection on this machine; its result, also that of a failure (``failed``).
+
+    ``prelude`` is Python that the process of the module runs before it.
+    """
     # The collection can be imported when pytest has begun.
     from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
 
@@ -351,7 +355,13 @@ def run_module(
         )
 
     def run(
-        module: str, /, *, check: bool = False, process_env: dict[str, str] | None = None, **params: Any
+        module: str,
+        /,
+        *,
+        check: bool = False,
+        process_env: dict[str, str] | None = None,
+        prelude: str = "",
+        **params: Any,
     ) -> dict[str, Any]:
         if module in ("kic_cluster", "kic_kubeadm", "kic_node_image", "kic_node_info", "kic_snapshot"):
             # As their action plugins do.
@@ -360,6 +370,7 @@ def run_module(
             "module": module,
             "arguments": dict(params, _ansible_check_mode=check, _ansible_diff=True),
             "env": {**environment, **(process_env or {})},
+            "prelude": prelude,
         }
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(address)
