@@ -549,7 +549,9 @@ def test_build(outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> No
         assert f"nodeforge.kic.{module.stem} " in outcome.text, f"{module.stem} is not listed by ansible-doc"
 
 
-@pytest.mark.full("the upload of a release; ansible-lint, ansible-doc and the build have tests of their own in the quick set")
+@pytest.mark.full(
+    "the upload of a release; ansible-lint, ansible-doc and the build have tests of their own in the quick set"
+)
 def test_galaxy_importer(outcome: Outcome) -> None:
     """Galaxy takes the collection and has nothing to warn of."""
     text = outcome.passed()

@@ -28,21 +28,24 @@ def bash(script: str, lock: Path, *arguments: str) -> subprocess.CompletedProces
 def test_lock_of_the_node(tmp_path: Path) -> None:
     """A command holds it until the last of its processes has ended, whatever became of who started it."""
     lock = tmp_path / "run" / "kubeadm"
-    assert bash("wait-for-other", lock, "1").stdout == ""
+    assert bash("wait-for-other", lock, "1", "free ").stdout == ""
     command = scripts.script(node_scripts(), "alone", str(lock), "process 7", "sh", "-c", "sleep 3; true")
     with subprocess.Popen(command) as first:
         while not (tmp_path / "run" / "kubeadm.holder").exists():
             time.sleep(0.02)
         second = bash("alone", lock, "process 8", "true")
         assert second.returncode == alone.BUSY
-        waiting = bash("wait-for-other", lock, "0")
+        waiting = bash("wait-for-other", lock, "0", "free ")
         assert (waiting.returncode, waiting.stdout) == (alone.BUSY, "process 7\n")
         # As by a client that is killed: its shell goes, what it runs stays.
         os.kill(first.pid, signal.SIGKILL)
-        assert bash("wait-for-other", lock, "30").stdout == "waited\n"
+        assert bash("wait-for-other", lock, "30", "held process 7").stdout == "waited\n"
     third = bash("alone", lock, "process 9", "echo", "ran")
     assert (third.returncode, third.stdout) == (0, "ran\n")
-    assert bash("wait-for-other", lock, "0").stdout == ""
+    assert bash("wait-for-other", lock, "0", "free process 9").stdout == ""
+    # One that ended after the look began, and one that began and ended since.
+    for seen in ("held process 9", "free process 7", "free "):
+        assert bash("wait-for-other", lock, "0", seen).stdout == "waited\n"
 
 
 def test_name_is_gone_with_its_holder() -> None:

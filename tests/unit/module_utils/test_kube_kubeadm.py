@@ -1129,6 +1129,7 @@ def boot_line(found: Seen) -> str:
 def local_line(found: Seen) -> str:
     """What the script prints of the node itself."""
     local = {
+        "kubeadm": found.kubeadm,
         "stands": ["", *sorted(found.stands)],
         "version": found.facts.version,
         "record": json.dumps(found.record) if found.record else "",
@@ -1887,9 +1888,13 @@ def test_drift_is_warned_of() -> None:
 
 def test_a_kubeadm_that_an_ended_run_left_is_waited_for() -> None:
     """A node that is half made is not planned for before the kubeadm in it has ended, and then looked at again."""
-    engine = Fake(container(), looks=[fresh(), seen()], other=said("waited\n"))
+    running = replace(fresh(), kubeadm="held process 7")
+    engine = Fake(container(), looks=[running, seen()], other=said("waited\n"))
     found = kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
     assert engine.done() == ["look", "other", "look"] and not found.plan.changed
+    # So that one that ends between the look and the wait is known of.
+    (wait,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "other"]
+    assert wait[-1] == "held process 7"
 
 
 def test_a_kubeadm_that_does_not_end() -> None:

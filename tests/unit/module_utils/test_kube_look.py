@@ -20,6 +20,7 @@ from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import no
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 LOCAL: dict[str, Any] = {
+    "kubeadm": "free process 7",
     "stands": ["/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"],
     "version": "v1.35.4",
     "record": '{"state": "initialized"}',
@@ -76,7 +77,7 @@ def test_decode() -> None:
     assert (found.facts.version, found.facts.cgroup_version, found.facts.systemd_cgroup) == ("v1.35.4", 2, True)
     assert (found.facts.lowers_oom_score, found.facts.user_namespace) == (True, False)
     assert found.stands == {"/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"}
-    assert found.record == {"state": "initialized"}
+    assert found.record == {"state": "initialized"} and found.kubeadm == "free process 7"
     assert (found.hosts, found.names) == (LOCAL["hosts"], LOCAL["names"])
     assert (found.certificates, found.now, found.renewed, found.signs) == ((), 1796000000.0, "kubelet", True)
     assert found.rotating and found.network == State("fits", "0123")

@@ -37,12 +37,14 @@ def alone(scripts: Scripts, command: Sequence[str]) -> list[str]:
     return script(scripts, "alone", LOCK, f"process {os.getpid()} of {os.uname().nodename}, since {since}", *command)
 
 
-def wait_for_other(scripts: Scripts, engine: Engine, node: str, seconds: float, spare: float) -> bool:
-    """Wait until no kubeadm runs in the node, as one that an ended run has left; whether there was one.
+def wait_for_other(scripts: Scripts, engine: Engine, node: str, seconds: float, spare: float, seen: str = "") -> bool:
+    """Wait until no kubeadm runs in the node, as one that an ended run has left; whether there was one since the node was seen.
 
-    ``spare`` is how much longer the client may take. Raises ``node_busy`` after ``seconds``.
+    :param seconds: after which ``node_busy`` is raised.
+    :param spare: how many seconds longer the client may take.
+    :param seen: what a look at the node saw of the lock. A kubeadm that ended since then is not there to be waited for.
     """
-    command = script(scripts, "wait-for-other", LOCK, str(int(seconds)))
+    command = script(scripts, "wait-for-other", LOCK, str(int(seconds)), seen)
     result = engine.exec(node, command, action=f"waiting for kubeadm in {node}", timeout=seconds + spare, check=False)
     if result.rc == BUSY:
         raise _busy(engine, node, seconds, result.out.strip() or "an unknown process")

@@ -223,7 +223,7 @@ def bound(spec: KubeadmSpec, observed: Observed, plan: Plan) -> Plan:
         waits.append(run.wait_for_boot(observed.booting))
     elif not is_complete(spec, seen):
         # Nobody can be in the middle of making a node that is complete.
-        waits.append(run.wait_for_other_run(spec.node))
+        waits.append(run.wait_for_other_run(spec.node, seen))
     elif not seen.api and not renewal.steps:
         waits.append(run.wait_for_api(spec.node))
     if renewal.steps:

@@ -41,7 +41,7 @@ from .kubeadm_plan import (
     creates_node_object,
     hosts_lines,
 )
-from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode
+from .look import BALANCER, RECORD, RENEWED, STATE, ApiNode, Seen
 from .seam import LIMITS, NEVER, KubeadmSeam
 from .steps import CLIENT_SECONDS
 
@@ -81,19 +81,19 @@ def _boot(booting: Booting, seam: KubeadmSeam) -> None:
     raise Again(found)
 
 
-def wait_for_other_run(node: str) -> Operation:
+def wait_for_other_run(node: str, seen: Seen) -> Operation:
     """Wait until no kubeadm runs in the node, as one that an ended run has left."""
-    return waiting("kubeadm in", node, _other_run)
+    return waiting("kubeadm in", node, partial(_other_run, seen.kubeadm))
 
 
-def _other_run(seam: KubeadmSeam) -> None:
-    if _waited_for_other(seam):
+def _other_run(seen: str, seam: KubeadmSeam) -> None:
+    if _waited_for_other(seam, seen):
         raise Again
 
 
-def _waited_for_other(seam: KubeadmSeam) -> bool:
+def _waited_for_other(seam: KubeadmSeam, seen: str = "") -> bool:
     limit = seam.limit("other-run", LIMITS["kubeadm"])
-    return wait_for_other(seam.spec.scripts, seam.engine, seam.spec.node, limit, CLIENT_SECONDS)
+    return wait_for_other(seam.spec.scripts, seam.engine, seam.spec.node, limit, CLIENT_SECONDS, seen)
 
 
 def _overtaken(seam: KubeadmSeam) -> Again:

@@ -21,6 +21,7 @@ from ..._node.certificates import PATHS, Certificate, decode_certificates
 from ..._node.scripts import Scripts, script
 from ..access.balancer import PROGRAM
 from ..network import kic
+from .alone import LOCK
 from .configuration import NodeFacts
 
 STATE = "/var/lib/nodeforge.kic"
@@ -39,7 +40,13 @@ _SECONDS = 60.0
 _REQUEST_SECONDS = 10.0
 """After which its requests to the API end by themselves."""
 
-_ENVIRONMENT = {"STATE": STATE, "NETWORK": kic.PROGRAM, "BALANCER": PROGRAM, "CERTIFICATES": " ".join(PATHS)}
+_ENVIRONMENT = {
+    "STATE": STATE,
+    "NETWORK": kic.PROGRAM,
+    "BALANCER": PROGRAM,
+    "LOCK": LOCK,
+    "CERTIFICATES": " ".join(PATHS),
+}
 
 
 # Objects that kubeadm's later phases leave in the API, as kubectl's arguments. All in kube-system or cluster-wide, so
@@ -138,6 +145,8 @@ class Seen:
     """Whether the control plane that was asked has the key of the cluster's authority."""
     balancer: str | None = None
     """The configuration of the node's own load balancer; None where it cannot have one."""
+    kubeadm: str = "free "
+    """``held`` or ``free``, and who held the lock of the node last, before anything else was read there."""
 
     @property
     def kubernetes(self) -> str:
@@ -248,6 +257,7 @@ def _seen(boot: Boot, local: Mapping[str, Any], api: Mapping[str, Any]) -> Seen:
         members=frozenset(api["members"]) if api.get("members") is not None else None,
         signs=bool(api.get("signs")),
         balancer=local["balancer"],
+        kubeadm=local["kubeadm"],
     )
 
 
