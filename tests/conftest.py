@@ -63,8 +63,8 @@ def stream(nodeid: str) -> str:
         The stories on docker and docker 29, whose daemons, stores and subnets are their own; the end of one takes the rules
         of the packet filter back that another needs.
     ``independent``
-        What leaves this machine's engines as they are: the linters, the clean room, the virtual machine, and the files that
-        an area names (`Area.beside`).
+        What leaves this machine's engines as they are: the linters, the clean room, the virtual machine, and what an area
+        names (`Area.beside`).
 
     A unit test is in a stream of its file's own. Two processes take the streams in this order: unit tests, ``independent``
     and ``engines``, and ``docker`` where one has ended. What fails next to other tests is marked with ``alone``.
@@ -73,7 +73,7 @@ def stream(nodeid: str) -> str:
     area = area_of(nodeid)
     if area.name == "stories" and ("docker" in test or "containerd_image_store" in path):
         return "docker"
-    return area.stream_of(path) or path
+    return area.stream_of(nodeid) or path
 
 
 def _lock(path: Path, kind: int) -> int:

@@ -19,6 +19,7 @@ import pytest
 
 from .conftest import ROOT, Client, Play, have_image
 from .dockerd import Daemon
+from .living import Cluster
 
 SITE, TEARDOWN = ROOT / "playbooks" / "site.yml", ROOT / "playbooks" / "teardown.yml"
 
@@ -53,12 +54,14 @@ def wait_for_api(client: Client, node: str, seconds: float = 120) -> float:
 
 
 @pytest.mark.full("a cluster and two starts of a daemon; policies and their life are unit tests")
-def test_docker_restarts(play: Play, podman: Client, unique: Callable[[str], str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_docker_restarts(count: int, play: Play, podman: Client, unique: Callable[[str], str], tmp_path: Path) -> None:
     """A cluster made with the defaults runs again when the daemon does, one that exists already gets that without being
-    replaced, and one that was stopped stays stopped."""
+    replaced, and one that was stopped stays stopped; so does one of three control planes, with all members of etcd."""
     del podman
     cluster = unique("boot")
-    node = f"{cluster}-control-plane-1"
+    planes = [f"{cluster}-control-plane-{number + 1}" for number in range(count)]
+    containers = sorted([*planes, *([f"{cluster}-load-balancer"] if count > 1 else [])])
     with Daemon.running(tmp_path / "docker") as daemon:
         client = daemon.client
         there = {key: client.environment[key] for key in ("DOCKER_HOST", "DOCKER_CONFIG")}
@@ -68,41 +71,50 @@ def test_docker_restarts(play: Play, podman: Client, unique: Callable[[str], str
             "kic_cluster_name": cluster,
             "kic_cluster_image": image,
             "kic_image_name": image,
+            "kic_cluster_control_planes": count,
             "kic_cluster_kubeconfig": str(tmp_path / "kubeconfig"),
             "kic_cluster_network": {"pools": ["172.31.0.0/16"]},
         }
 
         def site(*arguments: str, **given: Any) -> list[str]:
             played = play(SITE, *arguments, process_env=there, **{**asked, **given})
-            return [action for result in played.results("kic_cluster") for action in result["actions"]]
+            return sorted(action for result in played.results("kic_cluster") for action in result["actions"])
 
-        def inspected() -> dict[str, Any]:
-            found: dict[str, Any] = json.loads(client.out("container", "inspect", node))[0]
+        def inspected() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = json.loads(client.out("container", "inspect", *containers))
             return found
 
         def identity() -> list[str]:
-            networks = inspected()["NetworkSettings"]["Networks"]
-            return [inspected()["Id"], networks[cluster]["IPAddress"], client.out("exec", node, *FILES)]
+            networks = [item["NetworkSettings"]["Networks"][cluster]["IPAddress"] for item in inspected()]
+            files = [client.out("exec", name, *FILES) for name in planes]
+            return [*(item["Id"] for item in inspected()), *networks, *files]
 
         def restarted() -> None:
             daemon.stop()
             daemon.start()
 
+        def every(words: str, more: str = "") -> list[str]:
+            return [f"{words} {name}{more}" for name in containers]
+
         try:
             assert not any("policy" in action for action in site(kic_cluster_boot=False))
-            assert inspected()["HostConfig"]["RestartPolicy"]["Name"] == "no"
+            assert {item["HostConfig"]["RestartPolicy"]["Name"] for item in inspected()} == {"no"}
             before = identity()
-            policy = [f"update restart policy {node}: unless-stopped"]
+            policy = every("update restart policy", ": unless-stopped")
             assert site("--check") == site() == policy
             assert site() == [] and identity() == before
             restarted()
-            print(f"docker: the API is ready {wait_for_api(client, node):.1f} s after the start of the daemon")
+            seconds = [wait_for_api(client, name) for name in planes]
+            print(f"docker: {count} control planes are ready {sum(seconds):.1f} s after the start of the daemon")
             assert identity() == before and site() == []
-            assert site(kic_cluster_state="stopped") == [f"stop node {node}"]
+            living = Cluster(cluster, client, play, asked, there)
+            assert living.members(planes[-1]) == set(planes)
+            assert living.ready(planes[0]) == dict.fromkeys(planes, True)
+            assert site(kic_cluster_state="stopped") == every("stop node")
             restarted()
             time.sleep(3)
-            assert inspected()["State"]["Status"] == "exited"
-            assert site() == [f"start node {node}"]
-            assert site(kic_cluster_boot=False) == [f"update restart policy {node}: no"]
+            assert {item["State"]["Status"] for item in inspected()} == {"exited"}
+            assert site() == every("start node")
+            assert site(kic_cluster_boot=False) == every("update restart policy", ": no")
         finally:
             play(TEARDOWN, process_env=there, kic_cluster_name=cluster, kic_engine="docker")

@@ -29,6 +29,17 @@ def test_each_area_holds_tests(area: object) -> None:
         assert list(ROOT.glob(pattern)), pattern
 
 
+def test_what_runs_beside_the_engines_is_there() -> None:
+    """Of its area, by a name that there is, and in another stream than the area's own."""
+    for area in AREAS:
+        for named in area.beside:
+            path, _colons, test = named.partition("::")
+            assert area_of(path) is area
+            assert not test or f"\ndef {test}(" in (ROOT / path).read_text(), named
+            assert area.stream_of(named) != area.stream_of(f"{path}::test_of_another_name") or not test
+            assert area.stream_of(named) == "independent" != area.stream
+
+
 @pytest.mark.parametrize(
     ("path", "affected"),
     [
