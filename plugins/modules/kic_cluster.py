@@ -437,8 +437,9 @@ from typing import Any
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.outcome import ClusterOutcome
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.restoring import Source, find_source
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec, validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.there import find_there
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks

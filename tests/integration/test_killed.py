@@ -34,7 +34,7 @@ RANDOM = 5
 # Operations one after the other, and the end of the process before or after the first of a kind that a name begins.
 KILL = """
 import dataclasses, os, signal
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import converging
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import plan
 
 def ending(operation, act):
@@ -49,9 +49,9 @@ def ending(operation, act):
 def armed(operation):
     return dataclasses.replace(operation, run=lambda *given: ending(operation, lambda: operation.run(*given)))
 
-in_order, perform = plan.in_order, cluster.perform
+in_order, perform = plan.in_order, converging.perform
 plan.in_order = lambda operations: [armed(item) for item in in_order(operations)]
-cluster.perform = lambda operations, run, **more: perform(
+converging.perform = lambda operations, run, **more: perform(
     operations, lambda operation: ending(operation, lambda: run(operation)), **{{**more, "parallel": 1}}
 )
 """

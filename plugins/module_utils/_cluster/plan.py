@@ -46,6 +46,11 @@ class ClusterPlan:
     leavers: tuple[Leaver, ...] = ()
     """Nodes that leave the cluster."""
 
+    @property
+    def stops(self) -> frozenset[str]:
+        """Nodes that are stopped, those too that are started again."""
+        return frozenset(item.name for item in self.operations if item.verb == "stop")
+
 
 @dataclass(frozen=True)
 class Surplus:

@@ -16,11 +16,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import snapshotting
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import (
+    converging,
+    presenting,
+    situation,
+    snapshotting,
+)
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.outcome import ClusterOutcome
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.restoring import Restoring, find_source
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshot import Snapshot
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshotting import (
     SnapshotRun,
@@ -296,9 +301,9 @@ class Ending:
 
     def apply(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have runs end with it."""
-        monkeypatch.setattr(cluster_run, "converge", self.converge)
+        monkeypatch.setattr(converging, "converge", self.converge)
         monkeypatch.setattr(snapshotting, "converge", self.converge)
-        monkeypatch.setattr(cluster_run, "converge_kubeadm", self.kubeadm)
+        monkeypatch.setattr(presenting, "converge_kubeadm", self.kubeadm)
         monkeypatch.setattr(SnapshotRun, "_run", self.taking())
         for verb in RESTORING:
             monkeypatch.setattr(Restoring, verb, self.restoring(verb))
@@ -318,9 +323,9 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "find_limits", lambda *_given: {})
     monkeypatch.setattr(boot, "wait", lambda *_given: Boot("running"))
     monkeypatch.setattr(boot, "peek", lambda *_given: Boot("running"))
-    monkeypatch.setattr(cluster_run, "PARALLEL", 1)
+    monkeypatch.setattr(converging, "PARALLEL", 1)
     monkeypatch.setattr(snapshotting, "PARALLEL", 1)
-    monkeypatch.setattr(cluster_run, "refuse_unfit", lambda *_given: None)
+    monkeypatch.setattr(situation, "refuse_unfit", lambda *_given: None)
     clock = SimpleNamespace(strftime=lambda *_given: NOW, gmtime=time.gmtime, monotonic=time.monotonic)
     monkeypatch.setattr(snapshotting, "time", clock)
     monkeypatch.setattr(boot_unit, "program", "/usr/bin/{}".format)

@@ -16,13 +16,15 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import balancing, converging, presenting
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.leaving import Leaving
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome, ClusterRun
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.outcome import ClusterOutcome
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import BALANCER_CONFIGURATION, ClusterSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.there import find_there
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
@@ -48,6 +50,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstra
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import KubeadmSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.look import RECORD
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.staging import PROGRAM
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.network.connect import Connected
 from ansible_collections.nodeforge.kic.plugins.module_utils._node import boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._node.boot import Boot
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import boot as boot_unit
@@ -588,7 +591,7 @@ def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot, "wait", lambda *_given: Boot("running"))
     monkeypatch.setattr(boot, "peek", lambda *_given: Boot("running"))
     monkeypatch.setattr(boot, "entered", lambda *_given: True)
-    monkeypatch.setattr(cluster_run, "PARALLEL", 1)
+    monkeypatch.setattr(converging, "PARALLEL", 1)
     monkeypatch.setattr(boot_unit, "program", "/usr/bin/{}".format)
     monkeypatch.setattr(boot_unit, "disabled_units", list)
     monkeypatch.setattr(throw_away, "host_limits", host)
@@ -689,8 +692,8 @@ def undisturbed(
     """Where ``work`` is killed, wherever that is, ``again`` ends in the state of one that nobody disturbed."""
 
     def ending(killing: Killing) -> None:
-        monkeypatch.setattr(cluster_run, "converge", Ending(killing).converge)
-        monkeypatch.setattr(cluster_run, "converge_kubeadm", Ending(killing).kubeadm)
+        monkeypatch.setattr(converging, "converge", Ending(killing).converge)
+        monkeypatch.setattr(presenting, "converge_kubeadm", Ending(killing).kubeadm)
         monkeypatch.setattr(Leaving, "run", Ending(killing).leaving())
 
     def begin() -> Machine:
@@ -739,8 +742,8 @@ def undisturbed(
 def two(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     """A cluster with two workers; operations run at the same time."""
     ending = Ending(Killing(-1, done=False))
-    monkeypatch.setattr(cluster_run, "converge", ending.converge)
-    monkeypatch.setattr(cluster_run, "converge_kubeadm", ending.kubeadm)
+    monkeypatch.setattr(converging, "converge", ending.converge)
+    monkeypatch.setattr(presenting, "converge_kubeadm", ending.kubeadm)
     engine = bare_machine(monkeypatch, tmp_path, daemon=False)
     engine.image_table["i"] = image(tags=("localhost/node:1",))
     present(engine, workers=2)
@@ -940,7 +943,7 @@ def test_a_control_plane_that_is_no_member_any_more_does_not_come_back(
             raise failure("step_failed", step="x", node=PLANES[1], reason="y", engine="podman", output="busy")
         return converged(resource, **given)
 
-    monkeypatch.setattr(cluster_run, "converge", stuck)
+    monkeypatch.setattr(converging, "converge", stuck)
     with pytest.raises(KicError) as caught:
         present(two, planes=1, workers=0, prune=True)
     assert two.members == {PLANE, PLANES[2]}
@@ -962,6 +965,50 @@ def test_order_at_boot(two: Machine) -> None:
     (text,) = {*everything(two)["units"].values()}
     started = [line.split()[-1].strip('"') for line in text.splitlines() if line.startswith("ExecStart=")]
     assert started == [*PLANES, "lab-worker-1", "lab-worker-2", BALANCER, "a-own"]
+
+
+def test_nodes_are_told_of_each_other(two: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a join or a start brings with it is no change of its own. With several control planes the API is awaited after one."""
+    told: list[Any] = []
+
+    class Network:
+        def __init__(self, _engine: Machine, *given: str) -> None:
+            told.append(given)
+
+        def connect(self, states: Any, nodes: Any, *, check_mode: bool) -> Connected:
+            told.append((states, nodes, check_mode))
+            return Connected(nodes=("lab-worker-2",))
+
+    seam = SimpleNamespace(await_api=lambda: told.append("awaited"))
+    monkeypatch.setattr(presenting, "PodNetwork", Network)
+    monkeypatch.setattr(presenting, "KubeadmResource", lambda *_given: SimpleNamespace(seam=seam))
+    monkeypatch.setattr(presenting, "network_state", lambda item: item.plan.changed)
+    monkeypatch.setattr(presenting, "listed_nodes", lambda _plane: "listed")
+    asked = {"workers": 2, "pod_network": "kic"}
+    pods = ("lab", PLANE, "10.244.0.0/16")
+
+    def run(check_mode: bool, **given: Any) -> tuple[list[str], list[Any]]:
+        told.clear()
+        found = ClusterRun(two, Systemd(), check_mode).present(*declared(two, **asked, **given))
+        return [text for text in found.actions if "pod network" in text], list(told)
+
+    nodes = dict.fromkeys((PLANE, "lab-worker-1", "lab-worker-2"), False)
+    connects = ["connect pod network lab-worker-2"]
+    for check_mode in (True, False):
+        assert run(check_mode) == (connects, [pods, (nodes, "listed", check_mode)])
+    # One starts.
+    two.stop_container(WORKER, 0)
+    assert run(check_mode=True) == ([], [])
+    assert run(check_mode=False) == ([], [pods, (nodes, None, False)])
+    # Others join.
+    nodes = {**nodes, **dict.fromkeys(PLANES[1:], True)}
+    assert run(check_mode=True, control_planes=3) == ([], [])
+    assert run(check_mode=False, control_planes=3) == ([], ["awaited", pods, (nodes, None, False)])
+    # Some leave.
+    nodes = dict.fromkeys((*PLANES, WORKER), False)
+    asked["workers"] = 1
+    assert run(check_mode=True, control_planes=3, prune=True) == ([], [])
+    assert run(check_mode=False, control_planes=3, prune=True) == ([], [pods, (nodes, None, False)])
 
 
 def test_load_balancer_is_configured_when_its_text_differs(two: Machine) -> None:
@@ -1008,7 +1055,7 @@ def test_a_load_balancer_without_haproxy(two: Machine, monkeypatch: pytest.Monke
             raise node_died(resource.name, died[resource.name])
         return converged(resource, **given)
 
-    monkeypatch.setattr(cluster_run, "converge", ends_at_once)
+    monkeypatch.setattr(converging, "converge", ends_at_once)
     with fails("haproxy_missing", "localhost/node:1", "kic_cluster_load_balancer_image"):
         present(two, planes=3, workers=2)
     for name, output in ((PLANES[1], WITHOUT_HAPROXY), (BALANCER, "out of memory")):
@@ -1039,8 +1086,8 @@ def test_a_load_balancer_that_ends_when_it_is_configured(
             two.stop_container(name, 0)
         raise failure("step_failed", step="balance", node=name, reason="x", engine="podman", output="y")
 
-    monkeypatch.setattr(cluster_run, "configure", refused)
-    monkeypatch.setattr(cluster_run, "died", lambda _engine, name: node_died(name, WITHOUT_HAPROXY))
+    monkeypatch.setattr(balancing, "configure", refused)
+    monkeypatch.setattr(balancing, "died", lambda _engine, name: node_died(name, WITHOUT_HAPROXY))
     with fails(condition, "localhost/node:1" if ends else BALANCER):
         present(two, planes=3, workers=2)
 
@@ -1152,8 +1199,8 @@ def test_the_kubeadm_that_was_brought_goes(
     """Also where the run was killed after it had done its work."""
     for done in (False, True):
         ending = Ending(Killing(-1, done=False))
-        monkeypatch.setattr(cluster_run, "converge", ending.converge)
-        monkeypatch.setattr(cluster_run, "converge_kubeadm", ending.kubeadm)
+        monkeypatch.setattr(converging, "converge", ending.converge)
+        monkeypatch.setattr(presenting, "converge_kubeadm", ending.kubeadm)
         engine = bare_machine(monkeypatch, tmp_path_factory.mktemp("state"), daemon=False)
         engine.image_table["i"] = image(tags=("localhost/node:1",))
         present(engine)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import There
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.outcome import ClusterOutcome
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import (
     ClusterPlan,
     plan_present,
@@ -27,7 +28,6 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.restoring i
     forget,
     refuse_release,
 )
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterOutcome
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.snapshot import SavedNode, Snapshot, Wanted
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import run as cluster_run
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import presenting
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import NOTHING, There
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
@@ -93,7 +93,7 @@ def test_check_mode_names_the_images_of_new_nodes(engine: MemoryEngine, monkeypa
     """Those of nodes that the same run creates, and no warning that these are not there."""
     engine.image_table["i"] = image(tags=("localhost/node:1",))
     engine.image_table["app"] = image(id="2" * 64, tags=("localhost/app:1",))
-    monkeypatch.setattr(cluster_run, "converge_kubeadm", lambda *_given, **_more: Outcome(Plan(), {}))
+    monkeypatch.setattr(presenting, "converge_kubeadm", lambda *_given, **_more: Outcome(Plan(), {}))
     declared = spec(images=["localhost/app:1"], scripts=IMAGE_SCRIPTS, workers=1, pod_network="none", boot=False)
     outcome = ClusterRun(engine, None, check_mode=True).present(declared, [])  # type: ignore[arg-type]
     loads = [text for text in outcome.actions if text.startswith("load")]
