@@ -150,7 +150,8 @@ class Upgrading:
 
     def owns(self, operation: Operation) -> bool:
         """Whether the operation in Kubernetes is part of the upgrade, and not of a node that leaves."""
-        return operation.kind == REGISTERED and operation.name in self.pending
+        # The question for the pods of those that leave bears the cluster's name, which may be a node's.
+        return operation.kind == REGISTERED and operation.verb != "ask" and operation.name in self.pending
 
     def drain(self, operation: Operation) -> None:
         """Take the pods off a node whose container is about to be replaced."""
