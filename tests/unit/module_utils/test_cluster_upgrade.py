@@ -536,6 +536,19 @@ class Machine(MemoryEngine):
         return said(json.dumps(found), rc=self.api_rc)
 
 
+def test_the_question_for_those_that_leave_is_no_part_of_an_upgrade(
+    engine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It bears the name of the cluster, which may be that of a node as well."""
+    monkeypatch.setattr(Upgrading, "pending", frozenset({"lab"}))
+    asked = upgrading(engine, image="2", upgrade=True)
+    assert [asked.owns(Operation(verb, REGISTERED, "lab")) for verb in ("ask", "cordon", "drain")] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_a_new_node_that_did_not_join(engine: Machine) -> None:
     """A run was interrupted before it joined, and its container is of the new image: it is no member, so that it joins after the
     control planes. One of the old image joins first, and is upgraded as the others are."""
