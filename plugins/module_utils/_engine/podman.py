@@ -12,7 +12,6 @@ import json
 import os
 import re
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -23,7 +22,6 @@ from .._core.diagnosis import KicError, failure
 from .._host.containers_conf import subnet_pools
 from .._host.environment import client_environment
 from .._host.machine import runtimes
-from .._host.systemd import units
 from . import proxy
 from .cli import (
     HOST_PORTS,
@@ -299,22 +297,6 @@ class Podman(CommandLineEngine):
     def _runtime(runtime: str | None) -> list[str]:
         return ["--runtime", runtime] if runtime else []
 
-    def start_container(self, identity: str) -> None:
-        action, end = f"starting the container {identity}", time.monotonic() + _SCOPE_SECONDS
-        while True:
-            result = self.call(["start", identity], action=action, check=False)
-            left = _SCOPE_LEFT.search(result.err)
-            if result.rc == 0:
-                return
-            if left is None or time.monotonic() >= end:
-                raise explain(result, action)
-            # crun 1.21, of one that was stopped a moment ago: systemd still has the scope of its former processes, or keeps it as
-            # one that failed, after a lack of memory in it (containers/crun #1138).
-            manager = units()
-            if manager is not None:
-                manager.systemctl(self._runner, "reset-failed", left.group(1), seconds=_SCOPE_SECONDS)
-            time.sleep(_SCOPE_PAUSE)
-
     def stop_container(self, identity: str, seconds: int) -> None:
         action = f"stopping the container {identity}"
         result = self.call(["stop", "--time", str(seconds), identity], action=action, check=False)
@@ -350,10 +332,6 @@ class Podman(CommandLineEngine):
             for item in listed or []
         ]
 
-
-_SCOPE_LEFT = re.compile(r"Unit (libpod-[0-9a-f]+\.scope) was already loaded")
-_SCOPE_SECONDS, _SCOPE_PAUSE = 15.0, 0.5
-"""How long systemd may take to forget the processes of a container that has ended, and between two looks."""
 
 _LISTED = frozenset(',"\n\r')
 """What divides or quotes in a line of CSV."""

@@ -43,7 +43,6 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._engine.podman impor
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.proxy import without_proxy
 from ansible_collections.nodeforge.kic.plugins.module_utils._host.environment import client_environment
-from ansible_collections.nodeforge.kic.plugins.module_utils._host.systemd import Units
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import (
     TableRunner,
     engine_info,
@@ -495,48 +494,6 @@ def test_create_container_conflict() -> None:
     found, _runner = engine(create=ERRORS["image not in store"])
     with fails("engine_failed", "creating the container node-1", "image not known"):
         found.create_container(NEW)
-
-
-SCOPE_LEFT = (
-    'Error: OCI runtime error: unable to start container "0a1b": crun: sd-bus call: Unit libpod-0a1b.scope was already loaded'
-    " or has a fragment file.: File exists"
-)
-
-
-class Restarting(TableRunner):
-    """A podman whose container can be started at the third time."""
-
-    starts = 0
-
-    def run(self, argv: Sequence[str], **given: Any) -> CommandResult:
-        result = super().run(argv, **given)
-        if "start" in argv:
-            self.starts += 1
-            return said("id\n") if self.starts == 3 else said(rc=125, err=SCOPE_LEFT)
-        return result
-
-
-@pytest.mark.parametrize("manager", [True, False])
-def test_a_scope_that_systemd_still_has(manager: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container that was stopped a moment ago is started as soon as systemd has forgotten its former processes."""
-    there = Units("/u", "default.target", manager=True, user=True) if manager else None
-    monkeypatch.setattr(podman, "units", lambda: there)
-    monkeypatch.setattr(podman, "_SCOPE_PAUSE", 0)
-    runner = Restarting({"podman start": said(), "systemctl": said()})
-    Podman(runner, engine_info()).start_container("0a1b")
-    resets = [command for command in runner.commands if command.startswith("systemctl")]
-    assert resets == ["systemctl --user --no-ask-password reset-failed libpod-0a1b.scope"] * (2 if manager else 0)
-    assert runner.starts == 3
-
-
-@pytest.mark.parametrize("words", [SCOPE_LEFT, "Error: no container with that name"])
-def test_a_container_that_cannot_be_started(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine's words, at once or when systemd takes too long."""
-    monkeypatch.setattr(podman, "_SCOPE_SECONDS", 0)
-    found, runner = engine(start=said(rc=125, err=words))
-    with fails("engine_failed", words):
-        found.start_container("0a1b")
-    assert len(runner.commands) == 1
 
 
 @pytest.mark.parametrize(
