@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from .files import make_directory
 from .machine import has_systemd
 
 SYSTEM_UNITS = "/etc/systemd/system"
+_DROP_IN = "nodeforge.kic.conf"
 USER_UNITS = ".config/systemd/user"
 """Below the home directory."""
 
@@ -38,6 +40,15 @@ class Units:
     def path(self, name: str) -> str:
         """The file of a unit."""
         return f"{self.directory}/{name}"
+
+    def drop_in(self, name: str) -> str:
+        """The file of ours for a unit of somebody else, also for one that is made while it runs (systemd.unit(5))."""
+        return f"{self.directory}/{name}.d/{_DROP_IN}"
+
+    def with_drop_in(self) -> Iterator[str]:
+        """The units that have one of ours."""
+        for path in glob.iglob(f"{glob.escape(self.directory)}/*.d/{_DROP_IN}"):
+            yield os.path.basename(os.path.dirname(path))[: -len(".d")]
 
     def enabled(self, name: str) -> bool:
         """Whether the target starts the unit."""

@@ -10,7 +10,7 @@ An engine without a daemon starts nothing by itself. podman's own podman-restart
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,6 +68,10 @@ class ObservedUnit:
     text: str | None = None
     enabled: bool = False
     wanted: str = ""
+    ordered: frozenset[str] = frozenset()
+    """The engine's units that end after this one when the machine shuts down."""
+    to_order: frozenset[str] = frozenset()
+    """Those that are to."""
     writable: bool = True
     lingers: bool = True
     user: str = ""
@@ -98,24 +102,30 @@ class BootUnit(Resource[ObservedUnit, None]):
         if found is None:
             return ObservedUnit()
         enabled = spec.goal == "enabled"
+        commands = self._commands() if enabled else None
         return ObservedUnit(
             units=found,
             text=read(found.path(spec.unit)),
             enabled=found.enabled(spec.unit),
-            wanted=self._text(found) if enabled else "",
+            wanted=self._text(found, commands) if commands is not None else "",
+            ordered=frozenset(_ordered(found, spec.unit)),
+            to_order=frozenset(commands.units if commands is not None else ()),
             writable=not enabled or found.writable(),
             lingers=not found.user or lingers() is not False,
             user=user_name(),
         )
 
-    def _text(self, found: Units) -> str:
+    def _commands(self) -> BootCommands:
         nodes, engine = self._spec.nodes, self._engine
         recorded = ClusterState.load(Subject(engine.store, self._spec.cluster)).limits
         limits = {name: Limits(**recorded[name]) for name in nodes if name in recorded}
         commands = engine.boot_commands(program(engine.name) or f"/usr/bin/{engine.name}", nodes, limits, STOP_SECONDS)
         if commands is None:
             raise TypeError(engine.name)
-        storage = "" if found.user else engine.info.storage_path
+        return commands
+
+    def _text(self, found: Units, commands: BootCommands) -> str:
+        storage = "" if found.user else self._engine.info.storage_path
         return unit_text(self._spec.cluster, commands, found, storage)
 
     def survey(self, observed: ObservedUnit | None, refused: frozenset[Any] = frozenset()) -> None:
@@ -136,8 +146,6 @@ def unit_text(cluster: str, commands: BootCommands, found: Units, storage: str) 
     lines = [f"[Unit]\nDescription=Nodes of the Kubernetes cluster {cluster} (nodeforge.kic)"]
     if not found.user:
         lines += [f"Wants={_NETWORK}", f"{_AFTER}{_NETWORK}"]
-    # What is stopped before them when the machine shuts down. Else systemd ends all of a node's processes at once.
-    lines += [f"{_AFTER}{item}" for item in commands.units]
     lines += [f"RequiresMountsFor={quoted(storage)}"] if storage else []
     lines += ["\n[Service]", "Type=oneshot", "RemainAfterExit=yes"]
     lines += ["# What the engine leaves running next to the nodes may serve other clusters too.", "KillMode=process"]
@@ -154,6 +162,32 @@ def unit_text(cluster: str, commands: BootCommands, found: Units, storage: str) 
     lines += [f"ExecStop=-{command_line(item)}" for item in commands.resume]
     lines += [f"ExecStop=-{command_line(commands.stop)}", f"\n[Install]\nWantedBy={found.target}\n"]
     return HEADER + "\n".join(lines)
+
+
+def _order(unit: str) -> str:
+    """What has the unit stop before one of the engine's when the machine shuts down: else systemd ends all of a node's processes at
+    once. It stands with the engine's unit, as systemd forgets no unit that is named in another one, and takes none twice: a node
+    that was stopped could not be started again."""
+    return f"{HEADER}[Unit]\nBefore={unit}\n"
+
+
+def _ordered(found: Units, unit: str) -> Iterator[str]:
+    """The engine's units that have the drop-in."""
+    return (name for name in found.with_drop_in() if read(found.drop_in(name)) == _order(unit))
+
+
+def _put_in_order(found: Units, unit: str, before: Collection[str], after: Collection[str]) -> None:
+    for name in sorted(set(after) - set(before)):
+        path = found.drop_in(name)
+        make_directory(os.path.dirname(path))
+        write_text(path, _order(unit))
+    for name in sorted(set(before) - set(after)):
+        path = found.drop_in(name)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        # Somebody else may have one for the same unit.
+        with suppress(OSError):
+            os.rmdir(os.path.dirname(path))
 
 
 def plan_unit(spec: BootSpec, observed: ObservedUnit) -> Plan:
@@ -174,8 +208,8 @@ def plan_unit(spec: BootSpec, observed: ObservedUnit) -> Plan:
     if spec.goal == "disabled":
         disable = Operation("disable", UNIT, name, run=partial(_disable, name))
         return Plan((disable,) if observed.enabled else (), before, _shown(path, text, enabled=False))
-    remove = Operation("remove", UNIT, name, run=partial(_remove, name))
-    return Plan((remove,) if text is not None or observed.enabled else (), before, {})
+    remove = Operation("remove", UNIT, name, run=partial(_remove, name, observed.ordered))
+    return Plan((remove,) if text is not None or observed.enabled or observed.ordered else (), before, {})
 
 
 def _shown(path: str, text: str | None, enabled: bool) -> dict[str, Any]:
@@ -185,10 +219,11 @@ def _shown(path: str, text: str | None, enabled: bool) -> dict[str, Any]:
 
 def _enabled(spec: BootSpec, observed: ObservedUnit, found: Units) -> Iterator[Operation]:
     name, text = spec.unit, observed.wanted
-    if observed.text != text:
+    fits = observed.text == text and observed.ordered == observed.to_order
+    if not fits:
         changes = _own(observed.text) != _own(text)
-        yield Operation("write", UNIT, name, changes=changes, run=partial(_write, name, text))
-    if found.manager and (observed.text != text or not observed.enabled):
+        yield Operation("write", UNIT, name, changes=changes, run=partial(_write, observed, name))
+    if found.manager and not (fits and observed.enabled):
         yield Operation("load", UNIT, name, changes=False, run=partial(_load, name))
     if not observed.enabled:
         yield Operation("enable", UNIT, name, run=partial(_enable, name))
@@ -201,7 +236,8 @@ def _own(text: str | None) -> str | None:
 
 
 def _follows(line: str) -> bool:
-    return line.startswith((_LIMITS, _AFTER)) and line.strip() != f"{_AFTER}{_NETWORK}"
+    # The second is of an earlier release.
+    return line.startswith((_LIMITS, f"{_AFTER}libpod-"))
 
 
 def _unmanaged(spec: BootSpec, observed: ObservedUnit) -> Iterator[str]:
@@ -222,10 +258,12 @@ def _there(seam: UnitSeam) -> Units:
     return seam.units
 
 
-def _write(name: str, text: str, seam: UnitSeam) -> None:
-    path = _there(seam).path(name)
+def _write(observed: ObservedUnit, name: str, seam: UnitSeam) -> None:
+    found = _there(seam)
+    path = found.path(name)
     make_directory(os.path.dirname(path))
-    write_text(path, text)
+    write_text(path, observed.wanted)
+    _put_in_order(found, name, observed.ordered, observed.to_order)
 
 
 def _load(name: str, seam: UnitSeam) -> None:
@@ -243,7 +281,7 @@ def _disable(name: str, seam: UnitSeam) -> None:
     _there(seam).disable(name)
 
 
-def _remove(name: str, seam: UnitSeam) -> None:
+def _remove(name: str, ordered: Collection[str], seam: UnitSeam) -> None:
     found = _there(seam)
     found.disable(name)
     # It ends with what it knows of the unit; without the nodes there is nothing to stop. The file goes whatever it says.
@@ -252,6 +290,7 @@ def _remove(name: str, seam: UnitSeam) -> None:
             _ask(seam, "stop", name)
     with suppress(FileNotFoundError):
         os.unlink(found.path(name))
+    _put_in_order(found, name, ordered, ())
     with suppress(KicError):
         if found.manager:
             _ask(seam, "daemon-reload")

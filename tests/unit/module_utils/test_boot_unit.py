@@ -208,7 +208,33 @@ def test_a_container_in_the_place_of_another(place: Place) -> None:
     assert foretold.diff == place.run().diff
     outcome = place.run(replace(SPEC, nodes={PLANE: "1f", WORKER: ""}))
     assert not outcome.plan.changed and place.runner.asked[2:] == ["--system daemon-reload", f"--system start {UNIT}"]
-    assert "\nAfter=libpod-1f.scope\nAfter=libpod-conmon-1f.scope\n" in place.file.read_text()
+    # Named there, and not in the unit: systemd would keep what it named, and the engine could not start the container again.
+    drop_ins = [place.file.parent / f"libpod-{kind}1f.scope.d" / "nodeforge.kic.conf" for kind in ("", "conmon-")]
+    assert all(path.read_text().endswith(f"[Unit]\nBefore={UNIT}\n") for path in drop_ins)
+    assert "libpod" not in place.file.read_text()
+    foreign = place.file.parent / "libpod-2f.scope.d"
+    foreign.mkdir()
+    (foreign / "nodeforge.kic.conf").write_text("[Unit]\nBefore=nodeforge.kic-other.service\n")
+    (drop_ins[0].parent / "own.conf").write_text("[Unit]\n")
+    again = replace(SPEC, nodes={PLANE: "3f", WORKER: ""})
+    assert not place.run(again).plan.changed
+    assert not drop_ins[0].exists() and drop_ins[0].parent.exists() and not drop_ins[1].parent.exists()
+    assert (place.file.parent / "libpod-3f.scope.d" / "nodeforge.kic.conf").exists()
+    assert place.run(again).plan.operations == ()
+    assert place.run(replace(SPEC, goal="absent")).plan.changed
+    assert sorted(path.parent.name for path in place.file.parent.glob("*.d/nodeforge.kic.conf")) == [
+        "libpod-2f.scope.d"
+    ]
+
+
+def test_a_unit_that_names_what_the_engine_has(place: Place) -> None:
+    """Of an earlier release: it is written again without that, which is no change for a person."""
+    asked = replace(SPEC, nodes={PLANE: "1f", WORKER: ""})
+    place.run(asked)
+    text = place.file.read_text()
+    place.file.write_text(text.replace("[Unit]\n", "[Unit]\nAfter=libpod-1f.scope\nAfter=libpod-conmon-1f.scope\n"))
+    outcome = place.run(asked)
+    assert not outcome.plan.changed and place.file.read_text() == text
 
 
 def test_stopped_and_started_again(place: Place) -> None:
