@@ -116,6 +116,14 @@ def test_what_is_not_ours(predicted: Predicted, podman: Client, unique: Names) -
     assert other in podman.holdings()["volumes"]
 
 
+def test_labels_with_commas_leave_nothing_else(predicted: Predicted, podman: Client, unique: Names) -> None:
+    """podman reads them from standard input then, and would make a network for pods as well."""
+    name, before = unique("volume"), podman.holdings()["networks"]
+    assert predicted("oci_volume", name=name, labels={"tiers": "one,two"})["changed"]
+    assert '"tiers":"one,two"' in podman.out("volume", "inspect", "--format", "{{json .Labels}}", name)
+    assert podman.holdings()["networks"] == before
+
+
 KNOWN = pytest.mark.full("five seconds; test_states.py changes labels in the quick set")
 
 

@@ -243,7 +243,8 @@ class Podman(CommandLineEngine):
             # ``volume create`` takes options only as arguments, and reads each label as a line of CSV (StringSlice of spf13/pflag);
             # a claim of Kubernetes comes on standard input.
             action = f"creating the volume {volume.name}"
-            self.call(["kube", "play", "-"], action=action, stdin=claim(volume))
+            # Without a word on networks it makes one for pods, which stays.
+            self.call(["kube", "play", "--network=none", "-"], action=action, stdin=claim(volume))
             return
         options = [part for key, value in volume.options.items() for part in ("--opt", f"{key}={value}")]
         self.call(

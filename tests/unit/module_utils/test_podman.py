@@ -529,7 +529,7 @@ def test_create_volume_with_a_secret() -> None:
     found, runner = engine(kube_play=said("data\n"))
     options = {"type": "cifs", "device": "//nas/x", "o": "uid=5,password=S3CRET"}
     found.create_volume(Volume("data", "local", "", {"a": "1"}, options))
-    assert runner.commands == ["podman kube play -"]
+    assert runner.commands == ["podman kube play --network=none -"]
     given = json.loads(runner.stdin[0] or b"")
     assert given["metadata"]["labels"] == {"a": "1"}
     assert given["metadata"]["annotations"] == {
@@ -1012,7 +1012,7 @@ def test_create_volume_with_a_label_that_is_no_word(text: str, in_key: bool) -> 
     found, runner = engine(kube_play=said("data\n"))
     given = {"plain": "1", **({text: "x"} if in_key else {"x": text})}
     found.create_volume(Volume("data", "local", "", given, {}))
-    assert runner.commands == ["podman kube play -"]
+    assert runner.commands == ["podman kube play --network=none -"]
     claim = json.loads(runner.stdin[0] or b"")
     assert claim["kind"] == "PersistentVolumeClaim"
     assert claim["metadata"] == {
