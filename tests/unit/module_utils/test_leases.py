@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 PROGRAM = Path(__file__).parents[3] / "roles/kic_cluster/files/node/usr/local/lib/nodeforge.kic/leases"
-STARTED = int(time.time()) - 30
+AGE = 30
+"""How long ago the node was started, in seconds."""
 NODE = "lab-control-plane-1"
 
 pytestmark = [
@@ -36,9 +37,9 @@ esac
 """
 
 
-def lease(holder: str, renewed: float, duration: int = 15) -> dict[str, Any]:
-    """One as the API has it; ``renewed`` is in seconds since 1970."""
-    when = time.strftime("%Y-%m-%dT%H:%M:%S.123456Z", time.gmtime(renewed))
+def lease(holder: str, renewed: int, duration: int = 15) -> dict[str, Any]:
+    """One as the API has it, which was renewed so many seconds after the start of the node."""
+    when = time.strftime("%Y-%m-%dT%H:%M:%S.123456Z", time.gmtime(time.time() - AGE + renewed))
     spec = {"holderIdentity": holder, "leaseDurationSeconds": duration, "renewTime": when, "leaseTransitions": 3}
     return {"kind": "Lease", "metadata": {"name": "x", "resourceVersion": "7"}, "spec": spec}
 
@@ -46,7 +47,7 @@ def lease(holder: str, renewed: float, duration: int = 15) -> dict[str, Any]:
 def run(folder: Path, found: dict[str, Any], *, refused: bool = False) -> dict[str, Any]:
     """Run the program where both leases are like this; the controller manager's afterwards."""
     programs = {"kubectl": KUBECTL, "curl": "#!/bin/sh\n", "hostname": f"#!/bin/sh\necho {NODE}\n"}
-    programs["systemctl"] = f"#!/bin/sh\necho @{STARTED}\n"
+    programs["systemctl"] = f"#!/bin/sh\necho @{int(time.time()) - AGE}\n"
     for name, text in programs.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
@@ -64,18 +65,19 @@ def run(folder: Path, found: dict[str, Any], *, refused: bool = False) -> dict[s
 
 
 @pytest.mark.parametrize(
-    ("found", "released"),
+    ("held", "released"),
     [
-        pytest.param(lease(f"{NODE}_a", STARTED - 2), True, id="of-this-node-before-its-start"),
-        pytest.param(lease(f"{NODE}_a", STARTED + 2), False, id="of-this-node-since-its-start"),
-        pytest.param(lease(f"{NODE}0_a", STARTED + 20), False, id="of-another-node"),
-        pytest.param(lease("lab-control-plane-2_a", STARTED - 2), True, id="of-another-node-that-ran-out"),
-        pytest.param(lease("lab-control-plane-2_a", STARTED - 2, 3600), False, id="of-another-node-for-an-hour"),
-        pytest.param(lease("", STARTED - 2), False, id="of-nobody"),
+        pytest.param((f"{NODE}_a", -2), True, id="of-this-node-before-its-start"),
+        pytest.param((f"{NODE}_a", 2), False, id="of-this-node-since-its-start"),
+        pytest.param((f"{NODE}0_a", 20), False, id="of-another-node"),
+        pytest.param(("lab-control-plane-2_a", -2), True, id="of-another-node-that-ran-out"),
+        pytest.param(("lab-control-plane-2_a", -2, 3600), False, id="of-another-node-for-an-hour"),
+        pytest.param(("", -2), False, id="of-nobody"),
     ],
 )
-def test_release(found: dict[str, Any], released: bool, tmp_path: Path) -> None:
+def test_release(held: tuple[Any, ...], released: bool, tmp_path: Path) -> None:
     """Nobody's lease is taken who may still hold it, and one that somebody took meanwhile is refused by its version."""
+    found = lease(*held)
     after = run(tmp_path, found)
     if not released:
         assert after == found
@@ -86,4 +88,4 @@ def test_release(found: dict[str, Any], released: bool, tmp_path: Path) -> None:
 
 def test_a_refused_release_is_tried_again(tmp_path: Path) -> None:
     """As by an API that does not know its roles yet."""
-    assert run(tmp_path, lease(f"{NODE}_a", STARTED - 2), refused=True)["spec"]["holderIdentity"] == ""
+    assert run(tmp_path, lease(f"{NODE}_a", -2), refused=True)["spec"]["holderIdentity"] == ""
