@@ -340,7 +340,7 @@ def run_module(
     ``prelude`` is Python that the process of the module runs before it.
     """
     # The collection can be imported when pytest has begun.
-    from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import node_scripts
+    from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import FILES, files_below, node_scripts
 
     del podman
     address = str(tmp_path_factory.mktemp("modules") / "socket")
@@ -366,6 +366,8 @@ def run_module(
         if module in ("kic_cluster", "kic_kubeadm", "kic_node_image", "kic_node_info", "kic_snapshot"):
             # As their action plugins do.
             params.setdefault("scripts", node_scripts())
+        if module == "kic_cluster":
+            params.setdefault("node_files", files_below(FILES / "node"))
         request = {
             "module": module,
             "arguments": dict(params, _ansible_check_mode=check, _ansible_diff=True),

@@ -121,14 +121,11 @@ class Life:
 
     def run(self, asked: dict[str, Any], **how: Any) -> dict[str, Any]:
         """Run the module; that of a process that was killed has no result."""
-        from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import FILES, files_below
-
         variables = self.cluster.variables
         given = {
             "name": self.cluster.name,
             "engine": variables["kic_engine"],
             "image": variables["kic_cluster_image"],
-            "node_files": files_below(FILES / "node"),
             **asked,
         }
         return self.module("kic_cluster", process_env=self.cluster.environment, **given, **how)
@@ -181,7 +178,7 @@ class Life:
         return found
 
     def _kubernetes(self, plane: str) -> dict[str, Any]:
-        """The nodes of the API, what runs for all of them, and who may join by which token."""
+        """The members of etcd, the nodes of the API, and what is there for all of them."""
 
         def items(*kinds: str) -> list[dict[str, Any]]:
             words = ("kubectl", "get", ",".join(kinds), "--all-namespaces", "--output=json")

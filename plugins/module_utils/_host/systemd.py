@@ -18,9 +18,9 @@ from .files import make_directory
 from .machine import has_systemd
 
 SYSTEM_UNITS = "/etc/systemd/system"
-_DROP_IN = "nodeforge.kic.conf"
 USER_UNITS = ".config/systemd/user"
 """Below the home directory."""
+_DROP_IN = "nodeforge.kic.conf"
 
 
 @dataclass(frozen=True)

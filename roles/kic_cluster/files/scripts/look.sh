@@ -6,8 +6,9 @@
 # certificates. An exec costs as much as all that is asked, so that one asks everything. The node has what every node image has:
 # bash, jq, kubectl.
 # In the environment: BOOT, seconds to wait for the system to come up, 0 to look only; STATE, where a node remembers; NETWORK, the
-# program of the pod network; LOCK, what a kubeadm that runs holds; BALANCER, that of a load balancer; CERTIFICATES, files that may hold one; NODE and OBJECTS, what is
-# queried in the API; ALL, whether for all nodes too; MEMBERS, whether etcd's members are queried; REQUEST, seconds for a request.
+# program of the pod network; BALANCER, that of a load balancer; LOCK, what a kubeadm that runs holds; CERTIFICATES, files that may
+# hold one; NODE and OBJECTS, what is queried in the API; ALL, whether for all nodes too; MEMBERS, whether etcd's members are
+# queried; REQUEST, seconds for a request.
 # Arguments are files of which those are printed that exist; on standard input are manifests as [{name, content} or {name, path}].
 
 # systemd answers a little after it has taken its control group; from then on it is systemd itself that waits.
@@ -66,23 +67,24 @@ balancer() {
   fi
 }
 # Who held the lock last, and whether they still do: before what they may be changing is read.
-kubeadm() {
+holder() {
   local state=free
   if [ -e "$LOCK.lock" ] && ! flock --shared --nonblock "$LOCK.lock" true; then state=held; fi
   echo "$state $(content "$LOCK.holder")"
 }
 network() { if [ -x "$NETWORK" ]; then "$NETWORK" status 2>/dev/null; fi; }
 local_state() { # files
-  local stands busy
-  busy=$(kubeadm)
+  local stands holder
+  holder=$(holder)
   stands=$(for path in "$@"; do if [ -s "$path" ]; then echo "$path"; fi; done)
-  jq -nc --arg kubeadm "$busy" --arg stands "$stands" --arg version "$(content /kind/version)" --arg record "$(content "$STATE/kubeadm.json")" \
+  jq -nc --arg kubeadm "$holder" --arg stands "$stands" \
+    --arg version "$(content /kind/version)" --arg record "$(content "$STATE/kubeadm.json")" \
     --arg hosts "$(content "$STATE/hosts")" --arg names "$(content /etc/hosts)" --arg network "$(network)" \
     --arg certificates "$(certificates)" --argjson now "$EPOCHSECONDS" --arg renewed "$(content "$STATE/renewed")" \
     --arg driver "$(driver)" --argjson v2 "$(flag test -f /sys/fs/cgroup/cgroup.controllers)" \
     --argjson balancer "$(balancer)" --argjson lowers "$(flag lower)" --argjson mapped "$(flag mapped)" --argjson rotating "$(flag rotating)" \
-    '{local: {kubeadm: $kubeadm, stands: ($stands | split("\n")), version: ($version | rtrimstr("\n")), record: $record, hosts: $hosts,
-      names: $names, network: $network, systemd_cgroup: ($driver == "true"), cgroup_version: (if $v2 then 2 else 1 end),
+    '{local: {kubeadm: $kubeadm, stands: ($stands | split("\n")), version: ($version | rtrimstr("\n")), record: $record,
+      hosts: $hosts, names: $names, network: $network, systemd_cgroup: ($driver == "true"), cgroup_version: (if $v2 then 2 else 1 end),
       lowers: $lowers, mapped: $mapped, rotating: $rotating, certificates: $certificates, now: $now, renewed: $renewed,
       balancer: $balancer}}'
 }
