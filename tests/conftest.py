@@ -66,8 +66,8 @@ def stream(nodeid: str) -> str:
         What leaves this machine's engines as they are: the linters, the clean room, the virtual machine, and what an area
         names (`Area.beside`).
 
-    A unit test is in a stream of its file's own. Two processes take the streams in this order: unit tests, ``independent``
-    and ``engines``, and ``docker`` where one has ended. What fails next to other tests is marked with ``alone``.
+    A unit test is in a stream of its file's own. Of two processes one takes ``engines`` at once, which is half of all the
+    time, and the other the unit tests, ``independent`` and ``docker``. What fails next to other tests is marked with ``alone``.
     """
     path, _colons, test = nodeid.partition("::")
     area = area_of(nodeid)
@@ -162,6 +162,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 if not mark.args:
                     raise pytest.UsageError(f"{item.nodeid}: the marker {name} has to say why")
     items.sort(key=lambda item: AREAS.index(area_of(item.nodeid)))
+    if hasattr(config, "workerinput"):
+        # The longest stream first, or its process would be the last to end.
+        items.sort(key=lambda item: stream(item.nodeid) != "engines")
     asked, passes = _areas(config), config.stash[PASSES]
     resume = bool(asked) or config.getoption("--affected")
     wanted = [item for item in items if not asked or area_of(item.nodeid).name in asked]

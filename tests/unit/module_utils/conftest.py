@@ -6,12 +6,9 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import pytest
-
-NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +17,8 @@ def state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     # Imported late: when pytest loads this file, its plugin has not yet made the collection importable.
     from ansible_collections.nodeforge.kic.plugins.module_utils._state import lock, record
 
-    # Not made here: most tests need none, and to make one costs more than they do.
-    path = tmp_path_factory.getbasetemp() / f"state-{next(NUMBERS)}"
+    # Not made here: whether there is one is what some tests are about.
+    path = tmp_path_factory.getbasetemp() / "state"
     monkeypatch.setattr(lock, "state_directory", lambda: str(path))
     monkeypatch.setattr(record, "state_directory", lambda: str(path))
     return path
