@@ -23,7 +23,7 @@ T ?= --numprocesses=2 --no-loadscope-reorder --durations=30 --durations-min=15 t
 PLAYBOOK := $(SITE) ansible-playbook $(if $(ENGINE),-e kic_engine=$(ENGINE))
 
 .DEFAULT_GOAL := help
-.PHONY: help site teardown test test-full lint format docs bench host clusters record picture venv lock release
+.PHONY: help site teardown test test-full lint format docs bench mutants host clusters record picture venv lock release
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,9 @@ docs: ## Write the README of each role and docs/troubleshooting.md
 
 bench: ## Measure the cluster step against kind (ARGS=, see benchmarks/README.md)
 	@$(TEST) python -m benchmarks $(ARGS)
+
+mutants: ## How many small faults in what decides the unit tests notice (an hour, see tools/mutants.py)
+	@tools/env mutants python tools/mutants.py $(ARGS)
 
 host: ## A fresh virtual machine of the tests (ARGS=shell for a shell on it, ARGS=down to end it)
 	@$(TEST) python -m tests.hosts $(ARGS)
