@@ -14,15 +14,20 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .conftest import have_image
 from .living import Cluster, living
 
-pytestmark = pytest.mark.full("some minutes on each engine; on a machine in memory it is in the quick set")
+pytestmark = [
+    pytest.mark.full("some minutes on each engine; on a machine in memory it is in the quick set"),
+    pytest.mark.usefixtures("engine"),
+]
 
 Module = Callable[..., dict[str, Any]]
 
@@ -34,7 +39,7 @@ RANDOM = 5
 # Operations one after the other, and the end of the process before or after the first of a kind that a name begins.
 KILL = """
 import dataclasses, os, signal
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import converging
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster import converging, snapshotting
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import plan
 
 def ending(operation, act):
@@ -51,7 +56,7 @@ def armed(operation):
 
 in_order, perform = plan.in_order, converging.perform
 plan.in_order = lambda operations: [armed(item) for item in in_order(operations)]
-converging.perform = lambda operations, run, **more: perform(
+converging.perform = snapshotting.perform = lambda operations, run, **more: perform(
     operations, lambda operation: ending(operation, lambda: run(operation)), **{{**more, "parallel": 1}}
 )
 """
@@ -72,12 +77,17 @@ class Way:
     name: str
     asked: dict[str, Any]
     operations: tuple[str, ...]
+    module: str = "kic_cluster"
+    writes: str = ""
+    """An object that somebody writes before."""
+    again: dict[str, Any] | None = None
+    """What is requested by a run that has nothing to do, if not the same."""
 
-    def kills(self, engine: str, life: int) -> list[tuple[str, bool]]:
-        """Where a life on an engine is killed, one after the other: each point is met on one engine, in one life."""
+    def kills(self, engine: str, life: int, lives: int) -> list[tuple[str, bool]]:
+        """Where a life on an engine is killed, one after the other: each point is met on one engine, in one of its lives."""
         points = [(operation, done) for operation in self.operations for done in (False, True)]
         mine = [point for at, point in enumerate(points) if (at + at // 2) % 2 == (engine == "docker")]
-        return mine[life::LIVES]
+        return mine[life::lives]
 
 
 KEPT = tuple(f"nodeforge.kic.{name}" for name in ("schema", "cluster", "role", "keeps", "part-of", "node-name"))
@@ -111,6 +121,69 @@ WAYS = (
     Way("removed", {"state": "absent"}, ("remove node", "remove boot", "remove volume", "remove network")),
 )
 
+ABSENT = Way("removed", {"state": "absent"}, ())
+SNAPSHOT = {"name": "kept"}
+WORKER = {"workers": 1}
+SNAPSHOTS = (
+    Way("created", WORKER, ()),
+    Way(
+        "taken",
+        SNAPSHOT,
+        ("create volume", "pause node", "copy data", "resume node", "create snapshot"),
+        module="kic_snapshot",
+        writes="before",
+    ),
+    Way(
+        "restored",
+        {"state": "restored", "snapshot": "kept"},
+        ("stop node", "restore data", "start node", "connect pod network"),
+        writes="after",
+        again=WORKER,
+    ),
+    ABSENT,
+    Way(
+        "created from the snapshot",
+        {"snapshot": "kept"},
+        ("ensure volume", "restore data", "start node", "initialize Kubernetes", "join Kubernetes"),
+    ),
+    Way(
+        "snapshot removed", {**SNAPSHOT, "state": "absent"}, ("remove snapshot", "remove volume"), module="kic_snapshot"
+    ),
+    ABSENT,
+)
+PLANES = (
+    Way("created", {"control_planes": 1}, ()),
+    Way(
+        "three control planes",
+        {"control_planes": 3},
+        ("start node", "configure load balancer", "join Kubernetes", "connect pod network"),
+        writes="before",
+    ),
+    Way(
+        "one again",
+        {"control_planes": 1, "prune": True},
+        ("drain Kubernetes", "remove etcd", "remove node", "configure load balancer", "delete Kubernetes node"),
+        writes="after",
+    ),
+    ABSENT,
+)
+
+
+def releases(image: str) -> tuple[Way, ...]:
+    """From the cluster's image to this one of the next release."""
+    upgraded = {**WORKER, "image": image, "upgrade": True}
+    operations = ("stage Kubernetes", "upgrade control plane", "cordon Kubernetes", "drain Kubernetes", "replace node")
+    return (
+        Way("created", WORKER, ()),
+        Way(
+            "upgraded",
+            upgraded,
+            (*operations, "stop old node", "remove old node", "upgrade Kubernetes"),
+            writes="before",
+        ),
+        ABSENT,
+    )
+
 
 @dataclass
 class Life:
@@ -119,21 +192,26 @@ class Life:
     cluster: Cluster
     module: Module
 
-    def run(self, asked: dict[str, Any], **how: Any) -> dict[str, Any]:
+    def run(self, way: Way, **how: Any) -> dict[str, Any]:
         """Run the module; that of a process that was killed has no result."""
         variables = self.cluster.variables
-        given = {
-            "name": self.cluster.name,
-            "engine": variables["kic_engine"],
-            "image": variables["kic_cluster_image"],
-            **asked,
-        }
-        return self.module("kic_cluster", process_env=self.cluster.environment, **given, **how)
+        given = {"engine": variables["kic_engine"], **way.asked}
+        if way.module == "kic_cluster":
+            given = {"name": self.cluster.name, "image": variables["kic_cluster_image"], **given}
+        else:
+            given["cluster"] = self.cluster.name
+        return self.module(way.module, process_env=self.cluster.environment, **given, **how)
 
-    def killed(self, asked: dict[str, Any], prelude: str) -> bool:
+    def write(self, name: str) -> None:
+        """Write an object through the API, if it is not there."""
+        words = ("exec", self.cluster.plane(1), "kubectl")
+        if self.cluster.client.run(*words, "get", "configmap", name, check=False).returncode:
+            self.cluster.client.run(*words, "create", "configmap", name)
+
+    def killed(self, way: Way, prelude: str) -> bool:
         """Run the module with an end of its process; whether that came before the end of its work."""
         try:
-            done = self.run(asked, prelude=prelude)
+            done = self.run(way, prelude=prelude)
         except AssertionError as error:
             if "returned nothing" not in str(error):
                 raise
@@ -141,12 +219,12 @@ class Life:
         assert not done.get("failed"), done
         return False
 
-    def brought(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def brought(self, way: Way) -> dict[str, Any]:
         """Run the module undisturbed; all that is there then. A second run has nothing to do."""
-        done = self.run(asked)
+        done = self.run(way)
         assert not done.get("failed"), done
         found = self.everything()
-        again = self.run(asked)
+        again = self.run(way if way.again is None else replace(way, asked=way.again))
         assert again["changed"] is False, again
         return found
 
@@ -195,6 +273,9 @@ class Life:
                 "release": status["nodeInfo"]["kubeletVersion"],
                 "range": bool(spec.get("podCIDR")),
             }
+        found["written"] = sorted(
+            item["metadata"]["name"] for item in items("configmaps") if item["metadata"]["namespace"] == "default"
+        )
         for item in items("deployments", "daemonsets", "storageclasses", "namespaces"):
             metadata = item["metadata"]
             found[f"{item['kind']} {metadata.get('namespace', '')}/{metadata['name']}"] = (
@@ -203,36 +284,78 @@ class Life:
         return found
 
 
-@pytest.fixture(params=["podman", "docker"])
-def life(
-    request: pytest.FixtureRequest, unique: Callable[[str], str], run_module: Module, tmp_path: Path
-) -> Iterator[Life]:
-    """A cluster that is not there yet, on each engine, and something of others whose name begins as its."""
-    with living(request.param, request, unique("ki"), tmp_path) as cluster:
+@contextmanager
+def beginning(request: pytest.FixtureRequest, name: str, folder: Path, **more: Any) -> Iterator[Life]:
+    """A cluster that is not there yet, and something of others whose name begins as its."""
+    with living(request.getfixturevalue("engine"), request, name, folder, **more) as cluster:
         theirs = f"{cluster.name}x"
         cluster.client.run("volume", "create", theirs)
         cluster.client.run("network", "create", theirs)
         try:
-            yield Life(cluster, run_module)
+            yield Life(cluster, request.getfixturevalue("run_module"))
         finally:
             cluster.client.run("network", "rm", theirs)
             cluster.client.run("volume", "rm", theirs)
+            for left in cluster.client.out("volume", "ls", "--format", "{{.Name}}").split():
+                if left.startswith(f"{cluster.name}.snapshot."):
+                    cluster.client.run("volume", "rm", left)
+
+
+@pytest.fixture(params=["podman", "docker"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine."""
+    return str(request.param)
+
+
+@pytest.fixture
+def life(request: pytest.FixtureRequest, unique: Callable[[str], str], tmp_path: Path) -> Iterator[Life]:
+    """A cluster on each engine."""
+    with beginning(request, unique("ki"), tmp_path) as found:
+        yield found
+
+
+def kill_on(life: Life, ways: tuple[Way, ...], lives: int) -> None:
+    """From nothing to nothing: killed on the way to each state, and brought there by one run that nobody disturbs."""
+    engine, before = life.cluster.variables["kic_engine"], life.cluster.client.holdings()
+    missed: list[tuple[str, str, bool]] = []
+    expected: dict[int, dict[str, Any]] = {}
+    # The first life is the one that nobody disturbs.
+    for number in range(-1, lives):
+        for at, way in enumerate(ways):
+            if way.writes:
+                life.write(way.writes)
+            kills = way.kills(engine, number, lives) if number >= 0 else []
+            for begin, done in kills:
+                if not life.killed(way, KILL.format(begin=begin, done=done)):
+                    missed.append((way.name, begin, done))
+            found = life.brought(way)
+            assert found == expected.setdefault(at, found), (number, way.name, kills)
+        assert life.cluster.client.holdings() == before
+    assert not missed, f"these operations were not met: {missed}"
 
 
 def test_killed_at_each_kind_of_operation(life: Life) -> None:
-    """From nothing to nothing: killed on the way to each state, and brought there by one run that nobody disturbs."""
-    engine, before = life.cluster.variables["kic_engine"], life.cluster.client.holdings()
-    expected = {way.name: life.brought(way.asked) for way in WAYS}
-    assert life.cluster.client.holdings() == before
-    missed = []
-    for number in range(LIVES):
-        for way in WAYS:
-            for begin, done in way.kills(engine, number):
-                if not life.killed(way.asked, KILL.format(begin=begin, done=done)):
-                    missed.append((way.name, begin, done))
-            assert life.brought(way.asked) == expected[way.name], (number, way.kills(engine, number))
-        assert life.cluster.client.holdings() == before
-    assert not missed, f"these operations were not met: {missed}"
+    """A cluster and its nodes."""
+    kill_on(life, WAYS, LIVES)
+
+
+def test_snapshot_is_killed(life: Life) -> None:
+    """A cluster that is restored, and created from a snapshot."""
+    kill_on(life, SNAPSHOTS, 2)
+
+
+def test_control_planes_are_killed(life: Life) -> None:
+    """From one control plane to three and back."""
+    kill_on(life, PLANES, 2)
+
+
+@pytest.mark.full("the image of another release, which takes five minutes to compile")
+def test_upgrade_is_killed(request: pytest.FixtureRequest, unique: Callable[[str], str], tmp_path: Path) -> None:
+    """From one release to the next."""
+    with beginning(request, unique("ku"), tmp_path, kic_image_kubernetes_version="1.34") as life:
+        cluster = life.cluster
+        image = have_image(cluster.play, process_env=cluster.environment, kic_engine=cluster.variables["kic_engine"])
+        kill_on(life, releases(image), 3)
 
 
 def test_killed_at_any_time(life: Life) -> None:
@@ -242,14 +365,14 @@ def test_killed_at_any_time(life: Life) -> None:
     drawn, before = random.Random(seed), life.cluster.client.holdings()
     created, removed = WAYS[0], WAYS[-1]
     begin = time.monotonic()
-    expected = life.brought(created.asked)
+    expected = life.brought(created)
     seconds = time.monotonic() - begin
     for _kill in range(RANDOM):
-        life.brought(removed.asked)
+        life.brought(removed)
         assert life.cluster.client.holdings() == before
         at = drawn.uniform(0, seconds)
-        life.killed(created.asked, KILL_LATER.format(seconds=at))
-        assert life.brought(created.asked) == expected, f"seed {seed}, killed after {at:.2f} s"
-    life.killed(removed.asked, KILL_LATER.format(seconds=drawn.uniform(0, 1)))
-    life.brought(removed.asked)
+        life.killed(created, KILL_LATER.format(seconds=at))
+        assert life.brought(created) == expected, f"seed {seed}, killed after {at:.2f} s"
+    life.killed(removed, KILL_LATER.format(seconds=drawn.uniform(0, 1)))
+    life.brought(removed)
     assert life.cluster.client.holdings() == before
