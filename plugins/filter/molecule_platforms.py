@@ -53,8 +53,9 @@ from ansible_collections.nodeforge.kic.plugins.plugin_utils.platforms import pla
 def molecule_platforms(given: list[dict[str, Any]], suite: str = "trixie") -> dict[str, Any]:
     """The platforms, or what is wrong with them."""
     try:
-        # Through JSON, as the strings of ansible-core know where they are from and are not plain ones.
-        found, warnings = platforms(json.loads(json.dumps(given)), str(suite))
+        # Through JSON, as the strings of ansible-core know where they are from and are not plain ones. What YAML took for a date
+        # is written as one again.
+        found, warnings = platforms(json.loads(json.dumps(given, default=str)), str(suite))
     except Exception as error:
         failed = as_failure(error)
         return {"problem": str(failed), "diagnosis": failed.diagnosis.as_dict(), "platforms": [], "warnings": []}

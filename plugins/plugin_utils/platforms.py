@@ -10,11 +10,14 @@ says what it would have done. A key that nobody knows is refused, as it is most 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
+
+import yaml
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import checks
 
@@ -84,7 +87,6 @@ _IGNORED: Mapping[str, str] = {
     "platform": "an image of the machine's own architecture is run",
     **dict.fromkeys(("storage_opt", "storage_opts", "storage_driver", "log_driver", "log_options"), _STORE),
     **dict.fromkeys(("docker_host", "cacert_path", "cert_path", "key_path", "tls_verify"), _TLS),
-    "registry": _LOGIN,
     "dns_opts": "the resolver's options are the engine's",
     "systemd": "a platform runs systemd as its first process",
     "detach": "a platform runs in the background",
@@ -110,6 +112,13 @@ _MEANT: Mapping[str, str] = {
     "environment": "env",
     "env_vars": "env",
     "ports": "published_ports",
+    "port_bindings": "published_ports",
+    "publish_ports": "published_ports",
+    "published": "published_ports",
+    "image_version": "the tag of image",
+    "tag": "the tag of image",
+    "dns_server": "dns_servers",
+    "hosts": "etc_hosts",
     "volume": "volumes",
     "mem_limit": "memory",
     "host_name": "hostname",
@@ -129,6 +138,9 @@ _PORT = re.compile(
 )
 _PROPAGATION = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 _LABELS = {"z": "shared", "Z": "private"}
+_DOCKER = re.compile("^docker://")
+"""How podman names what comes from a registry; docker's client takes the name alone."""
+_OLD_SEPARATOR = re.compile("^(seccomp|apparmor|label):")
 # Of no effect on Linux, or only on volumes of the engine; and flags that a mount has without them.
 _MOUNT_IDLE = ("cached", "delegated", "consistent", "default", "nocopy", "copy", "bind", "rbind", "exec", "suid", "dev")
 _MOUNT_IGNORED = ("noexec", "nosuid", "nodev", "U", "idmap", "nobind")
@@ -180,10 +192,15 @@ class _Reader:
         else:
             raise checks.invalid(where, "is not an option of a platform", _suggestion(key))
 
-    def _image(self, where: str, value: Any, _given: Mapping[str, Any]) -> None:
+    def _image(self, where: str, value: Any, given: Mapping[str, Any]) -> None:
         if value:
-            self.found["image"] = str(value)
-            checks.image(where, str(value))
+            text = _DOCKER.sub("", str(value))
+            self.found["image"] = text
+            checks.image(where, text)
+            url = _registry(given)
+            if url and checks.image_registry(text) is None and not text.startswith("localhost/"):
+                self.found["image"] = f"{url}/{text}"
+                checks.image(where, self.found["image"])
 
     def _suite(self, where: str, value: Any, given: Mapping[str, Any]) -> None:
         if given.get("image"):
@@ -207,6 +224,16 @@ class _Reader:
         if value not in _FALSE and not given.get("command"):
             self.warn("override_command", "no command is named, so the image's own is run; it has to be systemd")
 
+    def _registry(self, _where: str, value: Any, _given: Mapping[str, Any]) -> None:
+        # Its url is a part of the image's name, where the drivers put it there.
+        if not isinstance(value, Mapping):
+            self.warn("registry", _LOGIN)
+        elif value.get("credentials"):
+            self.warn("registry: credentials", _LOGIN)
+
+    def _privileged(self, _where: str, value: Any, _given: Mapping[str, Any]) -> None:
+        self.found["privileged"] = True if value in _TRUE else False if value in _FALSE else value
+
     def _capabilities(self, _where: str, _value: Any, given: Mapping[str, Any]) -> None:
         if given.get("privileged") in _FALSE and given.get("privileged") is not None:
             reason = "a platform with privileged: false has the engine's own capabilities; without it, it has all"
@@ -224,6 +251,9 @@ class _Reader:
         target, _separator, options = rest.partition(":")
         if not separator:
             source, target = "", text
+        if source == "~" or source.startswith("~/"):
+            # Platforms are made on the machine that Molecule runs on, by its user.
+            source = os.path.expanduser(source)
         if not target.startswith("/") or source.startswith((".", "~")):
             fix = "write absolute paths, like /srv/data:/mnt/data:ro or ${MOLECULE_PROJECT_DIRECTORY}/data:/mnt/data"
             raise checks.invalid(where, f"{text!r} is not a mount of an absolute path", fix)
@@ -284,6 +314,7 @@ class _Reader:
         self.found[name] = [str(item) for item in ([value] if isinstance(value, str) else _listed(where, value))]
 
     def _hosts(self, where: str, value: Any, _given: Mapping[str, Any]) -> None:
+        value = _written_as_text(value)
         if isinstance(value, list):
             # As the engines' --add-host has it.
             value = {name: address for name, _separator, address in (str(item).partition(":") for item in value)}
@@ -297,11 +328,21 @@ class _Reader:
             return
         found = self.found.setdefault("ulimits", {})
         for item in _listed(where, value):
+            if item == "host":
+                self.warn(
+                    "ulimits: host", "a platform has what a machine's systemd gives, or the most that this machine can"
+                )
+                continue
             with self.problems.collect():
                 found.update([_limit(where, item)])
 
+    def _security_opts(self, where: str, value: Any, _given: Mapping[str, Any]) -> None:
+        # docker took a colon first, and its client still does; podman's does not.
+        self.found["security_opts"] = [_OLD_SEPARATOR.sub(r"\1=", str(item), count=1) for item in _listed(where, value)]
+
     def _pairs(self, where: str, value: Any, _given: Mapping[str, Any]) -> None:
         key = where.rpartition(" ")[2]
+        value = _written_as_text(value)
         if isinstance(value, list):
             pairs = [str(item).partition("=") for item in value]
             if not all(separator for _name, separator, _content in pairs):
@@ -310,11 +351,17 @@ class _Reader:
             value = {name: content for name, _separator, content in pairs}
         if not isinstance(value, Mapping):
             raise checks.invalid(where, "is not a mapping", "write each as name: value on a line of its own")
+        kept = {}
         for item, content in value.items():
-            if content is None or isinstance(content, (bool, list, Mapping)):
+            if content is None:
+                # What is left of ${VARIABLE} where nobody has set it.
+                self.warn(f"{key}: {item}", "it has no value")
+                continue
+            if isinstance(content, (bool, list, Mapping)):
                 # YAML made something else of the word: which one the user wrote is lost.
                 raise checks.invalid(where, f"the value of {item} is not a string", f"quote it: {item}: '...'")
-        self.found[key] = checks.labels(where, value) if key == "labels" else dict(value)
+            kept[item] = content
+        self.found[key] = checks.labels(where, kept) if key == "labels" else kept
 
 
 _READERS: Mapping[str, Callable[[_Reader, str, Any, Mapping[str, Any]], None]] = {
@@ -324,6 +371,9 @@ _READERS: Mapping[str, Callable[[_Reader, str, Any, Mapping[str, Any]], None]] =
     "command": _Reader._command,
     "override_command": _Reader._override_command,
     "capabilities": _Reader._capabilities,
+    "privileged": _Reader._privileged,
+    "registry": _Reader._registry,
+    "security_opts": _Reader._security_opts,
     "volumes": _Reader._volumes,
     "published_ports": _Reader._published,
     "mounts": _Reader._own_list,
@@ -373,7 +423,28 @@ def _suggestion(key: str) -> str:
     return f"write {close[0]}, or leave it out" if close else f"leave it out, or write one of {', '.join(known)}"
 
 
+def _registry(given: Mapping[str, Any]) -> str:
+    """What stands before the image's name: the drivers build from URL/IMAGE, but take a finished image by its name alone."""
+    registry = given.get("registry")
+    if not isinstance(registry, Mapping) or given.get("pre_build_image", False) in _TRUE:
+        return ""
+    return re.sub("^https?://", "", str(registry.get("url") or "")).rstrip("/")
+
+
+def _written_as_text(value: Any) -> Any:
+    """A mapping or list that stands in quotation marks, as the drivers' own documentation writes etc_hosts."""
+    if isinstance(value, str) and value.strip()[:1] in ("{", "["):
+        try:
+            return yaml.safe_load(value)
+        except yaml.YAMLError:
+            return value
+    return value
+
+
 def _listed(where: str, value: Any) -> list[Any]:
+    if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+        # Ansible makes a list of a single text, so the drivers run such a file.
+        return [value]
     if not isinstance(value, list):
         raise checks.invalid(where, "is not a list", "write each on a line of its own that begins with '-'")
     return value

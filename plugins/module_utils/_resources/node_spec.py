@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,9 @@ DEFAULT_TMPFS = {"/run": "rw,nosuid,nodev,exec,mode=755", "/tmp": "rw,nosuid,nod
 
 MEMORY_MINIMUM = 16 << 20
 """Bytes below which no systemd starts; what a node needs for its work only its user knows."""
+
+NO_ULIMIT = "-1"
+"""What both engines take for a process without that limit."""
 
 LIMIT_OPTIONS = {"memory": "memory", "cpus": "cpus", "pids": "pids_limit"}
 """The options by the fields of Limits."""
@@ -381,11 +385,20 @@ def _device(value: str) -> str:
     return value
 
 
+_OF_THE_MACHINE = ("nofile", "nproc")
+"""Limits that the kernel, or who starts the node, bounds: without one they would be refused."""
+
+
 def _ulimit(name: str, value: Any) -> str:
-    match = re.fullmatch(r"(\d+)(?::(\d+))?", str(value))
-    if match is None or int(match.group(1)) > int(match.group(2) or match.group(1)):
+    soft, separator, hard = str(value).replace("unlimited", NO_ULIMIT).partition(":")
+    parts = [soft, hard if separator else soft]
+    if NO_ULIMIT in parts and name in _OF_THE_MACHINE:
+        problem = f"{value!r} is not a limit for {name}, which no machine has without one"
+        raise checks.invalid("ulimits", problem, "write it like 65536 or 1024:65536, or leave it out for the most")
+    least, most = (math.inf if part == NO_ULIMIT else int(part) if part.isdecimal() else -1 for part in parts)
+    if least < 0 or most < least:
         raise checks.invalid("ulimits", f"{value!r} is not a limit for {name}", "write it like 65536 or 1024:65536")
-    return f"{match.group(1)}:{match.group(2) or match.group(1)}"
+    return ":".join(parts)
 
 
 def _texts(option: str, value: Mapping[str, Any]) -> dict[str, str]:

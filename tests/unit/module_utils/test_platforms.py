@@ -98,10 +98,25 @@ def test_own_words() -> None:
         ("etc_hosts", {"a.example": "192.0.2.1"}, {"extra_hosts": {"a.example": "192.0.2.1"}}),
         ("extra_hosts", ["a.example:2001:db8::1"], {"extra_hosts": {"a.example": "2001:db8::1"}}),
         ("shm_size", "128m", {"shm_size": "128m"}),
+        # As the drivers' documentation has it, and as Ansible reads one text where a list is wanted.
+        ("etc_hosts", "{'a.example': '192.0.2.1'}", {"extra_hosts": {"a.example": "192.0.2.1"}}),
+        ("volumes", "/a:/b", {"mounts": [{"source": "/a", "target": "/b"}]}),
+        ("published_ports", 80, {"publish": [{"port": 80, "address": "0.0.0.0"}]}),
+        ("volumes", ["~/a:/b"], {"mounts": [{"source": "/home/ada/a", "target": "/b"}]}),
+        (
+            "security_opts",
+            ["seccomp:unconfined", "label:type:x", "apparmor=a:b", "no-new-privileges"],
+            {"security_opts": ["seccomp=unconfined", "label=type:x", "apparmor=a:b", "no-new-privileges"]},
+        ),
+        ("ulimits", ["memlock:-1:-1"], {"ulimits": {"memlock": "-1:-1"}}),
+        ("privileged", "yes", {"privileged": True}),
+        ("privileged", "auto", {"privileged": "auto"}),
+        ("registry", {"url": "https://r.example:5000/"}, {"image": "r.example:5000/x"}),
     ],
 )
-def test_words_of_the_drivers(key: str, value: Any, meaning: dict[str, Any]) -> None:
+def test_words_of_the_drivers(key: str, value: Any, meaning: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """What means the same is translated, and what is so in any case may be said."""
+    monkeypatch.setenv("HOME", "/home/ada")
     found, warnings = platforms([{"name": "a", "image": "x", key: value}], "trixie")
     assert found == [{"name": "a", "image": "x", **meaning}]
     assert warnings == []
@@ -207,7 +222,16 @@ def _problem(platform: dict[str, Any]) -> str:
         ({"override_command": True}, "override_command", "no command is named"),
         ({"override_command": False, "command": "sleep 9"}, "command", "override_command is false"),
         ({"pid_mode": "host"}, "pid_mode", "namespaces of its own"),
-        ({"registry": {"url": "r.example", "credentials": {"password": "S3CRET"}}}, "registry", "podman login"),
+        (
+            {"registry": {"url": "r.example", "credentials": {"password": "S3CRET"}}},
+            "registry: credentials",
+            "podman login",
+        ),
+        ({"ulimits": ["host"]}, "ulimits: host", "a machine's systemd"),
+        ({"env": {"http_proxy": None}}, "env: http_proxy", "it has no value"),
+        ({"labels": {"a": None}}, "labels: a", "it has no value"),
+        ({"port_bindings": ["8080/tcp"]}, "port_bindings", "published_ports is meant"),
+        ({"image_version": "12"}, "image_version", "the tag of image is meant"),
         ({"volumes": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"]}, "volumes: /sys/fs/cgroup", "control groups of its own"),
         ({"volumes": ["data:/srv/x"]}, "volumes: /srv/x", "name a directory to keep them"),
         ({"volumes": ["/srv/x"]}, "volumes: /srv/x", "name a directory to keep them"),
@@ -220,6 +244,23 @@ def test_ignored_with_a_warning(options: dict[str, Any], key: str, reason: str) 
     assert found[0]["name"] == "a"
     assert warning.startswith(f"Platform a: {key} is ignored: ") and reason in warning and warning.endswith(".")
     assert "S3CRET" not in warning
+
+
+@pytest.mark.parametrize(
+    ("image", "more", "name"),
+    [
+        ("ubi9/ubi-init:1", {}, "r.example/ubi9/ubi-init:1"),
+        # What has its registry already, and what is not built, keep their names.
+        ("quay.io/x/y:1", {}, "quay.io/x/y:1"),
+        ("localhost/x:1", {}, "localhost/x:1"),
+        ("x:1", {"pre_build_image": True}, "x:1"),
+        ("docker://quay.io/x/y:1", {}, "quay.io/x/y:1"),
+    ],
+)
+def test_image_of_a_registry(image: str, more: dict[str, Any], name: str) -> None:
+    """The drivers build from the image of the registry that is named next to it: another one would be another image."""
+    found, _warnings = platforms([{"name": "a", "image": image, "registry": {"url": "r.example"}, **more}], "trixie")
+    assert found[0]["image"] == name
 
 
 def test_a_reason_is_said_once() -> None:
@@ -355,8 +396,9 @@ def test_all_problems_at_once() -> None:
         ([{"name": "a", "box": "x"}], "Fix: leave it out, or write one of command"),
         ([{"name": "a", "image": "x", "suite": "trixie"}], "platform a: suite: names a release"),
         ([{"name": "a", "image": "x@sha256:1"}], "platform a: image: 'x@sha256:1' does not end in a valid digest"),
-        ([{"name": "a", "volumes": "/a:/b"}], "platform a: volumes: is not a list"),
-        ([{"name": "a", "volumes": ["~/a:/b"]}], "platform a: volumes: '~/a:/b' is not a mount"),
+        ([{"name": "a", "volumes": {"/a": "/b"}}], "platform a: volumes: is not a list"),
+        ([{"name": "a", "volumes": ["~other/a:/b"]}], "platform a: volumes: '~other/a:/b' is not a mount"),
+        ([{"name": "a", "etc_hosts": "{'a': "}], "platform a: etc_hosts: is not a mapping"),
         ([{"name": "a", "volumes": ["/a:/b:O"]}], "platform a: volumes: '/a:/b:O' has an unknown option"),
         ([{"name": "a", "published_ports": ["8000-8010:80"]}], "has 11 ports of the machine for 1 of the platform"),
         ([{"name": "a", "published_ports": ["80:x"]}], "'80:x' is not a published port"),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from typing import Any
 
@@ -40,6 +41,12 @@ def test_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(molecule_platforms, "platforms", broken)
     found = molecule_platforms.molecule_platforms([])
     assert found["diagnosis"]["id"] == "internal_error" and found["platforms"] == []
+
+
+def test_molecule_platforms_with_a_date() -> None:
+    """What YAML reads as a date without being asked is the text that stands there."""
+    given = [{"name": "a", "image": "x", "env": {"SINCE": datetime.date(2026, 1, 2)}}]
+    assert molecule_platforms.molecule_platforms(given)["platforms"][0]["env"] == {"SINCE": "2026-01-02"}
 
 
 @pytest.mark.parametrize(("uid", "begin"), [(0, "  podman exec"), (1000, "  sudo podman exec")], ids=["root", "user"])
