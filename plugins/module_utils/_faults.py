@@ -14,6 +14,7 @@ import traceback
 
 from ._command import CommandNotFound
 from ._core.diagnosis import KicError, failure
+from ._host.permission import refused
 
 _PARTS = ("module_utils", "modules", "action", "lookup", "inventory", "callback", "filter")
 
@@ -53,28 +54,9 @@ def _of_system(error: OSError) -> KicError:
     if number == errno.EROFS:
         return failure("file_system_read_only", output=output, **fields)
     if number in (errno.EACCES, errno.EPERM):
-        return _of_permission(error, path, output)
+        return refused(error, path, output)
     problem = f"{error.strerror or error}" + (f" ({fields['name']})" if number else "")
     return failure("system_refused", output=output, path=path or "a system call", problem=problem, place=_place(error))
-
-
-def _of_permission(error: OSError, path: str | None, output: str) -> KicError:
-    uid = os.geteuid()
-    user = _user(uid)
-    closed = _closed(path) if path else None
-    if closed is None:
-        # Not a matter of modes: a security module, an immutable file, a mount that another user owns.
-        fields = {"path": path or "a file", "user": user, "problem": f"{error.strerror} ({_name(error.errno or 0)})"}
-        return failure("access_refused", output=output, **fields)
-    found = os.stat(closed)
-    owner = _user(found.st_uid)
-    if owner == user:
-        fix = f"chmod u+rwx {closed}"
-    else:
-        other = "with become: true" if owner == "root" else f"as {owner}"
-        fix = f"if it is meant for {user}, as root: chown {user} {closed}; else run the task {other}"
-    fields = {"closed": closed, "owner": owner, "mode": f"{found.st_mode & 0o7777:04o}", "fix": fix}
-    return failure("permission_denied", output=output, path=path, user=user, **fields)
 
 
 def _path(error: OSError) -> str | None:
@@ -96,35 +78,6 @@ def _existing(path: str) -> str:
     while not os.path.lexists(found) and found != "/":
         found = os.path.dirname(found)
     return found
-
-
-def _closed(path: str) -> str | None:
-    """What on the way to ``path`` does not let this user on; None where modes are not what refuses."""
-    way = ["/"]
-    for part in os.path.abspath(path).strip("/").split("/"):
-        way.append(os.path.join(way[-1], part))
-    for here, following in zip(way, way[1:]):
-        if not os.access(here, os.X_OK, effective_ids=True):
-            return here
-        if not os.path.lexists(following):
-            return None if _writable(here) else here
-    if not os.access(path, os.R_OK, effective_ids=True) or not _writable(path):
-        return path
-    # It is open itself, so something was to be exchanged or removed in its directory.
-    return None if _writable(way[-2]) else way[-2]
-
-
-def _writable(path: str) -> bool:
-    return os.access(path, os.W_OK, effective_ids=True)
-
-
-def _user(uid: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _name(number: int) -> str:

@@ -133,6 +133,41 @@ CATALOGUE: dict[str, Entry] = {
         "start it, with systemd: systemctl enable --now {engine}; without: service {engine} start",
         known="docker 20.10 and 28.2, words of the client",
     ),
+    "engine_context_missing": Entry(
+        "The client of docker is set to use the context {context}, which does not exist for this user.",
+        "see those that exist: docker context ls; use the machine's own daemon: docker context use default; where DOCKER_CONTEXT"
+        " is set, take it out of the task's environment",
+        known="docker 28.2: context not found; currentContext of Docker Desktop that stays after it, getsentry/sentry #76334",
+    ),
+    "engine_endpoint_unusable": Entry(
+        "DOCKER_HOST is {endpoint}, which the client of docker reads as the name of a host, not as a path.",
+        "write it with its scheme: DOCKER_HOST=unix://{path}; or take it out of the task's environment",
+        known="docker 28.2: tcp://localhost:2375/var/run/docker.sock",
+    ),
+    "engine_configuration_unreadable": Entry(
+        "{engine} cannot read its configuration {path}: {problem}.",
+        "correct that line; what the keys mean: man containers.conf, man containers-storage.conf, man containers-registries.conf",
+        known='podman 4.3.1: toml: line 2 (last key "containers.pids_limit"): incompatible types',
+    ),
+    "engine_store_differs": Entry(
+        "The store of podman was created with another configuration than the one that it has now: {problem}.",
+        "bring back what storage.conf and containers.conf said then (driver, graphroot); or remove all containers, images and"
+        " volumes of the store: podman system reset",
+        known="podman 4 and 5: database configuration mismatch; containers/podman #7396, #24738",
+    ),
+    "engine_program_missing": Entry(
+        "podman needs the program {program} for its networks, and does not find it.",
+        "install it, on Debian and Ubuntu: apt-get install netavark aardvark-dns passt slirp4netns; or run the role"
+        " nodeforge.kic.kic_host; where it lies elsewhere, helper_binaries_dir in containers.conf names the directory",
+        known="podman 4 and 5: could not find netavark, pasta, slirp4netns",
+    ),
+    "packet_filter_reset": Entry(
+        "The rules that docker created in the packet filter do not exist any more: another program, such as firewalld or a"
+        " script with iptables -F, has replaced them.",
+        "let docker create them again: systemctl restart docker (without systemd: service docker restart); without live-restore its"
+        " containers stop",
+        known="docker 20.10 to 28: iptables: No chain/target/match by that name; systemctl restart firewalld",
+    ),
     "socket_denied": Entry(
         "this user may not use {engine}: {endpoint} refuses them.",
         "run the task with become: true, or let the user in and log in again: usermod --append --groups {engine} USER",
@@ -401,6 +436,36 @@ CATALOGUE: dict[str, Entry] = {
         "the registry does not let this user have {name}; many registries also say so where no such image exists.",
         "correct the name, or log in first: {engine} login {registry}",
         known="podman 4.3, docker 20.10 and docker-registry 2.8, words of the pull",
+    ),
+    "registry_limited": Entry(
+        "The registry of {name} gives no more images for now: its limit of pulls is reached.",
+        "log in, which raises the limit: {engine} login {registry}; or wait; or name an image of another registry; or bring the"
+        " image as an archive",
+        known="Docker Hub: toomanyrequests, HTTP 429",
+    ),
+    "credential_helper_unusable": Entry(
+        "The client of {engine} asks the credential helper {program} for the password of a registry, and it does not answer:"
+        " {problem}.",
+        "install it; or take the lines credsStore and credHelpers that name it out of the user's file ~/.docker/config.json (for"
+        " podman also auth.json and registries.conf), then log in: {engine} login {registry}",
+        known="docker-credential-helpers, words of docker 20.10 to 28 and podman 4; Docker Desktop's config.json on another machine",
+    ),
+    "image_refused_by_policy": Entry(
+        "The configuration of this machine forbids {engine} to pull {name}: {problem}.",
+        "see the rules: podman image trust show; grep -rn blocked /etc/containers/registries.conf"
+        " /etc/containers/registries.conf.d; name an image of a registry that they allow, or ask who wrote them",
+        known="podman 3 to 5: is rejected by policy, is blocked in registries.conf; policy.json(5)",
+    ),
+    "image_policy_unusable": Entry(
+        "podman pulls no image, as it finds no usable policy for images: {problem}.",
+        "create /etc/containers/policy.json with the package that brings it, on Debian and Ubuntu: apt-get install --reinstall"
+        " golang-github-containers-common; on Fedora: dnf reinstall containers-common",
+        known="podman 3 to 5: open /etc/containers/policy.json, Default policy is missing; policy.json(5)",
+    ),
+    "image_unsigned": Entry(
+        "DOCKER_CONTENT_TRUST is set, and {name} has no signature.",
+        "take DOCKER_CONTENT_TRUST out of the task's environment, or name a signed image",
+        known="docker 20.10 to 28: remote trust data does not exist",
     ),
     "registry_unreachable": Entry(
         "the registry of {name} cannot be reached within {seconds:g} seconds.",

@@ -116,7 +116,11 @@ def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) ->
                     "value": "0 or reached",
                 }
             )
-            fields.update({key: value for key, value in match.groupdict().items() if value})
+            if condition == "sub_ids_missing":
+                from .._host.user import user_name
+
+                fields.update({"user": user_name(), "found": "no or too few", "asked": "65536"})
+            fields.update({key: value.rstrip(". ") for key, value in match.groupdict().items() if value})
             return failure(condition, output=words, **fields)
     return failure("engine_failed", output=words, engine=engine, action=action, rc=result.rc)
 
@@ -125,6 +129,32 @@ def explain_by(engine: str, texts: Texts, result: CommandResult, action: str) ->
 # on 4.3.1 with Debian's docker-registry 2.8.2, and the words of containerd's resolver on docker 29; a refused name of Docker
 # Hub reads "requested access … is denied".
 _REGISTRY_TEXTS: Texts = (
+    (
+        re.compile(r"toomanyrequests|429 Too Many Requests|reached your (?:unauthenticated )?pull rate limit"),
+        "registry_limited",
+    ),
+    (
+        re.compile(
+            r"error getting credentials - err: (?P<problem>exec: \"(?P<program>docker-credential-[^\"]+)\": [^\n,]+|[^\n]+)"
+        ),
+        "credential_helper_unusable",
+    ),
+    (
+        re.compile(r"(?P<problem>registry \S+ is blocked in [^\n]+|[^\n:]+ is rejected by policy)"),
+        "image_refused_by_policy",
+    ),
+    (
+        re.compile(r"(?P<problem>open \S*/policy\.json: no such file or directory|invalid policy in [^\n]+)"),
+        "image_policy_unusable",
+    ),
+    (re.compile(r"remote trust data does not exist|does not have trust data for"), "image_unsigned"),
+    (
+        re.compile(
+            r"no matching manifest for linux/(?P<machine>[\w/]+)"
+            r"|no image found in (?:manifest list|image index) for architecture \"?(?P<architecture>\w+)"
+        ),
+        "image_platform",
+    ),
     (
         re.compile(r"x509:|certificate|server gave HTTP response to HTTPS client|does not look like a TLS handshake"),
         "registry_untrusted",
@@ -161,7 +191,10 @@ def explain_registry_by(
 ) -> KicError:
     """The cause of a failed talk with the registry of ``reference``."""
     for pattern, condition in _REGISTRY_TEXTS:
-        if pattern.search(result.words):
+        match = pattern.search(result.words)
+        if match:
+            named = {key: value.rstrip(". ") for key, value in match.groupdict().items() if value}
+            fields = {"program": "of its configuration", "machine": named.get("architecture", ""), **named}
             return failure(
                 condition,
                 output=result.words,
@@ -170,6 +203,8 @@ def explain_registry_by(
                 registry=reference.partition("/")[0],
                 repository=re.sub(r"(@.*|:[^:/]*)$", "", reference),
                 seconds=seconds,
+                found="other architectures",
+                **fields,
             )
     return explain_by(engine, texts, result, action)
 
@@ -486,11 +521,14 @@ class CommandLineEngine(Engine):
         listed = self.call(command, action="listing containers").out.split()
         return [self._owned(self._decode_container(item)) for item in self._inspect_all("container", listed)]
 
-    def _create(self, arguments: Sequence[str], new: NewContainer) -> CommandResult:
+    def _create(
+        self, arguments: Sequence[str], new: NewContainer, environment: Mapping[str, str] | None = None
+    ) -> CommandResult:
         """``create``; the values of the node's environment go another way than its arguments."""
         env = hand_over(new.env)
         action = f"creating the container {new.name}"
-        return self.call(arguments, action=action, stdin=env.stdin, environment=env.environment, check=False)
+        variables = {**env.environment, **(environment or {})}
+        return self.call(arguments, action=action, stdin=env.stdin, environment=variables, check=False)
 
     def put_files(self, identity: str, archive: bytes) -> None:
         self._put_files(identity, archive)

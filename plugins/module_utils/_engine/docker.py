@@ -83,10 +83,22 @@ _TEXTS: Texts = (
         ),
         "api_mismatch",
     ),
+    # 28.2: 'unable to resolve docker endpoint: context "x": context not found: open /home/…'; 20.10: 'context "x" does not
+    # exist', 'Current context "x" is not found on the file system'
+    (
+        re.compile(
+            r"[Cc]ontext \"(?P<context>[^\"]+)\"(?:: context not found| does not exist| is not found on the file system)"
+        ),
+        "engine_context_missing",
+    ),
+    # 20.10: "… (iptables failed: iptables --wait -t nat -A DOCKER …: iptables: No chain/target/match by that name.", also of networks
+    (re.compile(r"ip6?tables(?: v[\d.]+[^:]*)?: No chain/target/match by that name"), "packet_filter_reset"),
     # 20.10: "network with name x already exists"
     (re.compile(r"(?P<kind>network) with name (?P<name>\S+) already exists"), "name_taken"),
     # 20.10: "Pool overlaps with other one on this address space"
     (re.compile(r"Pool overlaps with other one on this address space"), "subnet_overlap"),
+    # 20.10: "cannot create network 1 (br-1): conflicts with network 2 (br-2): networks have overlapping IPv4"
+    (re.compile(r"conflicts with network \S+ \S+: networks have overlapping IPv"), "subnet_overlap"),
     *HOST_PORTS,
     # 20.10: "Bind for 127.0.0.1:80 failed: port is already allocated"
     (re.compile(r"Bind for (?P<address>\S+):(?P<port>\d+) failed: port is already allocated"), "port_taken"),
@@ -140,7 +152,8 @@ class Docker(CommandLineEngine):
         return explain_registry_by("docker", _TEXTS, result, reference, seconds, action)
 
     def _environment(self) -> dict[str, str]:
-        return {}
+        # A node is of the machine's own platform, whatever its user builds for (kind #2718).
+        return {"DOCKER_DEFAULT_PLATFORM": ""} if os.environ.get("DOCKER_DEFAULT_PLATFORM") else {}
 
     def _decode_image(self, found: Mapping[str, Any]) -> Image:
         return decode_image(found)
@@ -225,6 +238,10 @@ class Docker(CommandLineEngine):
         if context == "default" and not os.environ.get("DOCKER_HOST"):
             return
         endpoint = self.endpoint()
+        # docker's client takes a path without a scheme for a part of a host's name.
+        path = re.sub("^unix:(?!//)", "", endpoint)
+        if path.startswith("/"):
+            raise failure("engine_endpoint_unusable", endpoint=endpoint, path=path)
         if not endpoint.startswith("unix://"):
             raise failure("engine_remote", engine=self.name, endpoint=endpoint)
 
@@ -279,6 +296,10 @@ class Docker(CommandLineEngine):
 
     def create_network(self, network: Network) -> None:
         arguments = ["network", "create", "--driver", network.driver]
+        if network.driver == "bridge":
+            # What daemon.json may switch off for all networks (default-network-opts, docker 24): nodes talk to each other.
+            arguments += ["--opt", "com.docker.network.bridge.enable_icc=true"]
+            arguments += ["--opt", "com.docker.network.bridge.enable_ip_masquerade=true"]
         for item in network.ranges:
             arguments += ["--subnet", str(item.subnet)]
             if item.gateway is not None:
@@ -364,7 +385,9 @@ class Docker(CommandLineEngine):
     # Containers.
     def create_container(self, new: NewContainer) -> str:
         action = f"creating the container {new.name}"
-        result = self._create(create_arguments(new), new)
+        # The image is in the store, where signatures are not looked for: they were when it was pulled.
+        trust = {"DOCKER_CONTENT_TRUST": "0"} if os.environ.get("DOCKER_CONTENT_TRUST") else {}
+        result = self._create(create_arguments(new), new, trust)
         if result.rc != 0:
             # 20.10: 'Conflict. The container name "/x" is already in use by container "…"'
             if "Conflict. The container name" in result.err:
@@ -428,6 +451,9 @@ def create_arguments(new: NewContainer) -> list[str]:
     elif new.privileged:
         # Mounts, namespaces and control groups of its own children are a node's daily work.
         found += ["--privileged"]
+    if new.capabilities or new.privileged:
+        # daemon.json may deny it to all containers; sudo, ping and the runtime of a node gain what their files give.
+        found += ["--security-opt", "no-new-privileges=false"]
     # By it systemd knows that it is in a container (container interface of systemd.io).
     found += ["--env", "container=docker"]
     if new.runtime:

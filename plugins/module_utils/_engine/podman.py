@@ -8,6 +8,7 @@ Seen on podman 4.3.1 (Debian 12) and 5.4.2 (Debian 13); the texts of :data:`_TEX
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from .._command import CommandResult
 from .._core.capabilities import Capabilities
 from .._core.checks import invalid
 from .._core.diagnosis import KicError, failure
-from .._host.containers_conf import subnet_pools
+from .._host.containers_conf import subnet_pools, variables
 from .._host.environment import client_environment
 from .._host.machine import runtimes
 from . import proxy
@@ -91,6 +92,25 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     # 4.3.1: "allocation failed; exceeded num_locks (2048)"; older: "error allocating lock for new volume: no space left …"
     (re.compile(r"exceeded num_locks \((?P<count>\d+)\)"), "engine_locks"),
     (re.compile(r"allocating lock for new \w+:[^\n]*no space left on device"), "engine_locks"),
+    (
+        re.compile(
+            r"no sub[ug]id ranges found for user \"(?P<user>[^\"]+)\"|insufficient UIDs or GIDs available in user namespace"
+        ),
+        "sub_ids_missing",
+    ),
+    # Of what an administrator wrote. 4.3.1: "decode configuration /etc/containers/containers.conf: toml: line 2 (…): …",
+    # 'loading registries configuration "/etc/…": toml: …', "Failed to read /etc/containers/storage.conf toml: …"
+    (re.compile(r"(?P<path>/[^\s\":\\]+)\\?\"?:? toml: (?P<problem>[^\n]*[^\n\"])"), "engine_configuration_unreadable"),
+    # 4.3.1: 'database graph driver "overlay" does not match our graph driver "vfs": database configuration mismatch'
+    (
+        re.compile(r"(?P<problem>database [^\n:]+ does not match our [^\n:]+): database configuration"),
+        "engine_store_differs",
+    ),
+    # 4.3.1: 'could not find "netavark" in one of [/usr/libexec/podman …]'; 5.4.2: "could not find pasta, the network namespace …"
+    (
+        re.compile(r"could not find \"?(?P<program>[a-z0-9-]+)\"?(?: in one of|, the network namespace)"),
+        "engine_program_missing",
+    ),
     *KERNEL_LIMITS,
     (re.compile(r"no space left on device", re.IGNORECASE), "disk_full"),
     # crun 1.21 below podman 5.4.2: "crun: controller `cpuset` is not available under …"
@@ -101,9 +121,24 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+_DENIED = re.compile(
+    r"\b(?:mkdir|open|chmod|l?stat|unlink|rename) (?P<path>/[^\s:]+): permission denied", re.IGNORECASE
+)
+"""4.3.1: "creating runtime static files directory: mkdir /home/x/.local/share/containers: permission denied"."""
+
+
 def explain(result: CommandResult, action: str) -> KicError:
     """The cause of a failed call, as far as podman's words tell it."""
-    return explain_by("podman", _TEXTS, result, action)
+    found = explain_by("podman", _TEXTS, result, action)
+    denied = _DENIED.search(result.words)
+    if found.diagnosis.id != "engine_failed" or denied is None:
+        return found
+    # podman works with this user's own ids: whose directory it is can be seen, as after a program that was run with sudo.
+    from .._host.permission import refused
+
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    seen = refused(error, denied["path"], result.words)
+    return seen if seen.diagnosis.id == "permission_denied" else found
 
 
 def explain_registry(result: CommandResult, reference: str, seconds: float, action: str) -> KicError:
@@ -142,7 +177,11 @@ class Podman(CommandLineEngine):
         return explain(result, action)
 
     def proxies(self) -> dict[str, str]:
-        return proxy.of_environment(os.environ)
+        # As podman puts them together: what its configuration gives to all containers, then its own, where it hands these on;
+        # of these what its configuration has does not stand in for what is set already.
+        containers, engine, hands_on = variables()
+        own = {**engine, **os.environ} if hands_on else {}
+        return proxy.of_environment({**containers, **proxy.of_environment(own)})
 
     def address_pools(self) -> tuple[str, ...]:
         return tuple(subnet_pools())
@@ -355,7 +394,7 @@ def create_arguments(new: NewContainer) -> list[str]:
     found += ["--userns=host", "--cgroups=enabled"]
     found += [] if new.network else ["--network=private"]
     # More of what a node is that containers.conf may decide for all.
-    found += ["--umask=0022", "--env-host=false", "--read-only=false"]
+    found += ["--umask=0022", "--env-host=false", "--read-only=false", "--no-hosts=false"]
     # What makes systemd power the machine off (systemd(1)); an image need not name it.
     found += ["--stop-signal=SIGRTMIN+3"]
     found += [f"--restart={new.restart_policy}"]

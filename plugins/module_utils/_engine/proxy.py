@@ -1,8 +1,8 @@
 # Copyright (c) 2026 nodeforge.kic contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Proxies that a container gets without being asked for: podman passes on its own environment, docker's client the
-file config.json. What of a cluster they must not be used for is added to NO_PROXY, or nodes ask a proxy for each other.
+"""Proxies that a container gets without being asked for: podman passes on its own environment and that of containers.conf,
+docker's client the file config.json, and an image that was built behind a proxy may hold them. What of a cluster they must not be used for is added to NO_PROXY, or nodes ask a proxy for each other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def without_proxy(arguments: Sequence[str]) -> list[str]:
 
 
 def of_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What podman's client passes on (containers.conf(5), http_proxy: on by default)."""
+    """What of an environment says where proxies are (containers.conf(5), http_proxy: podman passes it on by default)."""
     return {name: environment[name] for name in (*NAMES, *NO_PROXY) if environment.get(name)}
 
 

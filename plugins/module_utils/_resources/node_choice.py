@@ -16,7 +16,7 @@ from .._core.diagnosis import failure
 from .._core.plan import Missing
 from .._core.subnet import first_free_address
 from .._engine.model import Container, EngineInfo, Image, Mount, Network, NewContainer, Publication
-from .._engine.proxy import exceptions
+from .._engine.proxy import exceptions, of_environment
 from .._host.machine import HostLimits
 from .._host.ports import Ports
 from .node_options import engine_arguments
@@ -129,7 +129,7 @@ def allocate(
         ulimits=ulimits,
         sysctls=spec.sysctls,
         security_opts=security_opts,
-        env={**spec.env, **exceptions(around.proxies, spec.env, _direct(spec, network))},
+        env={**spec.env, **exceptions(_proxies(around), spec.env, _direct(spec, network))},
         labels={},
         privileged=spec.privileged != "false" and not capabilities,
         capabilities=capabilities,
@@ -141,6 +141,12 @@ def allocate(
         passed_on=engine_arguments(spec.passed_on),
     )
     return replace(new, labels=_labels(spec, new, around.image, adaptations)), _missing(spec, around, engine)
+
+
+def _proxies(around: Around) -> dict[str, str]:
+    """Those that the node has without being asked for, by its engine or by its image."""
+    own = around.image.environment if around.image is not None else ()
+    return {**of_environment(dict(item.partition("=")[::2] for item in own)), **around.proxies}
 
 
 def _refuse_image(spec: NodeSpec, around: Around, engine: str) -> None:

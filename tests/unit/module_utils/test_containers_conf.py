@@ -17,6 +17,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._host.containers_con
     parse_pools,
     paths,
     subnet_pools,
+    variables,
 )
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import DOCKER, engine_info, recorded
 
@@ -64,6 +65,33 @@ def test_a_later_file_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     files[str(tmp_path / "over")] = line.format("10.3.0.0/16")
     assert subnet_pools(files.get) == ["10.3.0.0/16"]
     assert subnet_pools(lambda _path: None) == []
+
+
+PROXIES = """
+[containers]
+# env = ["a=b"]
+env = [
+  "NO_PROXY=[::1],127.0.0.1", # "x=y"
+  'TOKEN=a#b',
+]
+http_proxy = false
+
+[engine]
+env = ["HTTPS_PROXY=http://proxy.example:3128"]
+"""
+
+
+def test_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What containers and podman itself get, each from the last file that says it."""
+    monkeypatch.setenv("CONTAINERS_CONF", str(tmp_path / "one"))
+    monkeypatch.setenv("CONTAINERS_CONF_OVERRIDE", str(tmp_path / "two"))
+    files = {str(tmp_path / "one"): PROXIES}
+    containers = {"NO_PROXY": "[::1],127.0.0.1", "TOKEN": "a#b"}
+    engine = {"HTTPS_PROXY": "http://proxy.example:3128"}
+    assert variables(files.get) == (containers, engine, False)
+    files[str(tmp_path / "two")] = "[containers]\nhttp_proxy=true\nenv=[]\n"
+    assert variables(files.get) == ({}, engine, True)
+    assert variables(lambda _path: None) == ({}, {}, True)
 
 
 def test_files_of_a_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -526,11 +526,36 @@ def test_create_arguments_of_plain_node() -> None:
         "--stop-signal=SIGRTMIN+3",
         "--restart=no",
         "--privileged",
+        "--security-opt",
+        "no-new-privileges=false",
         "--env",
         "container=docker",
         "--pids-limit=-1",
         "img:1",
     ]
+
+
+def test_new_privileges() -> None:
+    """What daemon.json denies to all containers a node needs, unless it is to have no privileges; the user's word comes later."""
+    denied = "no-new-privileges=false"
+    assert denied in create_arguments(replace(NEW, privileged=False, capabilities=("ALL",)))
+    assert denied not in create_arguments(replace(NEW, privileged=False))
+    asked = create_arguments(replace(NEW, security_opts=("no-new-privileges",)))
+    assert asked.index("no-new-privileges") > asked.index(denied)
+
+
+def test_variables_of_builders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who builds for another platform, or pulls signed images only, has nodes of this machine's platform all the same."""
+    found, runner = engine(create=said("id\n"))
+    found.create_container(NEW)
+    assert not {"DOCKER_DEFAULT_PLATFORM", "DOCKER_CONTENT_TRUST"} & set(runner.environments[-1])
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/amd64")
+    monkeypatch.setenv("DOCKER_CONTENT_TRUST", "1")
+    found.create_container(NEW)
+    assert runner.environments[-1] == {"DOCKER_DEFAULT_PLATFORM": "", "DOCKER_CONTENT_TRUST": "0"}
+    found, runner = engine(pull=said())
+    found.pull_image("r.example/x:1", 9)
+    assert runner.environments[-1] == {"DOCKER_DEFAULT_PLATFORM": ""}
 
 
 @pytest.mark.parametrize(
@@ -652,7 +677,9 @@ def test_create_network(network: Network, command: str) -> None:
     """A network is made with its ranges, MTU and labels, and stays where it is the only one of its name."""
     found, runner = engine(**listed_networks("other", "kic"))
     found.create_network(network)
-    assert runner.commands[0] == f"docker network create --driver bridge {command}"
+    # What daemon.json may switch off for all networks.
+    always = "--opt com.docker.network.bridge.enable_icc=true --opt com.docker.network.bridge.enable_ip_masquerade=true"
+    assert runner.commands[0] == f"docker network create --driver bridge {always} {command}"
     assert not [item for item in runner.commands if " rm " in item]
 
 

@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker, podman
+from ansible_collections.nodeforge.kic.plugins.module_utils._engine.cli import explain_registry_by
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.docker import Docker
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import DOCKER, TableRunner, fails, recorded, said
 
@@ -106,6 +109,96 @@ NETWORKING = "Error response from daemon: failed to set up container networking:
         ),
         (podman, "inotify_add_watch /x: no space left on device", "kernel_limit", "fs.inotify.max_user_watches"),
         (podman, "writing blob: storing blob: write /var/tmp/x: no space left on device", "disk_full", "df -i"),
+        (
+            podman,
+            'Error: database graph driver "overlay" does not match our graph driver "vfs": database configuration mismatch',
+            "engine_store_differs",
+            'it has now: database graph driver "overlay" does not match our graph driver "vfs".',
+        ),
+        (
+            podman,
+            (
+                'level=error msg="reading system config \\"/etc/containers/containers.conf\\": decode configuration'
+                ' /etc/containers/containers.conf: toml: line 2 (last key \\"containers.foo\\"): unexpected EOF; expected value"'
+            ),
+            "engine_configuration_unreadable",
+            "its configuration /etc/containers/containers.conf: line 2",
+        ),
+        (
+            podman,
+            (
+                'Error: getting registries: loading registries configuration "/etc/containers/registries.conf.d/a.conf": toml: line 1:'
+                " expected '.'"
+            ),
+            "engine_configuration_unreadable",
+            "/etc/containers/registries.conf.d/a.conf: line 1: expected '.'.",
+        ),
+        (
+            podman,
+            "Failed to read /etc/containers/storage.conf toml: line 2: expected ']'",
+            "engine_configuration_unreadable",
+            "/etc/containers/storage.conf: line 2",
+        ),
+        (
+            podman,
+            'Error: could not find "netavark" in one of [/usr/libexec/podman].  To resolve this error, set',
+            "engine_program_missing",
+            "the program netavark",
+        ),
+        (
+            podman,
+            'could not find pasta, the network namespace can\'t be configured: exec: "pasta": executable file not found',
+            "engine_program_missing",
+            "the program pasta",
+        ),
+        (
+            podman,
+            'cannot find UID/GID for user ada: no subuid ranges found for user "ada" in /etc/subuid - check rootless mode',
+            "sub_ids_missing",
+            "kic_host_user: ada",
+        ),
+        (
+            podman,
+            "processing tar file(potentially insufficient UIDs or GIDs available in user namespace (requested 0:42 for /x))",
+            "sub_ids_missing",
+            "no or too few subordinate ids",
+        ),
+        (
+            docker,
+            'Failed to initialize: unable to resolve docker endpoint: context "desktop-linux": context not found: open /x',
+            "engine_context_missing",
+            "the context desktop-linux",
+        ),
+        (
+            docker,
+            'unable to resolve docker endpoint: context "lab" does not exist',
+            "engine_context_missing",
+            "the context lab",
+        ),
+        (
+            docker,
+            'Current context "lab" is not found on the file system, please check your config file',
+            "engine_context_missing",
+            "DOCKER_CONTEXT",
+        ),
+        (
+            docker,
+            (
+                "driver failed programming external connectivity on endpoint x: (iptables failed: iptables --wait -t nat -A DOCKER"
+                " -p tcp: iptables: No chain/target/match by that name.\n (exit status 1))"
+            ),
+            "packet_filter_reset",
+            "systemctl restart docker",
+        ),
+        (
+            docker,
+            (
+                "Error response from daemon: cannot create network 1 (br-1): conflicts with network 2 (br-2): networks have"
+                " overlapping IPv4"
+            ),
+            "subnet_overlap",
+            "",
+        ),
         (docker, "write /var/lib/docker/tmp/x: no space left on device", "disk_full", "df -i"),
     ],
 )
@@ -114,6 +207,101 @@ def test_words(engine: object, words: str, condition: str, message: str) -> None
     explained = engine.explain(said(rc=125, err=words), "starting a container")  # type: ignore[attr-defined]
     assert explained.diagnosis.id == condition, explained
     assert message.lower() in str(explained).lower() and explained.diagnosis.output == words
+
+
+@pytest.mark.parametrize("engine", ["podman", "docker"])
+@pytest.mark.parametrize(
+    ("words", "condition", "message"),
+    [
+        (
+            "toomanyrequests: You have reached your pull rate limit. You may increase the limit by authenticating",
+            "registry_limited",
+            "login docker.io",
+        ),
+        ("failed open: unexpected status code https://x: 429 Too Many Requests", "registry_limited", "as an archive"),
+        (
+            'error getting credentials - err: exec: "docker-credential-desktop": executable file not found in $PATH, out: ``',
+            "credential_helper_unusable",
+            (
+                'docker-credential-desktop for the password of a registry, and it does not answer: exec: "docker-credential-desktop":'
+                " executable file not found in $PATH."
+            ),
+        ),
+        (
+            "error getting credentials - err: exit status 1, out: `pass not initialized: exit status 1`",
+            "credential_helper_unusable",
+            "pass not initialized",
+        ),
+        (
+            "Error: initializing source docker://docker.io/x:1: registry docker.io is blocked in /etc/containers/registries.conf",
+            "image_refused_by_policy",
+            "to pull docker.io/x:1: registry docker.io is blocked in /etc/containers/registries.conf.",
+        ),
+        (
+            "Error: Source image rejected: Running image docker://docker.io/x:1 is rejected by policy.",
+            "image_refused_by_policy",
+            "podman image trust show",
+        ),
+        (
+            "Error: open /etc/containers/policy.json: no such file or directory",
+            "image_policy_unusable",
+            "containers-common",
+        ),
+        (
+            'invalid policy in "/etc/containers/policy.json": Default policy is missing',
+            "image_policy_unusable",
+            "Default policy",
+        ),
+        (
+            "Error: remote trust data does not exist for docker.io/x: notary.docker.io does not have trust data for docker.io/x",
+            "image_unsigned",
+            "DOCKER_CONTENT_TRUST",
+        ),
+        (
+            "no matching manifest for linux/arm64/v8 in the manifest list entries",
+            "image_platform",
+            "this machine is arm64/v8",
+        ),
+        (
+            (
+                'choosing an image from manifest list docker://x:1: no image found in manifest list for architecture "arm64",'
+                ' variant "v8", OS linux'
+            ),
+            "image_platform",
+            "this machine is arm64",
+        ),
+    ],
+)
+def test_words_of_a_pull(engine: str, words: str, condition: str, message: str) -> None:
+    """What a stranger's configuration or registry has against a pull is no failure of the engine."""
+    texts = {"podman": podman._TEXTS, "docker": docker._TEXTS}[engine]
+    result = said(rc=125, err=words)
+    explained = explain_registry_by(engine, texts, result, "docker.io/x:1", 9, "pulling the image docker.io/x:1")
+    assert explained.diagnosis.id == condition, explained
+    assert message in str(explained) and explained.diagnosis.output == words
+
+
+def test_directory_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """podman works as its user: a directory in its way, as root's after sudo, is named with whose it is."""
+    store = tmp_path / ".local" / "share"
+    words = f"Error: creating runtime static files directory: mkdir {store}/containers: permission denied"
+    # Nothing closed is on the way: then it is something else.
+    assert podman.explain(said(rc=125, err=words), "asking").diagnosis.id == "engine_failed"
+    (tmp_path / ".local").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _mode, **_more: str(path) != str(tmp_path / ".local"))
+    explained = podman.explain(said(rc=125, err=words), "asking")
+    assert explained.diagnosis.id == "permission_denied" and explained.diagnosis.output == words
+    assert f"{store}/containers: {tmp_path}/.local belongs to" in explained.diagnosis.cause
+    assert docker.explain(said(rc=1, err=words), "asking").diagnosis.id == "engine_failed"
+
+
+@pytest.mark.parametrize("endpoint", ["/var/run/docker.sock", "unix:/var/run/docker.sock"])
+def test_path_for_an_address(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """docker's client takes a path without a scheme for the name of a host of another machine."""
+    monkeypatch.setenv("DOCKER_HOST", endpoint)
+    runner = TableRunner({"docker info": said(json.dumps({**recorded("info.json", DOCKER)}))})
+    with fails("engine_endpoint_unusable", f"DOCKER_HOST is {endpoint}", "DOCKER_HOST=unix:///var/run/docker.sock"):
+        assert Docker(runner).info
 
 
 LISTEN = {

@@ -17,13 +17,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils import _faults
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandNotFound
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.operations import Operation
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Plan, Resource, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_failure
-from ansible_collections.nodeforge.kic.plugins.module_utils._host import files
+from ansible_collections.nodeforge.kic.plugins.module_utils._host import files, permission
 from ansible_collections.nodeforge.kic.plugins.module_utils._state import writer
 
 
@@ -117,7 +116,7 @@ def test_closed_on_the_way(tmp_path: Path, as_other: Callable[[Path], None], clo
 def test_owner_is_another(tmp_path: Path, as_other: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory of root below one's own home is to be given back."""
     as_other(tmp_path)
-    monkeypatch.setattr(_faults, "_user", lambda uid: "dev" if uid == 1 else "root")
+    monkeypatch.setattr(permission, "_user", lambda uid: "dev" if uid == 1 else "root")
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     found = as_failure(system_error(errno.EACCES, str(tmp_path / "x")))
     assert (

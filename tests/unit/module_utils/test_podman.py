@@ -403,6 +403,7 @@ def test_create_arguments_of_plain_node() -> None:
         "--umask=0022",
         "--env-host=false",
         "--read-only=false",
+        "--no-hosts=false",
         "--stop-signal=SIGRTMIN+3",
         "--restart=no",
         "--privileged",

@@ -99,11 +99,36 @@ def test_engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert docker.proxies()["http_proxy"] == PROXY
 
 
-def chosen(proxies: dict[str, str], **params: Any) -> dict[str, str]:
-    """The environment of a node on a machine with these proxies."""
+@pytest.mark.parametrize(
+    ("text", "environment", "expected"),
+    [
+        (f'[engine]\nenv = ["https_proxy={PROXY}"]\n', {}, {"https_proxy": PROXY}),
+        (f'[engine]\nenv = ["https_proxy={PROXY}"]\n', {"https_proxy": "http://own"}, {"https_proxy": "http://own"}),
+        (f'[engine]\nenv = ["https_proxy={PROXY}"]\n[containers]\nhttp_proxy = false\n', {}, {}),
+        (f'[containers]\nenv = ["HTTP_PROXY={PROXY}", "A=b"]\n', {}, {"HTTP_PROXY": PROXY}),
+        (f'[containers]\nenv = ["HTTP_PROXY={PROXY}"]\n', {"HTTP_PROXY": "http://own"}, {"HTTP_PROXY": "http://own"}),
+        ("[containers]\nhttp_proxy = false\n", {"HTTP_PROXY": "http://own"}, {}),
+    ],
+    ids=["engine", "set already", "not handed on", "containers", "over it", "nobody's"],
+)
+def test_containers_conf(
+    text: str, environment: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A proxy of podman's configuration is in its containers, though no task has it in its environment."""
+    for name in (*proxy.NAMES, *proxy.NO_PROXY, "CONTAINERS_CONF_OVERRIDE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "containers.conf").write_text(text)
+    monkeypatch.setenv("CONTAINERS_CONF", str(tmp_path / "containers.conf"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Podman(None).proxies() == expected  # type: ignore[arg-type]
+
+
+def chosen(proxies: dict[str, str], built: tuple[str, ...] = (), **params: Any) -> dict[str, str]:
+    """The environment of a node on a machine with these proxies, of an image that was built with an environment."""
     surroundings = Around(
         info=engine_info(),
-        image=image(),
+        image=image(environment=built),
         networks=(network("kic", "10.5.0.0/24", "fd00:5::/64"),),
         volume=True,
         addresses={},
@@ -122,6 +147,13 @@ def test_node() -> None:
     found = chosen({"HTTPS_PROXY": PROXY, "NO_PROXY": "mine"}, no_proxy=["lab.kic.internal"], env={"A": "1"})
     assert found["A"] == "1" and found["NO_PROXY"] == found["no_proxy"]
     assert found["NO_PROXY"].split(",")[:5] == ["mine", "lab.kic.internal", "node-1", "10.5.0.0/24", "fd00:5::/64"]
+
+
+def test_image_that_was_built_behind_a_proxy() -> None:
+    """What an image sets, each of its containers has."""
+    found = chosen({}, (f"https_proxy={PROXY}", "NO_PROXY=mine"), no_proxy=["lab.kic.internal"])
+    assert found["no_proxy"].startswith("mine,lab.kic.internal,node-1,10.5.0.0/24,")
+    assert "no_proxy" not in chosen({}, ("PATH=/bin",), no_proxy=["lab.kic.internal"])
 
 
 @pytest.mark.parametrize("value", ["", "a,b", "a b"])

@@ -32,7 +32,7 @@ MAY_USE: dict[str, set[str]] = {
     "_resources": BELOW_KUBERNETES,
     "_kubernetes": BELOW_KUBERNETES,
     "_cluster": BELOW_CLUSTER,
-    "_faults": {"_core", "_command"},
+    "_faults": {"_core", "_command", "_host"},
     "_module": {"_core", "_command", "_state", "_faults"},
     "_engine_module": {*BELOW_CLUSTER, "_module"},
 }

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_molecule_platforms_with_a_date() -> None:
     """What YAML reads as a date without being asked is the text that stands there."""
-    given = [{"name": "a", "image": "x", "env": {"SINCE": datetime.date(2026, 1, 2)}}]
+    given = [{"name": "a", "image": "x", "env": {"SINCE": dt.date(2026, 1, 2)}}]
     assert molecule_platforms.molecule_platforms(given)["platforms"][0]["env"] == {"SINCE": "2026-01-02"}
 
 
