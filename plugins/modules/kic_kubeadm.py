@@ -84,7 +84,10 @@ options:
         C(KubeletConfiguration) and C(KubeProxyConfiguration).
       - Mappings are merged field by field, named arguments (C(extraArgs)) by name, C(certSANs) are added to ours, and
         a null removes a field. Other lists and values are replaced.
-      - Arguments (C(extraArgs), C(kubeletExtraArgs)) may be a list as in v1beta4 or a mapping as in v1beta3.
+      - Arguments (C(extraArgs), C(kubeletExtraArgs)) may be a list as in v1beta4 or a mapping as in v1beta3, and documents may
+        say that they are of v1beta3.
+      - Refused are the node's name, another C(criSocket) and C(certificatesDir), C(controlPlaneEndpoint) and
+        C(kubernetesVersion), which follow from the node.
       - It is used when the node is made. A later difference is reported as RV(drift).
     type: raw
   patches:

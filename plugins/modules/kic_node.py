@@ -133,7 +133,8 @@ options:
     description:
       - Limits of each process, V(soft:hard) or one number for both, by name. Left out, C(nofile) and C(nproc) are what
         a machine's systemd gives, or the most that this machine can.
-      - V(-1) or V(unlimited) stands for a process without the limit, for example C(memlock). C(nofile) and C(nproc) always have one.
+      - V(-1) or V(unlimited) stands for a process without the limit, for example C(memlock). C(nofile) and C(nproc) always
+        have one.
     type: dict
     default: {}
   sysctls:

@@ -178,6 +178,32 @@ def test_merge(ours: dict[str, Any], theirs: dict[str, Any], expected: dict[str,
             id="same-kind-twice",
         ),
         pytest.param(
+            {"kind": "ClusterConfiguration", "imageRepository": "here.example"},
+            {"ClusterConfiguration": {"imageRepository": "here.example"}},
+            id="one-document",
+        ),
+        pytest.param(
+            [
+                {
+                    "apiVersion": "kubeadm.k8s.io/v1beta3",
+                    "kind": "ClusterConfiguration",
+                    "metadata": {"name": "config"},
+                    "apiServer": {"extraArgs": {"enable-admission-plugins": "NodeRestriction"}},
+                }
+            ],
+            {
+                "ClusterConfiguration": {
+                    "apiServer": {"extraArgs": [{"name": "enable-admission-plugins", "value": "NodeRestriction"}]}
+                }
+            },
+            id="patch-of-kind-for-v1beta3",
+        ),
+        pytest.param(
+            {"InitConfiguration": {"nodeRegistration": {"criSocket": "/run/containerd/containerd.sock"}}},
+            {"InitConfiguration": {"nodeRegistration": {"criSocket": "/run/containerd/containerd.sock"}}},
+            id="the-socket-itself",
+        ),
+        pytest.param(
             {"KubeletConfiguration": {"evictionHard": None}},
             {"KubeletConfiguration": {"evictionHard": None}},
             id="null-is-kept",
@@ -207,10 +233,26 @@ def test_user_documents(value: Any, expected: dict[str, Any]) -> None:
         pytest.param({"ClusterConfiguration": "x"}, "ClusterConfiguration has no fields", id="fields-are-text"),
         pytest.param({"ClusterConfiguration": None}, "ClusterConfiguration has no fields", id="fields-are-null"),
         pytest.param(
-            {"ClusterConfiguration": {"apiVersion": "kubeadm.k8s.io/v1beta3"}},
-            "ClusterConfiguration is of kubeadm.k8s.io/v1beta3",
+            {"ClusterConfiguration": {"apiVersion": "kubeadm.k8s.io/v1beta2"}},
+            "ClusterConfiguration is of kubeadm.k8s.io/v1beta2",
             id="old-api-version",
         ),
+        pytest.param(
+            {"KubeletConfiguration": {"apiVersion": "kubeadm.k8s.io/v1beta3"}},
+            "KubeletConfiguration is of kubeadm.k8s.io/v1beta3",
+            id="api-version-of-another-kind",
+        ),
+        pytest.param(
+            {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [{"role": "control-plane"}]},
+            "Cluster is a kind of the tool kind",
+            id="file-of-kind",
+        ),
+        pytest.param(
+            [{"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"}],
+            "Cluster is a kind of the tool kind",
+            id="document-of-kind",
+        ),
+        pytest.param(["kind: ClusterConfiguration\n"], "with a kind, but text", id="list-of-texts"),
     ],
 )
 def test_user_documents_refused(value: Any, said: str) -> None:
@@ -618,6 +660,17 @@ def test_a_mapping_is_merged_with_our_arguments() -> None:
             id="timeout-of-v1beta3",
         ),
         pytest.param("JoinConfiguration", {"discovery": {"timeout": "5m"}}, "timeouts: {discovery", id="join-timeout"),
+        # As "kubeadm config print init-defaults" and files of other clusters have them.
+        pytest.param("InitConfiguration", {"nodeRegistration": {"name": "node"}}, "leave it out", id="name"),
+        pytest.param(
+            "JoinConfiguration",
+            {"nodeRegistration": {"criSocket": "unix:///var/run/cri-dockerd.sock"}},
+            "leave it out; it is unix:///run/containerd/containerd.sock",
+            id="another-runtime",
+        ),
+        pytest.param("ClusterConfiguration", {"kubernetesVersion": "1.30.0"}, "kubernetes_version", id="version"),
+        pytest.param("ClusterConfiguration", {"controlPlaneEndpoint": "lb:6443"}, "api_sans", id="endpoint"),
+        pytest.param("ClusterConfiguration", {"certificatesDir": "/srv/pki"}, "/etc/kubernetes/pki", id="certificates"),
     ],
 )
 def test_fields_that_kubeadm_would_refuse_later(kind: str, fields: dict[str, Any], said: str) -> None:

@@ -26,6 +26,9 @@ API_VERSIONS = {
     "KubeProxyConfiguration": "kubeproxy.config.k8s.io/v1alpha1",
 }
 
+_EARLIER = "kubeadm.k8s.io/v1beta3"
+"""Its documents are read too: they differ in arguments as mappings and in the fields of ``_MOVED``."""
+
 OLDEST = (1, 31)
 """kubeadm reads v1beta4 from this release on."""
 
@@ -52,6 +55,38 @@ _MOVED = {
         "InitConfiguration: {timeouts: {controlPlaneComponentHealthCheck: 4m0s}}"
     ),
     ("JoinConfiguration", "discovery.timeout"): "JoinConfiguration: {timeouts: {discovery: 5m0s}}",
+}
+
+_PATHS = ("/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock")
+_SOCKET = (
+    (*_PATHS, *(f"unix://{path}" for path in _PATHS)),
+    "is not the socket of the node's containerd",
+    f"leave it out; it is {CRI_SOCKET}",
+)
+_NAME = ((), "is set for each node to the name by which it is found again", "leave it out")
+
+# Fields that a file of another cluster has and that here follow from the node, with the values that are no difference.
+# kubeadm, or what looks at the node afterwards, would fail by another one only when everything is made.
+_FIXED: Mapping[tuple[str, str], tuple[tuple[str, ...], str, str]] = {
+    ("InitConfiguration", "nodeRegistration.name"): _NAME,
+    ("JoinConfiguration", "nodeRegistration.name"): _NAME,
+    ("InitConfiguration", "nodeRegistration.criSocket"): _SOCKET,
+    ("JoinConfiguration", "nodeRegistration.criSocket"): _SOCKET,
+    ("ClusterConfiguration", "certificatesDir"): (
+        ("/etc/kubernetes/pki",),
+        "is not where the certificates of a node are",
+        "leave it out; it is /etc/kubernetes/pki",
+    ),
+    ("ClusterConfiguration", "controlPlaneEndpoint"): (
+        (),
+        "is set to the name under which the nodes of the cluster reach its API",
+        "leave it out; further names and addresses go to api_sans (in the role: kic_cluster_api_sans)",
+    ),
+    ("ClusterConfiguration", "kubernetesVersion"): (
+        (),
+        "is the release that the node's image has",
+        "leave it out; kubernetes_version (in the role: kic_cluster_kubernetes_version) refuses an image with another",
+    ),
 }
 
 _PATCH = re.compile(
@@ -146,6 +181,9 @@ def _normal(kind: str, value: Any, path: str, problems: checks.Problems) -> Any:
         if (kind, path) in _MOVED:
             problem = "was moved with kubeadm's API v1beta4"
             raise checks.invalid(option, problem, f"write {_MOVED[kind, path]}")
+        if (kind, path) in _FIXED and value not in _FIXED[kind, path][0]:
+            _values, problem, fix = _FIXED[kind, path]
+            raise checks.invalid(option, f"{value!r} cannot be set, it {problem}", fix)
         if API_VERSIONS[kind] == KUBEADM and key in _BY_NAME:
             return _arguments(option, value)
         if key in _MAPPINGS and not isinstance(value, Mapping):
@@ -189,19 +227,24 @@ def _argument(option: str, item: Any) -> Document:
 
 
 def user_documents(value: Any) -> dict[str, Document]:
-    """The option ``configuration`` as fields by kind. It may be a mapping of kinds or a list of documents."""
+    """The option ``configuration`` as fields by kind. It may be a mapping of kinds, a document or a list of documents."""
     if not value:
         return {}
     found: dict[str, Document] = {}
+    if isinstance(value, Mapping) and isinstance(value.get("kind"), str):
+        value = [value]
     if isinstance(value, Mapping):
         items = [(str(kind), fields) for kind, fields in value.items()]
     elif isinstance(value, list) and all(isinstance(item, Mapping) and item.get("kind") for item in value):
         items = [(str(item["kind"]), {k: v for k, v in item.items() if k != "kind"}) for item in value]
     else:
+        text = isinstance(value, str) or (isinstance(value, list) and any(isinstance(item, str) for item in value))
         raise checks.invalid(
             "configuration",
-            "is neither a mapping of kinds nor a list of documents with a kind",
-            "write it like configuration: {ClusterConfiguration: {imageRepository: registry.example}}",
+            "is neither a mapping of kinds nor a list of documents with a kind" + (", but text" if text else ""),
+            "leave out the '|' above the text, so that YAML reads it"
+            if text
+            else "write it like configuration: {ClusterConfiguration: {imageRepository: registry.example}}",
         )
     problems = checks.Problems()
     for kind, fields in items:
@@ -215,6 +258,12 @@ def user_documents(value: Any) -> dict[str, Document]:
 
 
 def _own_fields(kind: str, fields: Any, problems: checks.Problems) -> Document:
+    if kind == "Cluster":
+        raise checks.invalid(
+            "configuration",
+            "Cluster is a kind of the tool kind, not of kubeadm",
+            "take over what its kubeadmConfigPatches hold; docs/migration.md names the variable for each of its other fields",
+        )
     if kind not in API_VERSIONS:
         raise checks.invalid(
             "configuration", f"{kind!r} is not a kind that kubeadm reads", f"use {', '.join(API_VERSIONS)}"
@@ -222,10 +271,12 @@ def _own_fields(kind: str, fields: Any, problems: checks.Problems) -> Document:
     if not isinstance(fields, Mapping):
         raise checks.invalid("configuration", f"{kind} has no fields", "give it a mapping of its fields")
     version = fields.get("apiVersion", API_VERSIONS[kind])
-    if version != API_VERSIONS[kind]:
+    if version != API_VERSIONS[kind] and not (version == _EARLIER and API_VERSIONS[kind] == KUBEADM):
         problem, fix = f"{kind} is of {version}", f"write it for {API_VERSIONS[kind]} and leave apiVersion out"
         raise checks.invalid("configuration", problem, fix)
-    own: Document = _normal(kind, {key: value for key, value in fields.items() if key != "apiVersion"}, "", problems)
+    # Patches for kind have a name that only its own tools read.
+    kept = {key: value for key, value in fields.items() if key not in ("apiVersion", "metadata")}
+    own: Document = _normal(kind, kept, "", problems)
     return own
 
 
