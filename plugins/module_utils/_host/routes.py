@@ -103,7 +103,10 @@ def guards() -> list[IPNetwork]:
 
 
 def has_ipv6() -> bool:
-    """Whether the kernel has IPv6 and an interface with a global address (if_inet6's scope 00)."""
+    """Whether the kernel has IPv6, gives it to interfaces to come, such as bridges, and there is one with a global address
+    (if_inet6's scope 00)."""
+    if _read("/proc/sys/net/ipv6/conf/default/disable_ipv6").strip() == "1":
+        return False
     return any(line.split()[3] == "00" for line in _read("/proc/net/if_inet6").splitlines())
 
 

@@ -67,6 +67,8 @@ def owner_entry(owner: str | None) -> pwd.struct_passwd:
     try:
         found = pwd.getpwnam(asked) if asked else pwd.getpwuid(os.geteuid())
     except KeyError:
+        if asked is None:
+            raise failure("user_unlisted", uid=os.geteuid()) from None
         raise checks.invalid("owner", f"there is no user {asked!r} on this machine", "name one that is") from None
     if os.geteuid() not in (0, found.pw_uid):
         raise checks.invalid(
@@ -215,6 +217,9 @@ def _regular(path: str, mode: int) -> None:
     for fits, kind in _KINDS:
         if fits(mode):
             fix = f"remove it (ls -ld {path}), or name another file with the option path"
+            if kind == "a device":
+                # KUBECONFIG=/dev/null keeps kubectl from a user's clusters; nobody is to remove that.
+                fix = "name another file with the option path, or take it out of KUBECONFIG"
             raise failure("kubeconfig_unusable", path=path, reason=f"it is {kind}, not a regular file", fix=fix)
 
 

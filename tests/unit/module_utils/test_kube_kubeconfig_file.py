@@ -116,6 +116,14 @@ def test_owner_who_is_not_there() -> None:
     assert caught.value.diagnosis.cause.startswith("owner: there is no user 'no-such-user-here'")
 
 
+def test_user_without_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that starts with a number as its user has neither a name nor a home: nobody named an owner."""
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(KicError) as caught:
+        files.owner_entry(None)
+    assert caught.value.diagnosis.id == "user_unlisted" and "54321" in caught.value.diagnosis.cause
+
+
 # Which file it is.
 @pytest.mark.parametrize(
     ("given", "expected"),

@@ -175,6 +175,13 @@ def test_what_is_no_file(home: Path, kind: str) -> None:
         files.read(str(path))
 
 
+def test_a_device_is_not_to_be_removed() -> None:
+    """KUBECONFIG=/dev/null keeps kubectl from a user's clusters: what helps is another file."""
+    with pytest.raises(KicError, match="it is a device, not a regular file") as caught:
+        files.read("/dev/null")
+    assert "remove" not in caught.value.diagnosis.fix and "KUBECONFIG" in caught.value.diagnosis.fix
+
+
 @pytest.mark.parametrize(
     ("number", "reason", "fix"),
     [

@@ -156,6 +156,14 @@ def test_has_ipv6(monkeypatch: pytest.MonkeyPatch, text: str | None, expected: b
     assert routes.has_ipv6() is expected
 
 
+@pytest.mark.parametrize(("value", "expected"), [("0\n", True), ("1\n", False)])
+def test_no_ipv6_for_bridges(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
+    """Where somebody switched it off for new interfaces, a bridge cannot have an address, though the host has one."""
+    files = {"/proc/net/if_inet6": proc("if_inet6-node"), "/proc/sys/net/ipv6/conf/default/disable_ipv6": value}
+    table(monkeypatch, files)
+    assert routes.has_ipv6() is expected
+
+
 HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 
 
