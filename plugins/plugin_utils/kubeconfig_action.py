@@ -139,7 +139,8 @@ class KubeconfigAction(DiagnosedAction):
         owner = wanted.get("owner") or (user if self._becomes() in ("", "root") else self._becomes())
         if not here or owner != user or getattr(self._connection, "transport", "") != "local":
             return None
-        return os.pathsep.join(os.path.abspath(one) for one in here.split(os.pathsep) if one)
+        listed = [one for one in here.split(os.pathsep) if one]
+        return os.pathsep.join(one if one.startswith("~") else os.path.abspath(one) for one in listed)
 
 
 def _this_user() -> str:

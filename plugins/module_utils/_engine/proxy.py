@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from .._host.environment import home
 from .._host.files import read
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY")
@@ -55,7 +56,8 @@ def of_docker_config(text: str, host: str) -> dict[str, str]:
 
 def docker_config() -> str:
     """Text of the file of the user who runs docker's client; empty without one."""
-    directory = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
+    # As the client finds it: HOME, and what passwd says only where that is not set.
+    directory = os.environ.get("DOCKER_CONFIG") or os.path.join(os.environ.get("HOME") or home(), ".docker")
     return read(os.path.join(directory, "config.json")) or ""
 
 

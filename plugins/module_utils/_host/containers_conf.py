@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable
 
+from .environment import home
 from .files import read
 
 _SECTION = r"^\s*\[\s*{name}\s*\]\s*$(?P<body>.*?)(?=^\s*\[[^\]\n]*\]\s*$|\Z)"
@@ -30,7 +31,8 @@ def paths() -> list[str]:
     else:
         found = ["/usr/share/containers/containers.conf", *_with_drop_ins("/etc/containers/containers.conf")]
         if os.geteuid() != 0:
-            base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+            # podman is run with the same home.
+            base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home(), ".config")
             found += _with_drop_ins(os.path.join(base, "containers", "containers.conf"))
     override = os.environ.get("CONTAINERS_CONF_OVERRIDE")
     return [*found, override] if override else found

@@ -9,6 +9,15 @@ import os
 import pwd
 
 
+def home() -> str:
+    """The directory of the user that this process is of, whatever a task before ``become`` has left in HOME; empty where
+    passwd does not list them."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return os.environ.get("HOME", "")
+
+
 def client_environment() -> dict[str, str]:
     """What podman needs and a task under ``become`` may lack: the user's own home and run-time directory.
 

@@ -46,7 +46,10 @@ USER_NAMESPACES = {"user.max_user_namespaces": 1, "kernel.unprivileged_userns_cl
 ABSENT = ("engine_not_installed", "network_backend_unsupported")
 """Why an engine cannot be asked, where packages help."""
 
-UNCLEAR = ("engine_failed", "runtime_missing", "timed_out")
+UNCLEAR = (
+    *("engine_failed", "runtime_missing", "timed_out"),
+    *("sub_ids_missing", "engine_program_missing", "permission_denied"),
+)
 """Answers of a user's podman behind which there may be what their machine lacks: without a run-time directory, which their
 manager makes, 5.4 says that it finds no runtime."""
 

@@ -86,6 +86,13 @@ def searched(search: str | None, owner: pwd.struct_passwd, known: Collection[str
     own = owner.pw_uid == os.geteuid() or owner.pw_name == _before_root()
     listed = (search or (os.environ.get("KUBECONFIG") if own else None) or "").split(os.pathsep)
     files = [one for one in listed if os.path.isabs(one)]
+    tilde = next((one for one in listed if one.startswith("~")), None)
+    if not files and tilde is not None:
+        # A shell expands it where it is not quoted; a file of variables, as of systemd or an editor, does not.
+        whole = owner.pw_dir + tilde[1:]
+        reason = "it is in KUBECONFIG, where kubectl takes ~ for the name of a directory"
+        fix = f"write the whole path there, such as {whole}, or name a file with the option path"
+        raise failure("kubeconfig_unusable", path=tilde, reason=reason, fix=fix)
     if not files:
         return None
     there: list[list[str]] = as_owner(

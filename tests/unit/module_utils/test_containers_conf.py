@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,16 @@ def test_a_later_file_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     files[str(tmp_path / "over")] = line.format("10.3.0.0/16")
     assert subnet_pools(files.get) == ["10.3.0.0/16"]
     assert subnet_pools(lambda _path: None) == []
+
+
+def test_home_of_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """sudo may keep HOME of the user before: podman is run with this user's, and so their file is read."""
+    for name in ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    nobody = pwd.getpwnam("nobody")
+    monkeypatch.setattr(os, "geteuid", lambda: nobody.pw_uid)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert paths()[-1] == f"{nobody.pw_dir}/.config/containers/containers.conf"
 
 
 PROXIES = """

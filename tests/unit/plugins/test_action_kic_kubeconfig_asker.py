@@ -182,9 +182,20 @@ def test_which_file_of_the_list(
     assert found == (str(tmp_path / expected) if expected else None)
 
 
+def test_a_home_that_nobody_expands(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kubectl would look for a directory that is called ~: neither there nor anywhere else a file is written unseen."""
+    with pytest.raises(KicError, match="takes ~ for the name of a directory") as caught:
+        files.searched("~/.kube/lab", ME, ())
+    assert caught.value.diagnosis.id == "kubeconfig_unusable" and f"{ME.pw_dir}/.kube/lab" in caught.value.diagnosis.fix
+    assert files.searched(f"~/.kube/lab{os.pathsep}/a", ME, ()) == "/a"
+    monkeypatch.setenv("KUBECONFIG", f"~/b{os.pathsep}c")
+    one = on(path, "local")
+    assert one._searched({"cluster": "lab"}) == f"~/b{os.pathsep}{Path.cwd() / 'c'}"
+
+
 def test_a_relative_list_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A path that depends on where a program runs is none of a module's, and another's variable is not ours."""
-    assert files.searched(f"a{os.pathsep}~/b", ME, ()) is None
+    assert files.searched(f"a{os.pathsep}b", ME, ()) is None
     monkeypatch.setenv("KUBECONFIG", "/a")
     other = next(entry for entry in pwd.getpwall() if entry.pw_uid != os.geteuid())
     assert files.searched(None, other, ()) is None
