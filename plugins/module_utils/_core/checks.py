@@ -194,8 +194,20 @@ def image(option: str, value: str) -> str:
         if "@" in value and _IMAGE.fullmatch(value.partition("@")[0]):
             problem = f"{value!r} does not end in a valid digest"
             raise invalid(option, problem, "write the digest as sha256: and 64 hexadecimal digits, or leave it out")
-        raise invalid(option, f"{value!r} is not an image name", "write it like docker.io/kindest/node:v1.35.0")
+        raise invalid(option, f"{value!r} is not an image name", _image_proposal(value))
     return value if match.group("tag") or match.group("digest") else f"{value}:latest"
+
+
+def _image_proposal(value: str) -> str:
+    """What is an image name and close to ``value``: how podman and skopeo name where an image is, and capitals, are often left
+    in it."""
+    plain = re.sub(r"^(?:docker|https?)://|^containers-storage:", "", value.strip())
+    # A tag may have capitals, a repository may not.
+    lower = re.sub(r"^(.*?)((?::[\w.-]+)?(?:@.*)?)$", lambda match: match[1].lower() + match[2], plain)
+    for close in (plain, lower):
+        if close != value and _IMAGE.fullmatch(close):
+            return f"write it as {close}"
+    return "write it like docker.io/kindest/node:v1.35.0"
 
 
 def image_reference(option: str, value: str) -> str:

@@ -98,7 +98,8 @@ CATALOGUE: dict[str, Entry] = {
     "engine_remote": Entry(
         "{engine} is set up to talk to {endpoint}; nodes are made on the machine that the task runs on, whose kernel is"
         " read for it.",
-        "run the task on that machine, or take DOCKER_HOST, CONTAINER_HOST or the context out of its environment",
+        "run the task on that machine, or take DOCKER_HOST, CONTAINER_HOST, CONTAINER_CONNECTION or the"
+        " context out of its environment",
         known="podman info (serviceIsRemote), DOCKER_HOST, docker context inspect",
     ),
     "engine_elsewhere": Entry(

@@ -101,6 +101,17 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Of what an administrator wrote. 4.3.1: "decode configuration /etc/containers/containers.conf: toml: line 2 (…): …",
     # 'loading registries configuration "/etc/…": toml: …', "Failed to read /etc/containers/storage.conf toml: …"
     (re.compile(r"(?P<path>/[^\s\":\\]+)\\?\"?:? toml: (?P<problem>[^\n]*[^\n\"])"), "engine_configuration_unreadable"),
+    # 4.3.1, of a file that a variable names: "finding config on system: CONTAINERS_CONF file: stat /x: no such file or directory"
+    (
+        re.compile(r"CONTAINERS_CONF\w* file: stat (?P<path>\S+): (?P<problem>no such file or directory)"),
+        "engine_configuration_unreadable",
+    ),
+    (
+        re.compile(r"loading registries configuration \"(?P<path>[^\"]+)\": (?P<problem>[^\n]+)"),
+        "engine_configuration_unreadable",
+    ),
+    # 4.3.1 with CONTAINER_HOST or CONTAINER_CONNECTION: "unable to connect to Podman socket: Get "http://d/…": dial unix /x: …"
+    (re.compile(r"unable to connect to Podman socket:[^\n]*\bdial (?P<endpoint>\w+ [^\s]+):"), "engine_remote"),
     # 4.3.1: 'database graph driver "overlay" does not match our graph driver "vfs": database configuration mismatch'
     (
         re.compile(r"(?P<problem>database [^\n:]+ does not match our [^\n:]+): database configuration"),

@@ -135,6 +135,24 @@ NETWORKING = "Error response from daemon: failed to set up container networking:
         ),
         (
             podman,
+            'level=error msg="finding config on system: CONTAINERS_CONF file: stat /nope: no such file or directory"',
+            "engine_configuration_unreadable",
+            "its configuration /nope: no such file or directory.",
+        ),
+        (
+            podman,
+            'Error: getting registries: loading registries configuration "/nope": open /nope: no such file or directory',
+            "engine_configuration_unreadable",
+            "its configuration /nope: open /nope",
+        ),
+        (
+            podman,
+            'Error: unable to connect to Podman socket: Get "http://d/v4.3.1/libpod/_ping": dial unix /nope.sock: connect: no',
+            "engine_remote",
+            "CONTAINER_CONNECTION",
+        ),
+        (
+            podman,
             "Failed to read /etc/containers/storage.conf toml: line 2: expected ']'",
             "engine_configuration_unreadable",
             "/etc/containers/storage.conf: line 2",
