@@ -140,6 +140,12 @@ CATALOGUE: dict[str, Entry] = {
         " is set, take it out of the task's environment",
         known="docker 28.2: context not found; currentContext of Docker Desktop that stays after it, getsentry/sentry #76334",
     ),
+    "engine_confined": Entry(
+        "The docker of this machine is a snap, which sees only files below home directories, and not {path}.",
+        "install docker as a package, on Debian and Ubuntu: snap remove docker; apt-get install docker.io; or keep the file, and what"
+        " a task mounts, below a home directory: TMPDIR=$HOME/tmp",
+        known="docker of snapcraft: open /tmp/…: no such file or directory; kind #2535, #3377, minikube #10772",
+    ),
     "engine_endpoint_unusable": Entry(
         "DOCKER_HOST is {endpoint}, which the client of docker reads as the name of a host, not as a path.",
         "write it with its scheme: DOCKER_HOST=unix://{path}; or take it out of the task's environment",

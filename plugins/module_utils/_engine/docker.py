@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -119,8 +120,15 @@ _TEXTS: Texts = (
 )
 
 
+_NOT_SEEN = re.compile(r"\b(?:open|stat|lstat) (?P<path>/[^\s:]+): no such file or directory")
+"""Of the client, about a file that it is given."""
+
+
 def explain(result: CommandResult, action: str) -> KicError:
     """The cause of a failed call, as far as docker's words tell it."""
+    missing = _NOT_SEEN.search(result.words)
+    if missing and os.path.lexists(missing["path"]) and (shutil.which("docker") or "").startswith("/snap/"):
+        return failure("engine_confined", output=result.words, path=missing["path"])
     return explain_by("docker", _TEXTS, result, action)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +312,26 @@ def test_directory_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert explained.diagnosis.id == "permission_denied" and explained.diagnosis.output == words
     assert f"{store}/containers: {tmp_path}/.local belongs to" in explained.diagnosis.cause
     assert docker.explain(said(rc=1, err=words), "asking").diagnosis.id == "engine_failed"
+
+
+@pytest.mark.parametrize(
+    ("program", "there", "condition"),
+    [
+        ("/snap/bin/docker", True, "engine_confined"),
+        ("/usr/bin/docker", True, "engine_failed"),
+        ("/snap/bin/docker", False, "engine_failed"),
+    ],
+)
+def test_file_that_a_snap_does_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, there: bool, condition: str
+) -> None:
+    """A file that is there and that docker says is not: it is in a room of its own."""
+    path = tmp_path / "image.tar"
+    if there:
+        path.touch()
+    monkeypatch.setattr(shutil, "which", lambda _name: program)
+    explained = docker.explain(said(rc=1, err=f"open {path}: no such file or directory"), "loading an image")
+    assert explained.diagnosis.id == condition
 
 
 @pytest.mark.parametrize("endpoint", ["/var/run/docker.sock", "unix:/var/run/docker.sock"])

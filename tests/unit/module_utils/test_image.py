@@ -55,7 +55,8 @@ def spec(**given: Any) -> ImageSpec:
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name: is empty", "docker.io/kindest/node:v1.35.0"),
-    ({"name": "A/b"}, "name: 'A/b' is not an image name", "write it like docker.io"),
+    ({"name": "A/b"}, "name: 'A/b' is not an image name", "write it as a/b"),
+    ({"name": "A b"}, "name: 'A b' is not an image name", "write it like docker.io"),
     ({"name": f"a@{DIGEST[:-1]}"}, "does not end in a valid digest", "64 hexadecimal digits, or leave it out"),
     ({"name": f"a@{DIGEST}", "digest": f"sha256:{'9' * 64}"}, "is not the one that name ends in", "leave out one"),
     ({"digest": "1234"}, "digest: '1234' is not a digest", "sha256: and 64 hexadecimal digits"),
