@@ -381,6 +381,11 @@ CATALOGUE: dict[str, Entry] = {
         "name an image that is made for {machine}",
         known="image inspect (Architecture)",
     ),
+    "image_platform_missing": Entry(
+        "The registry has the image {name} for other architectures, and not for that of this machine, {machine}.",
+        "name an image that is made for {machine}; those that it has: {engine} manifest inspect {name}",
+        known="docker 20.10 to 28: no matching manifest; podman 4 and 5: no image found in manifest list, image index",
+    ),
     "image_claims": Entry(
         "The image {name} carries labels of the collection's own objects ({labels}), so each container created from it would look"
         " like a node.",

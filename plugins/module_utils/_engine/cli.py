@@ -153,7 +153,8 @@ _REGISTRY_TEXTS: Texts = (
             r"no matching manifest for linux/(?P<machine>[\w/]+)"
             r"|no image found in (?:manifest list|image index) for architecture \"?(?P<architecture>\w+)"
         ),
-        "image_platform",
+        # Not image_platform, after which what a pull has brought is removed: this one has brought nothing.
+        "image_platform_missing",
     ),
     (
         re.compile(r"x509:|certificate|server gave HTTP response to HTTPS client|does not look like a TLS handshake"),
@@ -203,7 +204,6 @@ def explain_registry_by(
                 registry=reference.partition("/")[0],
                 repository=re.sub(r"(@.*|:[^:/]*)$", "", reference),
                 seconds=seconds,
-                found="other architectures",
                 **fields,
             )
     return explain_by(engine, texts, result, action)

@@ -278,16 +278,16 @@ def test_words(engine: object, words: str, condition: str, message: str) -> None
         ),
         (
             "no matching manifest for linux/arm64/v8 in the manifest list entries",
-            "image_platform",
-            "this machine is arm64/v8",
+            "image_platform_missing",
+            "that of this machine, arm64/v8.",
         ),
         (
             (
                 'choosing an image from manifest list docker://x:1: no image found in manifest list for architecture "arm64",'
                 ' variant "v8", OS linux'
             ),
-            "image_platform",
-            "this machine is arm64",
+            "image_platform_missing",
+            "that of this machine, arm64.",
         ),
     ],
 )
