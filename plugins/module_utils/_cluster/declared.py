@@ -61,6 +61,29 @@ NODE_OPTIONS = frozenset(
 )
 """Options of kic_node that the role's variables may set for nodes."""
 
+_MEANT: Mapping[str, str] = {
+    **dict.fromkeys(("extraMounts", "volumes", "volume"), "mounts"),
+    **dict.fromkeys(("extraPortMappings", "ports", "published_ports", "port"), "publish"),
+    **dict.fromkeys(("environment", "envs"), "env"),
+    **dict.fromkeys(("mem_limit", "mem"), "memory"),
+    **dict.fromkeys(("cpu", "cpu_limit"), "cpus"),
+    "host_alias": "extra_hosts",
+    "etc_hosts": "extra_hosts",
+    "dns_servers": "dns",
+}
+"""Words of kind, k3d and compose for an option of kic_node."""
+
+_OF_KUBEADM = ("kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902")
+
+_FORMS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "mounts": (("source", "target"), "{source: /srv, target: /data, read_only: true}"),
+    "publish": (("port",), "{port: 80, host_port: 8080, address: 0.0.0.0}"),
+}
+"""What an item of an option has to have, and how it is written."""
+
+_OF_KIND = frozenset(("hostPath", "containerPath", "containerPort", "hostPort", "listenAddress"))
+"""What an item of kind's has."""
+
 _OF_ITEM = frozenset(("name", "role", "labels", "taints"))
 """What an item of kic_cluster_nodes has besides them; its labels and taints are those in Kubernetes."""
 
@@ -293,16 +316,29 @@ def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, A
     """Options of kic_node in a variable, as far as they can be judged alone."""
     if not isinstance(node, Mapping):
         raise checks.invalid(option, "is not a mapping of options", f"write it like {option}: {{memory: 4g}}")
-    for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list")):
+    for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list"), ("mounts", list, "list")):
         if node.get(key) is not None and not isinstance(node[key], kind):
             raise checks.invalid(f"{option}.{key}", f"is not a {word}", f"see the option {key} of kic_node")
     for key in node:
         if key in _OWN:
             raise checks.invalid(f"{option}.{key}", "is set by the role for each node", "leave it out")
+        if key in _OF_KUBEADM:
+            fix = "take over what it holds into kic_cluster_configuration, which is the same for all nodes"
+            raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
+        if key in _MEANT:
+            form = _FORMS.get(_MEANT[key])
+            fix = f"write {_MEANT[key]}" + (f", each as {form[1]}" if form else "")
+            raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
         if key not in NODE_OPTIONS:
             raise checks.invalid(
                 f"{option}.{key}", "is not an option of kic_node", f"use {', '.join(sorted(NODE_OPTIONS))}"
             )
+    for key, (needed, form) in _FORMS.items():
+        for item in node.get(key) or ():
+            # What an item of ours lacks is for the check of kic_node's own arguments, next to all else that is wrong there.
+            if not isinstance(item, Mapping) or set(item) & _OF_KIND:
+                problem = f"{item!r} does not have {' and '.join(needed)}"
+                raise checks.invalid(f"{option}.{key}", problem, f"write each as {form}")
     facts = _facts(given)
     known = bool(facts)
     cpus, memory = node.get("cpus"), node.get("memory")

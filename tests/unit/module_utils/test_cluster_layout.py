@@ -513,6 +513,28 @@ def test_refused(changes: dict[str, Any], variable: str, said: str) -> None:
     assert found.fix and found.output == ""
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "problem", "fix"),
+    [
+        ("extraMounts", [], "is not an option of kic_node", "write mounts, each as {source: /srv, target"),
+        ("ports", ["80"], "is not an option of kic_node", "write publish, each as {port: 80, host_port: 8080"),
+        ("environment", {}, "is not an option of kic_node", "write env"),
+        ("kubeadmConfigPatches", ["x"], "is not an option of kic_node", "kic_cluster_configuration"),
+        ("mounts", [{"hostPath": "/a", "containerPath": "/b"}], "does not have source and target", "{source: /srv"),
+        ("mounts", ["/a:/b"], "'/a:/b' does not have source and target", "write each as {source: /srv"),
+        ("mounts", "/a:/b", "is not a list", "see the option mounts"),
+        ("publish", ["8080:80"], "'8080:80' does not have port", "write each as {port: 80, host_port: 8080"),
+        ("publish", [{"containerPort": 80}], "does not have port", "write each as {port: 80, host_port: 8080"),
+    ],
+)
+def test_words_of_others(option: str, value: Any, problem: str, fix: str) -> None:
+    """As files of kind, flags of k3d and compose have them: what is meant here is said."""
+    with pytest.raises(KicError) as caught:
+        layout({**GIVEN, "node": {option: value}})
+    found = caught.value.diagnosis
+    assert found.cause.startswith(f"kic_cluster_node.{option}: ") and problem in found.cause and fix in found.fix
+
+
 def test_least_memory_is_kubeadms() -> None:
     """1700 MB is enough and a byte less is not, as kubeadm counts."""
     assert layout({**GIVEN, "node": {"memory": "1700000000"}})["nodes"]
