@@ -162,6 +162,18 @@ CATALOGUE: dict[str, Entry] = {
         " volumes of the store: podman system reset",
         known="podman 4 and 5: database configuration mismatch; containers/podman #7396, #24738",
     ),
+    "engine_store_unfit": Entry(
+        "The storage driver of podman does not work on the file system of its store: {problem}.",
+        "put the store on a disk of this machine: graphroot, for an ordinary user rootless_storage_path, in storage.conf; on a kernel"
+        " before 5.11 install fuse-overlayfs as well",
+        known="podman 2 to 5: 'overlay' is not supported over nfs; home directories on NFS, containers/podman #8521",
+    ),
+    "engine_plugin_refuses": Entry(
+        "The plugin {plugin} of docker does not authorize this: {problem}.",
+        "ask who set it up: authorization-plugins in /etc/docker/daemon.json; a node has privileges, mounts and devices, unless"
+        " privileged, mounts and devices say otherwise",
+        known="docker 20.10 to 29: authorization denied by plugin; opa-docker-authz, Bitbucket Pipelines",
+    ),
     "engine_program_missing": Entry(
         "podman needs the program {program} for its networks, and does not find it.",
         "install it, on Debian and Ubuntu: apt-get install netavark aardvark-dns passt slirp4netns; or run the role"
@@ -454,6 +466,11 @@ CATALOGUE: dict[str, Entry] = {
         "log in, which raises the limit: {engine} login {registry}; or wait; or name an image of another registry; or bring the"
         " image as an archive",
         known="Docker Hub: toomanyrequests, HTTP 429",
+    ),
+    "registry_failing": Entry(
+        "The registry of {name} answers with an error of its own: {problem}.",
+        "run it again later; for Docker Hub see https://www.dockerstatus.com; or bring the image as an archive",
+        known="docker 20.10 to 29 and podman 4: received unexpected HTTP status, unexpected status code 5xx",
     ),
     "credential_helper_unusable": Entry(
         "The client of {engine} asks the credential helper {program} for the password of a registry, and it does not answer:"

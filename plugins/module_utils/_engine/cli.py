@@ -184,6 +184,12 @@ _REGISTRY_TEXTS: Texts = (
         "registry_unreachable",
     ),
     (re.compile(r"unexpected EOF|: EOF\b|http: server closed idle connection"), "pull_interrupted"),
+    (
+        re.compile(
+            r"(?P<problem>(?:received unexpected HTTP status|unexpected status|invalid status)\b[^\n]*?\b5\d\d\b[^\n]*)"
+        ),
+        "registry_failing",
+    ),
 )
 
 

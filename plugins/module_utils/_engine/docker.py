@@ -94,6 +94,14 @@ _TEXTS: Texts = (
     ),
     # 20.10: "… (iptables failed: iptables --wait -t nat -A DOCKER …: iptables: No chain/target/match by that name.", also of networks
     (re.compile(r"ip6?tables(?: v[\d.]+[^:]*)?: No chain/target/match by that name"), "packet_filter_reset"),
+    # 20.10: "authorization denied by plugin opa-docker-authz: request rejected by administrative policy"
+    (
+        re.compile(
+            r"(?:authorization denied by plugin|plugin(?= \S+ failed with error: AuthZ)) (?P<plugin>[^\s:]+)"
+            r"(?:: | failed with error: AuthZPlugin\.\w+: )(?P<problem>[^\n]+)"
+        ),
+        "engine_plugin_refuses",
+    ),
     # 20.10: "network with name x already exists"
     (re.compile(r"(?P<kind>network) with name (?P<name>\S+) already exists"), "name_taken"),
     # 20.10: "Pool overlaps with other one on this address space"

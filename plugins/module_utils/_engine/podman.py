@@ -117,6 +117,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"(?P<problem>database [^\n:]+ does not match our [^\n:]+): database configuration"),
         "engine_store_differs",
     ),
+    # 4.3.1: "configure storage: kernel does not support overlay fs: 'overlay' is not supported over nfs at "/home/…": backing …"
+    (re.compile(r"(?P<problem>'\w+' is not supported over \w+ at \"[^\"]+\")"), "engine_store_unfit"),
     # 4.3.1: 'could not find "netavark" in one of [/usr/libexec/podman …]'; 5.4.2: "could not find pasta, the network namespace …"
     (
         re.compile(r"could not find \"?(?P<program>[a-z0-9-]+)\"?(?: in one of|, the network namespace)"),

@@ -142,7 +142,7 @@ def merge(
     if chosen:
         merged["current-context"] = name
     former = current if chosen and new else next(filter(None, map(_former, mine["contexts"])), None)
-    if former:
+    if isinstance(former, str) and former:
         (_mark(context) or {})["former"] = former
     merged.setdefault("current-context", "")
     return merged

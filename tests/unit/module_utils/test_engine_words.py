@@ -160,6 +160,27 @@ NETWORKING = "Error response from daemon: failed to set up container networking:
         ),
         (
             podman,
+            (
+                "Error: configure storage: kernel does not support overlay fs: 'overlay' is not supported over nfs at"
+                ' "/home/ada/.local/share/containers/storage/overlay": backing file system is unsupported for this graph driver'
+            ),
+            "engine_store_unfit",
+            "'overlay' is not supported over nfs at \"/home/ada/.local/share/containers/storage/overlay\".",
+        ),
+        (
+            docker,
+            "Error response from daemon: authorization denied by plugin opa-docker-authz: request rejected by policy",
+            "engine_plugin_refuses",
+            "The plugin opa-docker-authz of docker does not authorize this: request rejected by policy.",
+        ),
+        (
+            docker,
+            "Error response from daemon: plugin no-trivial-root failed with error: AuthZPlugin.AuthZReq: --privileged is not allowed",
+            "engine_plugin_refuses",
+            "The plugin no-trivial-root of docker does not authorize this: --privileged is not allowed.",
+        ),
+        (
+            podman,
             'Error: could not find "netavark" in one of [/usr/libexec/podman].  To resolve this error, set',
             "engine_program_missing",
             "the program netavark",
@@ -270,6 +291,19 @@ def test_words(engine: object, words: str, condition: str, message: str) -> None
             'invalid policy in "/etc/containers/policy.json": Default policy is missing',
             "image_policy_unusable",
             "Default policy",
+        ),
+        (
+            (
+                'Error response from daemon: Head "https://registry-1.docker.io/v2/x/manifests/1": received unexpected HTTP status: 503'
+                " Service Unavailable"
+            ),
+            "registry_failing",
+            "received unexpected HTTP status: 503 Service Unavailable.",
+        ),
+        (
+            "failed to copy: httpReadSeeker: failed open: unexpected status code https://r.example/v2/x: 502 Bad Gateway",
+            "registry_failing",
+            "502 Bad Gateway",
         ),
         (
             "Error: remote trust data does not exist for docker.io/x: notary.docker.io does not have trust data for docker.io/x",

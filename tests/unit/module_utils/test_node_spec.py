@@ -47,7 +47,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"wait_timeout": 0}, "wait_timeout: is not a time", "give it in seconds, like 120"),
     ({"cluster": "a b"}, "cluster: 'a b' is not a name", "set cluster"),
     ({"role": ""}, "role: is empty", "give role a name"),
-    ({"image": "UPPER/x"}, "image: 'UPPER/x' is not an image name", "kindest/node"),
+    ({"image": "UPPER/x"}, "image: 'UPPER/x' is not an image name", "write it as upper/x"),
     ({"image": "x@sha256:00"}, "image: 'x@sha256:00' does not end in a valid digest", "64 hexadecimal"),
     ({"network": "a/b"}, "network: 'a/b' is not a name", "set network"),
     ({"ip": "10.0.0"}, "ip: '10.0.0' is not an IP address", "like 192.168.200.2"),

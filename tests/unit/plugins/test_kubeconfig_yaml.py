@@ -121,6 +121,14 @@ def test_what_the_user_wrote_stays(text: str) -> None:
     assert "kic-lab" not in third
 
 
+def test_names_that_are_numbers() -> None:
+    """YAML reads a name without quotation marks as a number: a second run changes nothing for that."""
+    before = text_of.load("contexts:\n- name: 123\n  context: {cluster: 123, user: 1}\ncurrent-context: 123\n")
+    after = merged(before)
+    assert after["contexts"][0] == before["contexts"][0] and after["current-context"] == "kic-lab"
+    assert merged(after) == after
+
+
 def test_a_documented_file_is_restored() -> None:
     """After the cluster has gone the file is what it was, to the byte."""
     before = text_of.load(DOCUMENTED)
