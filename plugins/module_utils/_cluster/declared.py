@@ -326,8 +326,8 @@ def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, A
             fix = "take over what it holds into kic_cluster_configuration, which is the same for all nodes"
             raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
         if key in _MEANT:
-            form = _FORMS.get(_MEANT[key])
-            fix = f"write {_MEANT[key]}" + (f", each as {form[1]}" if form else "")
+            written = _FORMS.get(_MEANT[key])
+            fix = f"write {_MEANT[key]}" + (f", each as {written[1]}" if written else "")
             raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
         if key not in NODE_OPTIONS:
             raise checks.invalid(
