@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2.nativetypes import NativeEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "roles/kic_image/files/node_image"
@@ -165,6 +166,17 @@ def test_images_of_platforms_are_pulled_before_they_are_needed() -> None:
         if "nodeforge.kic" in str(list(task))
     ]
     assert kinds.index("nodeforge.kic.oci_image") < kinds.index("nodeforge.kic.kic_node")
+
+
+def test_which_images_of_platforms_are_pulled() -> None:
+    """Each once that a platform names, also one with a digest: nothing else would fetch it."""
+    text = yaml.safe_load((ROOT / "roles/kic_node/vars/main.yml").read_text(encoding="utf-8"))[
+        "kic_node__molecule_named"
+    ]
+    pinned = f"quay.io/a/b:1@sha256:{'1' * 64}"
+    given = [{"image": "debian:12"}, {"image": pinned}, {"suite": "trixie"}, {"image": "debian:12"}]
+    found: Any = NativeEnvironment().from_string(text).render(kic_node__molecule_read={"platforms": given})
+    assert found == ["debian:12", pinned]
 
 
 @pytest.mark.parametrize(
