@@ -43,7 +43,7 @@ containerd's, which docker takes where the file system has no overlay."""
 USER_NAMESPACES = {"user.max_user_namespaces": 1, "kernel.unprivileged_userns_clone": 1}
 """What the kernel's settings must be at least for an ordinary user's namespaces; the second is Debian's own."""
 
-ABSENT = ("engine_not_installed", "network_backend_unsupported")
+ABSENT = ("engine_not_installed", "network_backend_unsupported", "engine_program_missing")
 """Why an engine cannot be asked, where packages help."""
 
 UNCLEAR = (

@@ -107,6 +107,12 @@ OF_ROOT: dict[str, Any] = {
             asked(),
             {"packages": ["podman", "netavark", "aardvark-dns", "uidmap"]},
         ),
+        # podman without what it only recommends, as after apt-get install --no-install-recommends.
+        (
+            look(reason="engine_program_missing", systemd=False),
+            asked(),
+            {"packages": ["podman", "netavark", "aardvark-dns", "uidmap"]},
+        ),
         (
             look(version="0"),
             asked(service=False),
