@@ -31,22 +31,28 @@ def overlapping(subnet: IPNetwork, taken: Iterable[IPNetwork]) -> IPNetwork | No
 def first_free(pools: Sequence[IPNetwork], prefix: int, taken: Sequence[IPNetwork]) -> IPNetwork | None:
     """The lowest free subnet of length ``prefix`` in the first of ``pools`` that has one.
 
-    A range that is taken is stepped over whole, so a host with a route to 10.0.0.0/8 costs one step and not 65,536.
+    A range that is taken is stepped over whole, so a host with a route to 10.0.0.0/8 costs one step and not 65,536; and all of
+    them are gone through once, as a router has a million.
     """
     for pool in pools:
         if prefix < pool.prefixlen:
             continue
         size = 1 << (pool.max_prefixlen - prefix)
-        start = int(pool.network_address)
-        end = int(pool.broadcast_address)
-        while start + size - 1 <= end:
-            candidate = _network(pool, start, prefix)
-            blocker = overlapping(candidate, taken)
-            if blocker is None:
-                return candidate
-            past = int(blocker.broadcast_address) + 1
-            start = max(start + size, (past + size - 1) // size * size)
+        start, end = _ends(pool)
+        spans = [_ends(item) for item in taken if item.version == pool.version]
+        for first, last in sorted(span for span in spans if span[0] <= end and span[1] >= start):
+            if first >= start + size:
+                break
+            start = max(start, (last + size) // size * size)
+        if start + size - 1 <= end:
+            return _network(pool, start, prefix)
     return None
+
+
+def _ends(subnet: IPNetwork) -> tuple[int, int]:
+    """The first and the last address as numbers."""
+    first = int(subnet.network_address)
+    return first, first + (1 << (subnet.max_prefixlen - subnet.prefixlen)) - 1
 
 
 def _network(pool: IPNetwork, start: int, prefix: int) -> IPNetwork:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import time
 
 import pytest
@@ -78,6 +79,38 @@ def test_large_route_is_one_step() -> None:
     begin = time.perf_counter()
     assert subnet.first_free(nets("10.0.0.0/8"), 29, nets("10.0.0.0/8")) is None
     assert time.perf_counter() - begin < 0.5
+
+
+@pytest.mark.parametrize(
+    ("taken", "free"),
+    [
+        ([f"10.{high}.{low}.0/24" for high in range(80) for low in range(256)], "10.80.0.0/24"),
+        (
+            [f"{high}.{mid}.{low}.0/24" for high in range(20, 84) for mid in range(16) for low in range(20)],
+            "10.0.0.0/24",
+        ),
+    ],
+    ids=["of a site", "of the internet"],
+)
+def test_many_routes(taken: list[str], free: str) -> None:
+    """A router has the routes of all: they are gone through once, not once for each step."""
+    known = nets(*taken)
+    begin = time.perf_counter()
+    assert subnet.first_free(nets("10.0.0.0/8"), 24, known) == nets(free)[0]
+    assert time.perf_counter() - begin < 10
+
+
+def test_order_does_not_matter() -> None:
+    """Ranges of all lengths, in any order, that overlap each other."""
+    source = random.Random(7)
+    for _attempt in range(200):
+        taken = [
+            ipaddress.ip_network((0x0A000000 + source.randrange(1 << 16), source.randrange(16, 33)), strict=False)
+            for _count in range(source.randrange(40))
+        ]
+        pool, prefix = ipaddress.ip_network("10.0.0.0/16"), source.randrange(18, 29)
+        free = (item for item in pool.subnets(new_prefix=prefix) if subnet.overlapping(item, taken) is None)
+        assert subnet.first_free([pool], prefix, taken) == next(free, None)
 
 
 def test_unique_local() -> None:
