@@ -107,17 +107,10 @@ class SubprocessRunner:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> CommandResult:
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=self._environment(env or {}),
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise CommandNotFound(argv[0]) from error
+        pipe = subprocess.PIPE
+        process = _started(
+            argv, self._environment(env or {}), subprocess.DEVNULL if stdin is None else pipe, pipe, pipe
+        )
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -134,6 +127,24 @@ class SubprocessRunner:
             # Popen searches the program in the PATH of the environment that it is given.
             found["PATH"] = os.pathsep.join([found.get("PATH", os.defpath), *self._directories])
         return found
+
+
+def _started(
+    argv: Sequence[str], environment: Mapping[str, str], stdin: int, stdout: Any, stderr: Any
+) -> subprocess.Popen[bytes]:
+    """Start a program as the leader of a group of its own. Raises :class:`CommandNotFound`."""
+    try:
+        return subprocess.Popen(
+            list(argv), stdin=stdin, stdout=stdout, stderr=stderr, env=environment, start_new_session=True
+        )
+    except FileNotFoundError as error:
+        raise CommandNotFound(argv[0]) from error
+    except PermissionError as error:
+        # execvp(3) says so where a directory of PATH is closed to this user, as that of the user before sudo or su may be, and
+        # the program is in none of the others.
+        if os.sep in argv[0] or shutil.which(argv[0], path=environment.get("PATH")) is not None:
+            raise
+        raise CommandNotFound(argv[0]) from error
 
 
 def _end(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
@@ -234,12 +245,7 @@ class Feed:
     def _start(
         self, argv: Sequence[str], environment: Mapping[str, str], stdin: int, stdout: Any, stderr: Any
     ) -> subprocess.Popen[bytes]:
-        try:
-            process = subprocess.Popen(
-                list(argv), stdin=stdin, stdout=stdout, stderr=stderr, env=environment, start_new_session=True
-            )
-        except FileNotFoundError as error:
-            raise CommandNotFound(argv[0]) from error
+        process = _started(argv, environment, stdin, stdout, stderr)
         self._started.append(process)
         return process
 

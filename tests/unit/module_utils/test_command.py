@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -234,6 +234,21 @@ def test_module_runner_not_found(tmp_path: Path) -> None:
     with pytest.raises(CommandNotFound, match="podman"):
         by(ModuleRunner(module))(["podman", "ps"])
     assert module.argv == []
+
+
+@pytest.mark.parametrize("run", [RUN, lambda argv: Feed().run(argv, [], timeout=60)], ids=["run", "feed"])
+def test_not_found_behind_a_closed_directory(
+    run: Callable[[list[str]], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a PATH with a part that is closed to this user the system says that permission is denied: the program is not there.
+    With a part that is not, it is."""
+    # What may not be executed says the same, also to root.
+    (tmp_path / "kictest-none").write_text("")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(CommandNotFound, match="kictest-none"):
+        run(["kictest-none"])
+    with pytest.raises(PermissionError):
+        run([str(tmp_path / "kictest-none")])
 
 
 def test_python_is_found() -> None:
