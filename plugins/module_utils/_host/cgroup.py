@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from .files import read
+from .files import lines, read
 from .process import parse_mountinfo
 
 _ALL_MEMORY = 1 << 62
@@ -43,7 +43,7 @@ def parse_hierarchies(mountinfo: str) -> list[Hierarchy]:
 def parse_groups(proc_cgroup: str) -> dict[tuple[str, ...] | None, str]:
     """/proc/PID/cgroup (cgroups(7)): the group's path by controllers; None is version 2's."""
     found: dict[tuple[str, ...] | None, str] = {}
-    for line in proc_cgroup.splitlines():
+    for line in lines(proc_cgroup):
         number, _separator, rest = line.partition(":")
         controllers, _separator, path = rest.partition(":")
         found[None if number == "0" else tuple(sorted(controllers.split(",")))] = path
@@ -134,7 +134,7 @@ def _read_use(
         return int(text) if text is not None and text.isdigit() else None
 
     def field(name: str, key: str) -> int:
-        pairs = (line.split() for line in (_content(directory, name, reader) or "").splitlines())
+        pairs = (line.split() for line in lines(_content(directory, name, reader) or ""))
         return next((int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == key), 0)
 
     found: dict[str, Any] = {"pids": number("pids.current")}

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 
 from .environment import home
-from .files import read
+from .files import listed, read
 
 _SECTION = r"^\s*\[\s*{name}\s*\]\s*$(?P<body>.*?)(?=^\s*\[[^\]\n]*\]\s*$|\Z)"
 _POOLS = re.compile(r"^\s*default_subnet_pools\s*=\s*\[(?P<items>[^\]]*)\]", re.MULTILINE)
@@ -39,10 +39,7 @@ def paths() -> list[str]:
 
 
 def _with_drop_ins(path: str) -> list[str]:
-    try:
-        names = sorted(name for name in os.listdir(f"{path}.d") if name.endswith(".conf"))
-    except OSError:
-        names = []
+    names = [name for name in listed(f"{path}.d") if name.endswith(".conf")]
     return [path, *(f"{path}.d/{name}" for name in names)]
 
 

@@ -19,7 +19,7 @@ from typing import Callable
 
 from .._command import Runner, run_if_there
 from .._core.diagnosis import KicError, failure
-from .files import read
+from .files import lines, read
 
 START, KUBELET, LIMITS = "start", "kubelet", "limits"
 
@@ -247,7 +247,7 @@ def _units(names: tuple[str, ...], runner: Runner, reader: Callable[[str], str |
 
 def _unit(block: str, reader: Callable[[str], str | None]) -> Unit:
     """One unit of systemctl show: NAME=VALUE lines."""
-    said = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
+    said = dict(line.partition("=")[::2] for line in lines(block) if "=" in line)
     paths = [said.get("FragmentPath", ""), *said.get("DropInPaths", "").split()]
     return Unit(
         name=said.get("Id", ""),
@@ -307,7 +307,7 @@ def try_limits(user: str, uid: int, runner: Runner, reader: Callable[[str], str 
     answer = run_if_there(runner, [*command, "sh", "-c", _SCRIPT], timeout=_SECONDS, env=environment)
     if answer.rc != 0:
         return Tried(frozenset(), answer.words)
-    shown = dict(line.partition("=")[::2] for line in answer.out.splitlines())
+    shown = dict(line.partition("=")[::2] for line in lines(answer.out))
     return Tried(frozenset(name for name, (_limit, file, value) in limits.items() if shown.get(file) == value))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from typing import Callable
 
@@ -17,22 +18,65 @@ DROP_INS = ("/usr/lib", "/usr/local/lib", "/run", "/etc")
 """Where systemd looks for drop-ins of a kind; of two with one name the later directory's counts (sysctl.d(5))."""
 
 
+_NOTHING = frozenset(
+    (
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+        # Not for this user.
+        *(errno.EACCES, errno.EPERM),
+        # Of a process or a control group that has ended, or a socket.
+        *(errno.ESRCH, errno.ENODEV, errno.ENXIO),
+    )
+)
+"""Errors of a file that says nothing; others, such as those of a broken disk, are failures."""
+
+
 def read(path: str) -> str | None:
-    """The file's text; None when there is none (any more), as of a process that has ended, or it is not for this user."""
+    """The file's text; None when there is none (any more), as of a process that has ended, or it is not for this user.
+
+    Only a regular file is opened, whatever its name promises: a FIFO would hold the reader for ever. A device counts as empty,
+    as /dev/null is, by which a file of a distribution is masked.
+    """
     try:
-        with open(path, encoding="utf-8", errors="backslashreplace") as handle:
-            return handle.read()
-    except (FileNotFoundError, NotADirectoryError, PermissionError, ProcessLookupError):
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            return "" if stat.S_ISCHR(mode) else None
+        with open(path, encoding="utf-8", errors="backslashreplace", opener=_not_waiting) as handle:
+            return handle.read() if stat.S_ISREG(os.fstat(handle.fileno()).st_mode) else None
+    except OSError as error:
+        if error.errno not in _NOTHING:
+            raise
         return None
 
 
+def _not_waiting(path: str, flags: int) -> int:
+    # What was a file a moment ago may be something else by now.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a file. Only its own line end divides them: a name in it may hold others (U+2028, U+0085, form feed)."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def listed(directory: str) -> list[str]:
+    """The names in a directory; [] where there is none, or it is not for this user, as on a hardened machine."""
+    try:
+        return sorted(os.listdir(directory))
+    except OSError as error:
+        if error.errno not in _NOTHING:
+            raise
+        return []
+
+
 def drop_ins(kind: str) -> list[tuple[str, str]]:
-    """Path and text of the drop-ins of a kind (``sysctl.d``, ``modules-load.d``), in the order in which they are read."""
+    """Path and text of the drop-ins of a kind (``sysctl.d``, ``modules-load.d``), in the order in which they are read.
+
+    One that cannot be read by this user is empty.
+    """
     found: dict[str, str] = {}
     for base in DROP_INS:
         directory = f"{base}/{kind}"
-        names = os.listdir(directory) if os.path.isdir(directory) else []
-        found.update({name: f"{directory}/{name}" for name in names if name.endswith(".conf")})
+        found.update({name: f"{directory}/{name}" for name in listed(directory) if name.endswith(".conf")})
     return [(found[name], read(found[name]) or "") for name in sorted(found)]
 
 

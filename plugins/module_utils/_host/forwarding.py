@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from .._command import CommandNotFound, Runner
-from .files import drop_ins, read
+from .files import drop_ins, listed, read
 from .kernel import assignments, sysctl
 
 FORWARD = "net.ipv4.ip_forward"
@@ -43,10 +43,7 @@ def _settings() -> list[tuple[str, str]]:
 
 
 def _has_bridges() -> bool:
-    try:
-        return any(os.path.isdir(f"/sys/class/net/{name}/bridge") for name in os.listdir("/sys/class/net"))
-    except OSError:
-        return False
+    return any(os.path.isdir(f"/sys/class/net/{name}/bridge") for name in listed("/sys/class/net"))
 
 
 def _drops(runner: Runner) -> bool:

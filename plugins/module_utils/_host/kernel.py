@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Callable
 
-from .files import drop_ins, read
+from .files import drop_ins, lines, read
 
 PORT_START = "net.ipv4.ip_unprivileged_port_start"
 """The lowest port that a process without privileges may listen on."""
@@ -52,9 +52,9 @@ def satisfied(name: str, value: int, asked: int) -> bool:
 def assignments(text: str) -> dict[str, int]:
     """The numbers that a file of sysctl.d(5) assigns, by name with dots."""
     found = {}
-    for line in text.splitlines():
+    for line in lines(text):
         name, separator, value = line.strip().lstrip("-").partition("=")
-        if separator and not line.lstrip().startswith(("#", ";")) and value.strip().isdigit():
+        if separator and not line.lstrip().startswith(("#", ";")) and value.strip().isdecimal():
             found[name.strip().replace("/", ".")] = int(value)
     return found
 
@@ -77,18 +77,18 @@ def plain(module: str) -> str:
 
 def names_of(text: str) -> frozenset[str]:
     """The modules that a file of modules-load.d(5) names."""
-    lines = (line.strip() for line in text.splitlines())
-    return frozenset(plain(line.split()[0]) for line in lines if line and line[0] not in "#;")
+    rows = (line.strip() for line in lines(text))
+    return frozenset(plain(line.split()[0]) for line in rows if line and line[0] not in "#;")
 
 
 def built_in(text: str) -> frozenset[str]:
     """The modules of modules.builtin: a path each."""
-    return frozenset(plain(os.path.basename(line).partition(".ko")[0]) for line in text.splitlines())
+    return frozenset(plain(os.path.basename(line).partition(".ko")[0]) for line in lines(text))
 
 
 def loaded(text: str) -> frozenset[str]:
     """The modules of /proc/modules."""
-    return frozenset(line.split()[0] for line in text.splitlines() if line)
+    return frozenset(line.split()[0] for line in lines(text) if line)
 
 
 def kernel_release() -> tuple[int, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .delegation import cgroup_mode
-from .files import read
+from .files import lines, read
 from .kernel import MODULES, SYSCTLS, kept, sysctl
 
 # The names that Go, and with it every engine and registry, gives to the architectures of uname(2).
@@ -159,8 +159,8 @@ def runtimes() -> tuple[str, ...]:
 
 def distribution() -> dict[str, str]:
     """The distribution and its release by their ids, and the family that it counts itself to (os-release(5))."""
-    lines = (read("/etc/os-release") or read("/usr/lib/os-release") or "").splitlines()
-    said = {key: value.strip("\"'") for key, _separator, value in (line.partition("=") for line in lines)}
+    rows = (line.partition("=") for line in lines(read("/etc/os-release") or read("/usr/lib/os-release") or ""))
+    said = {key: value.strip().strip("\"'") for key, _separator, value in rows}
     words = [said.get("ID", ""), *said.get("ID_LIKE", "").split()]
     family = next((family for name, family in _FAMILIES.items() if name in words), "")
     return {"id": said.get("ID", ""), "version": said.get("VERSION_ID", ""), "family": family}
@@ -209,7 +209,7 @@ def host_facts() -> dict[str, Any]:
 
 
 def _status(field: str) -> str:
-    for line in (read("/proc/self/status") or "").splitlines():
+    for line in lines(read("/proc/self/status") or ""):
         name, _separator, value = line.partition(":")
         if name == field:
             return value.strip()

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 
 from .._core.checks import IPNetwork
-from .files import read
+from .files import listed, read
 
 DIRECTORY = "/etc/containers/networks"
 """Where root's podman keeps them with netavark, a file each (containers.conf(5), network_config_dir)."""
@@ -23,11 +22,7 @@ DIRECTORY = "/etc/containers/networks"
 
 def podman_networks(directory: str = DIRECTORY) -> list[tuple[IPNetwork, str]]:
     """Each subnet and the name of its network, ordered by file; a file that is no network's says nothing."""
-    try:
-        files = sorted(name for name in os.listdir(directory) if name.endswith(".json"))
-    except OSError:
-        # Without podman, or not for this user.
-        return []
+    files = [name for name in listed(directory) if name.endswith(".json")]
     return [found for name in files for found in _subnets(read(f"{directory}/{name}") or "")]
 
 

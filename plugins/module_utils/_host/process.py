@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .._core.checks import IPAddress
-from .files import read
+from .files import lines, read
 from .routes import parse_trie
 
 _LINKS = 40
@@ -40,9 +40,10 @@ class Mounted:
 def parse_mountinfo(text: str) -> list[Mounted]:
     """The lines of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
     found = []
-    for line in text.splitlines():
+    for line in lines(text):
+        # Blanks in names are escaped by the kernel; other white space is part of them, and a source may be empty.
         fields, _separator, rest = line.partition(" - ")
-        parts, (kind, source, *options) = fields.split(), rest.split()
+        parts, (kind, source, *options) = fields.split(" "), rest.split(" ")
         root, target = (_unescape(part) for part in parts[3:5])
         settings = tuple(options[-1].split(",")) if options else ()
         found.append(Mounted(target, kind, "ro" in parts[5].split(","), source, root, settings))
@@ -68,7 +69,7 @@ def parse_local_addresses(fib_trie: str) -> set[IPAddress]:
 
 def parse_if_inet6(text: str) -> set[IPAddress]:
     """Own IPv6 addresses of a network namespace (ip6 addresses of if_inet6, 32 hexadecimal digits each)."""
-    return {ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in text.splitlines() if line.strip()}
+    return {ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in lines(text) if line.strip()}
 
 
 def followed(path: str, readlink: Callable[[str], str | None]) -> str:

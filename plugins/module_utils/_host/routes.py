@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from .._core.checks import IPNetwork
-from .files import read
+from .files import lines, read
 
 # /proc/net/fib_trie prints each table as a tree: a prefix ("|-- 10.0.0.0"), and below it the lengths that it has in
 # that table ("/24 link UNICAST"). Unlike /proc/net/route it shows every table, also those that policy rules of a VPN
@@ -50,7 +50,7 @@ def parse_trie(text: str) -> list[Entry]:
     """All lines of all routing tables, in the order of the kernel."""
     found = []
     prefix = ""
-    for line in text.splitlines():
+    for line in lines(text):
         match = _PREFIX.search(line)
         if match:
             prefix = match.group(1)
@@ -81,7 +81,7 @@ def parse_ipv6_route(text: str) -> list[IPNetwork]:
     """The IPv6 destinations of /proc/net/ipv6_route but default routes and such that lead nowhere (format: kernel
     net/ipv6/route.c)."""
     found: dict[IPNetwork, None] = {}
-    for line in text.splitlines():
+    for line in lines(text):
         fields = line.split()
         if len(fields) < 2 or int(fields[1], 16) <= _DEFAULT_LENGTH6:
             continue
@@ -107,13 +107,13 @@ def has_ipv6() -> bool:
     (if_inet6's scope 00)."""
     if _read("/proc/sys/net/ipv6/conf/default/disable_ipv6").strip() == "1":
         return False
-    return any(line.split()[3] == "00" for line in _read("/proc/net/if_inet6").splitlines())
+    return any(line.split()[3] == "00" for line in lines(_read("/proc/net/if_inet6")))
 
 
 def parse_default_interface(text: str) -> str | None:
     """The interface of the IPv4 default route with the lowest metric, from /proc/net/route."""
     best: tuple[int, str] | None = None
-    for line in text.splitlines()[1:]:
+    for line in lines(text)[1:]:
         fields = line.split()
         if len(fields) > 7 and fields[1] == "00000000" and fields[7] == "00000000":
             candidate = (int(fields[6]), fields[0])

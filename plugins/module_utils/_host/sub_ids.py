@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .files import read, wait_for_lock
+from .files import lines, read, wait_for_lock
 
 FILES = {"uid": "/etc/subuid", "gid": "/etc/subgid"}
 PASSWORD_LOCK = "/etc/.pwd.lock"
@@ -41,11 +41,11 @@ class Range:
 
 def parse(text: str) -> list[Range]:
     """The ranges of a file; other lines are skipped."""
-    lines = (line.strip().split(":") for line in text.splitlines())
+    rows = (line.strip().split(":") for line in lines(text))
     return [
         Range(parts[0], int(parts[1]), int(parts[2]))
-        for parts in lines
-        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit()
+        for parts in rows
+        if len(parts) == 3 and parts[1].isdecimal() and parts[2].isdecimal()
     ]
 
 
@@ -65,9 +65,9 @@ def position(text: str, added: str) -> int | None:
 def bounds(login_defs: str, kind: str) -> tuple[int, int]:
     """The lowest and the highest id that /etc/login.defs allows (login.defs(5), SUB_UID_MIN and its like)."""
     found = {f"SUB_{kind.upper()}_{name}": value for name, value in _DEFAULTS.items()}
-    for line in login_defs.splitlines():
+    for line in lines(login_defs):
         words = line.split()
-        if len(words) >= 2 and words[0] in found and words[1].isdigit():
+        if len(words) >= 2 and words[0] in found and words[1].isdecimal():
             found[words[0]] = int(words[1])
     lowest, highest = found.values()
     return lowest, highest
@@ -127,7 +127,7 @@ def held(uid: int) -> int | None:
 
 def mapped(uid_map: str) -> int:
     """The subordinate ids of a namespace (user_namespaces(7)): all but the user's own."""
-    counts = [int(words[2]) for words in map(str.split, uid_map.splitlines()) if len(words) == 3]
+    counts = [int(words[2]) for words in map(str.split, lines(uid_map)) if len(words) == 3]
     return sum(counts) - 1
 
 

@@ -13,7 +13,7 @@ from typing import Any, Callable
 from .._command import Runner
 from . import delegation
 from .environment import client_environment
-from .files import read
+from .files import lines, read
 from .kernel import kernel_release
 from .machine import has_program, has_systemd
 from .sub_ids import FILES, MAPPERS, count_of, held, unfit_mode
@@ -30,7 +30,7 @@ def user_name() -> str:
 
 def ids_from_service() -> bool:
     """Whether a name service gives subordinate ids instead of files (nsswitch.conf, subid)."""
-    for line in (read("/etc/nsswitch.conf") or "").splitlines():
+    for line in lines(read("/etc/nsswitch.conf") or ""):
         key, _separator, services = line.partition(":")
         if key.strip() == "subid" and services.split() not in ([], ["files"]):
             return True
@@ -71,7 +71,7 @@ def handed_over(reader: Callable[[str], str | None] = read, pid: int | None = No
     me = os.geteuid()
     pid = pid or os.getpid()
     for _step in range(32):
-        fields = dict(line.partition(":")[::2] for line in (reader(f"/proc/{pid}/status") or "").splitlines())
+        fields = dict(line.partition(":")[::2] for line in lines(reader(f"/proc/{pid}/status") or ""))
         if not fields:
             break
         name, uid = fields["Name"].strip(), int(fields["Uid"].split()[0])

@@ -72,7 +72,7 @@ def decode(text: str) -> Held:
     """What images-look.sh prints: the machine, then the table of ``ctr images ls``."""
     machine, _newline, table = text.partition("\n")
     targets, marks = {}, {}
-    for line in table.splitlines():
+    for line in table.split("\n"):
         fields = line.split()
         match = _ID.fullmatch(fields[2]) if len(fields) > 2 else None
         if match is None:

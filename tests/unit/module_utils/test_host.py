@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -590,6 +591,27 @@ def test_drop_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "etc" / "x.d" / "README").write_text("")
     monkeypatch.setattr(files, "DROP_INS", tuple(str(tmp_path / place) for place in ("lib", "none", "etc")))
     assert [text for _path, text in files.drop_ins("x.d")] == ["etc", "lib"]
+
+
+def test_drop_ins_that_are_not_for_this_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A hardened machine closes /etc/sysctl.d to its users; what cannot be read says nothing, and the rest is read."""
+    for place in ("lib", "etc"):
+        (tmp_path / place / "x.d").mkdir(parents=True)
+    (tmp_path / "lib" / "x.d" / "10.conf").write_text("lib")
+    (tmp_path / "lib" / "x.d" / "20.conf").mkdir()
+    os.mkfifo(tmp_path / "lib" / "x.d" / "30.conf")
+    (tmp_path / "lib" / "x.d" / "40.conf").symlink_to("/dev/null")
+    closed, listdir = str(tmp_path / "etc" / "x.d"), os.listdir
+
+    def refusing(path: str) -> list[str]:
+        if path == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return listdir(path)
+
+    monkeypatch.setattr(files, "DROP_INS", tuple(str(tmp_path / place) for place in ("lib", "etc")))
+    monkeypatch.setattr(os, "listdir", refusing)
+    assert [text for _path, text in files.drop_ins("x.d")] == ["lib", "", "", ""]
+    assert files.listed(closed) == files.listed(str(tmp_path / "none")) == []
 
 
 def test_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,13 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -57,6 +62,21 @@ def test_addresses_of_node() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "name", ["a\u2028b", "a\u0085b", "a\x0cb", "a\x1cb", "a\u00a0b", "\u3000", "a\\040-\\040b"], ids=ascii
+)
+def test_any_name_of_a_mount(name: str) -> None:
+    """The kernel escapes blanks, tabs and line ends alone: what else divides words or lines somewhere is part of a name."""
+    text = f"36 35 98:0 / /media/{name} ro,noatime shared:1 - fuse {name} rw\n37 35 0:4 / /x rw - tmpfs  rw,size=1k\n"
+    found = parse_mounts(text)
+    plain = name.replace("\\040", " ")
+    assert found == {
+        f"/media/{plain}": Mounted(f"/media/{plain}", "fuse", True, name),
+        "/x": Mounted("/x", "tmpfs", False, ""),
+    }
+    assert found["/x"].options == ("rw", "size=1k")
+
+
 def test_no_addresses() -> None:
     """A kernel without IPv6, or a process that has ended, has none."""
     assert parse_local_addresses("") == parse_if_inet6("") == parse_if_inet6("\n") == set()
@@ -79,6 +99,34 @@ def test_file_that_is_not_there(path: str) -> None:
     """A file that is not there is None, which is not the same as an empty one."""
     assert files.read(path) is None
     assert files.read("/dev/null") == ""
+
+
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)], ids=["directory", "fifo", "circle"]
+)
+def test_what_is_no_file_says_nothing(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """Whatever has the name of a file: nobody waits for a FIFO, and nothing fails."""
+    path = str(tmp_path / "x.conf")
+    make(tmp_path / "x.conf")
+    # In a process that can be ended: it would wait for ever.
+    program = f"import os, sys; from {files.__name__} import read; sys.exit(read({path!r}) is not None)"
+    environment = {**os.environ, "PYTHONPATH": os.environ["ANSIBLE_COLLECTIONS_PATH"]}
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=20, env=environment).returncode == 0
+
+
+def test_a_group_that_goes_while_it_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The kernel says that there is no such device; an error of the disk is a failure."""
+    for number in (errno.ENODEV, errno.EIO):
+        error = OSError(number, os.strerror(number))
+        monkeypatch.setattr(files, "_not_waiting", lambda _path, _flags, error=error: _raise(error))
+        path = tmp_path / "memory.max"
+        path.write_text("max")
+        with pytest.raises(OSError, match="error") if number == errno.EIO else nullcontext():
+            assert files.read(str(path)) is None
+
+
+def _raise(error: OSError) -> int:
+    raise error
 
 
 def test_file_that_is_no_text(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..._core import checks
 from ..._core.checks import IPNetwork
+from ..._host.files import lines
 
 NODE_LENGTH = {4: 24, 6: 64}
 """Prefix length of one node's range (kubernetes, cmd/kube-controller-manager/app/core.go)."""
@@ -178,7 +179,7 @@ def hidden(ranges: Mapping[str, str], routes: Sequence[IPNetwork], resolvers: Se
 def resolvers(text: str) -> tuple[str, ...]:
     """Name servers of a resolv.conf(5) outside this machine."""
     found = []
-    for line in text.splitlines():
+    for line in lines(text):
         words = line.split()
         if len(words) > 1 and words[0] == "nameserver":
             try:

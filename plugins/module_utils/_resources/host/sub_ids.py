@@ -16,7 +16,7 @@ from ..._core.diagnosis import failure
 from ..._core.operations import Operation, Taken
 from ..._host import sub_ids
 from ..._host.delegation import as_user
-from ..._host.files import read
+from ..._host.files import lines, read
 from ..._host.machine import has_program
 from ..._host.user import ids_from_service
 from .own_files import put
@@ -68,7 +68,7 @@ def observe_ids(user: str) -> ObservedIds:
     :param user: who is to have ids; "" for nobody.
     """
     passwd = read("/etc/passwd") or ""
-    local = frozenset(line.partition(":")[0] for line in passwd.splitlines()) if has_program("usermod") else frozenset()
+    local = frozenset(line.partition(":")[0] for line in lines(passwd)) if has_program("usermod") else frozenset()
     found = ObservedIds({path: _exact(path) for path in sub_ids.FILES.values()}, usermod=local)
     try:
         uid = pwd.getpwnam(user).pw_uid
@@ -265,5 +265,5 @@ def _exact(path: str) -> str | None:
 
 def _numbers(text: str) -> Iterator[int]:
     """The ids of /etc/passwd or /etc/group."""
-    fields = (line.split(":") for line in text.splitlines())
-    return (int(parts[2]) for parts in fields if len(parts) > 2 and parts[2].isdigit())
+    fields = (line.split(":") for line in lines(text))
+    return (int(parts[2]) for parts in fields if len(parts) > 2 and parts[2].isdecimal())

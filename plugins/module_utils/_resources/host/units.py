@@ -52,7 +52,7 @@ def observe_units(names: Iterable[str], systemd: bool, runner: Runner) -> Observ
 
 def _unit(name: str, runner: Runner) -> Unit:
     said = _systemctl(["show", "--property=LoadState,UnitFileState,ActiveState,Type", "--", name], runner)
-    values = dict(line.partition("=")[::2] for line in said.splitlines())
+    values = dict(line.partition("=")[::2] for line in said.split("\n"))
     return Unit(*(values.get(key, "") for key in ("LoadState", "UnitFileState", "ActiveState", "Type")))
 
 
