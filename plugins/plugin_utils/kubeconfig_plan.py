@@ -25,6 +25,9 @@ from ansible_collections.nodeforge.kic.plugins.plugin_utils import kubeconfig_ya
 
 PRIVATE = 0o600
 
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""Of a text that is none. A tag such as !!int before what is no number, and lists in lists without end, are Python's errors."""
+
 
 @dataclass(frozen=True)
 class KubeconfigSpec:
@@ -74,7 +77,7 @@ class ObservedFile:
         """Its content. Raises ``kubeconfig_unusable``."""
         try:
             return kubeconfig.check(kubeconfig_yaml.load(self.text or ""), self.path)
-        except yaml.YAMLError as error:
+        except _NO_YAML as error:
             mark = getattr(error, "problem_mark", None)
             # The text around the place may hold credentials: only the place is reported.
             where = f" in line {mark.line + 1}" if mark else ""
@@ -154,8 +157,17 @@ def _entries(spec: KubeconfigSpec, observed: ObservedKubeconfig) -> kubeconfig.C
     name, place = observed.context, observed.place or None
     if observed.admin is None:
         return kubeconfig.expected(cluster=spec.cluster, name=name, place=place)
-    admin = kubeconfig_yaml.load(observed.admin) or {}
-    return kubeconfig.entries(admin, cluster=spec.cluster, name=name, server=observed.server, place=place)
+    return kubeconfig.entries(
+        _decoded(observed.admin), cluster=spec.cluster, name=name, server=observed.server, place=place
+    )
+
+
+def _decoded(admin: str) -> Any:
+    """kubeadm's own kubeconfig, which a node hands out; nothing where it is damaged. PyYAML's errors show what it holds."""
+    try:
+        return kubeconfig_yaml.load(admin) or {}
+    except _NO_YAML:
+        return {}
 
 
 def _merged(
@@ -176,7 +188,7 @@ def _merged(
 
 
 def _plan_absent(spec: KubeconfigSpec, observed: ObservedKubeconfig) -> Plan:
-    ca = kubeconfig.authority_of(kubeconfig_yaml.load(observed.admin)) if observed.admin else ""
+    ca = kubeconfig.authority_of(_decoded(observed.admin)) if observed.admin else ""
     operations: list[Operation] = []
     shown: dict[str, Any] = {}
     left: dict[str, Any] = {}

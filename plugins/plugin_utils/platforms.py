@@ -395,7 +395,13 @@ def platforms(given: Sequence[Mapping[str, Any]], suite: str) -> tuple[list[dict
     problems = checks.Problems()
     warnings: dict[tuple[str, str], list[str]] = {}
     hosts: dict[str, str] = {}
+    if not isinstance(given, list):
+        raise checks.invalid("platforms", "is not a list", "write each on a line of its own that begins with '- name:'")
     for platform in given:
+        if not isinstance(platform, Mapping):
+            problem = f"{str(platform)[:40]!r} is not a platform"
+            problems.add("platforms", problem, "write it as a mapping, like - name: web")
+            continue
         name = str(platform.get("name") or "")
         with problems.collect():
             checks.name("platforms: name", name)

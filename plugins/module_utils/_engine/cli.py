@@ -226,7 +226,7 @@ def read_manifest(text: str) -> Offered:
             if item["platform"].get("os") == "linux"
         )
         return Offered(str((found.get("config") or {}).get("digest", "")).partition(":")[2], platforms)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # It is there; whether it is the one that is here cannot be told.
         return Offered()
 

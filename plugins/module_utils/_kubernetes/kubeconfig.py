@@ -98,7 +98,7 @@ def check(found: Any, path: str) -> Config:
     if found is None:
         return {}
     fix = f"repair it (kubectl config view --kubeconfig {path}), or name another file with the option path"
-    if not isinstance(found, dict) or found.get("kind", "Config") != "Config":
+    if not isinstance(found, dict) or (found.get("kind") or "Config") != "Config":
         raise failure("kubeconfig_unusable", path=path, reason="it is not a kubeconfig", fix=fix)
     for key in _LISTS:
         items = found.get(key)

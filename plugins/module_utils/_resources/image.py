@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tarfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -143,6 +144,9 @@ def read_archive(path: str, name: str) -> tuple[ArchivedImage, ...]:
     ``name`` is for the message. Raises ``archive_missing`` and ``archive_unusable``.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            # A FIFO into which nobody writes would be waited for.
+            raise ValueError("it is not a regular file")
         with tarfile.open(path, "r:*") as tar:
             members = {os.path.normpath(member.name): member for member in tar}
 
@@ -164,7 +168,8 @@ def read_archive(path: str, name: str) -> tuple[ArchivedImage, ...]:
             )
     except FileNotFoundError:
         raise failure("archive_missing", path=path) from None
-    except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:
+        # It is somebody's file: each part of it may be anything, and each way to compress it has errors of its own.
         reason = f"it is not an archive of images that can be read ({type(error).__name__}: {error})"
         raise failure("archive_unusable", path=path, reason=reason, engine="podman", name=name) from error
 
@@ -173,8 +178,8 @@ def _of_docker(config: bytes, item: Mapping[str, Any]) -> ArchivedImage:
     # "<id>.json" by docker save and podman save, "blobs/sha256/<id>" by newer docker.
     identity = os.path.basename(item["Config"]).partition(".")[0]
     content = hashlib.sha256(config).hexdigest()
-    names, found = tuple(item.get("RepoTags") or ()), json.loads(config)
-    return ArchivedImage(identity, names, found["architecture"], None, content, _described(identity, found))
+    names, found = tuple(map(str, item.get("RepoTags") or ())), json.loads(config)
+    return ArchivedImage(identity, names, str(found["architecture"]), None, content, _described(identity, found))
 
 
 def _described(identity: str, found: Mapping[str, Any]) -> Image:
@@ -215,7 +220,7 @@ def _of_index(read: Any, manifest: Mapping[str, Any], reference: str, depth: int
     identity = found["config"]["digest"].partition(":")[2]
     content = hashlib.sha256(text).hexdigest()
     described = _described(identity, config)
-    architecture = config.get("architecture", "unknown")
+    architecture = str(config.get("architecture", "unknown"))
     return [ArchivedImage(identity, names, architecture, manifest["digest"], content, described)]
 
 

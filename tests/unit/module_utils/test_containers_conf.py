@@ -121,6 +121,16 @@ def test_files_of_a_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert paths() == ["/x"]
 
 
+def test_the_home_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After sudo or su HOME may be that of the user before; podman is run with the user's own."""
+    for name in ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    monkeypatch.setenv("HOME", "/home/before")
+    home = pwd.getpwuid(65534).pw_dir
+    assert paths()[-1] == f"{home}/.config/containers/containers.conf"
+
+
 def test_pools_of_docker() -> None:
     """``docker info`` tells what daemon.json says, and the facts that a play hands on keep it."""
     found = decode_info(

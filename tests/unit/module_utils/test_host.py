@@ -467,6 +467,8 @@ def test_record(tmp_path: Path) -> None:
     for text in ("{", "[]", '{"version": 99}'):
         (tmp_path / "state" / "host.json").write_text(text)
         assert HostRecord.load(directory) == HostRecord()
+    (tmp_path / "state" / "host.json").write_text('{"version": 1, "units": ["a"], "of_a_later_release": {}}')
+    assert HostRecord.load(directory) == HostRecord(units=("a",))
     HostRecord().save(directory)
     assert not (tmp_path / "state" / "host.json").exists()
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import failure
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan, converge
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine import docker, podman
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Attached
@@ -227,8 +228,15 @@ def test_oci_archive_that_goes_round(tmp_path: Path) -> None:
         ({"manifest.json": [{"Config": "missing.json"}]}, "KeyError: 'missing.json'"),
         ({"index.json": {"manifests": [{"digest": DIGEST}]}}, "KeyError: 'blobs/sha256/1111"),
         ({"index.json": ["a"]}, "TypeError"),
+        ({"index.json": {"manifests": ["a"]}}, "AttributeError"),
+        ({"index.json": {"manifests": [{"digest": 1}]}}, "AttributeError"),
+        ({"manifest.json": [{"Config": "c"}], "c": {"architecture": "amd64", "rootfs": ["a"]}}, "AttributeError"),
+        ({"manifest.json": b"[" * 100_000}, "RecursionError"),
     ],
-    ids=["no tar", "empty", "other content", "damaged", "no configuration", "no blob", "other shape"],
+    ids=[
+        *("no tar", "empty", "other content", "damaged", "no configuration", "no blob", "other shape", "words"),
+        *("number for a digest", "list for a mapping", "without end"),
+    ],
 )
 def test_archive_unusable(tmp_path: Path, files: Any, words: str) -> None:
     """An archive that cannot be read is named with what is wrong, and how to make it again."""
@@ -250,9 +258,37 @@ def test_archive_cut_short(tmp_path: Path) -> None:
         read_archive(str(path), NAME)
 
 
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_damaged_archive(tmp_path: Path, mode: str) -> None:
+    """Each way to compress has errors of its own for what is damaged; none of them is a defect of the collection."""
+    path = tmp_path / "a.tar"
+    write_archive(path, {**docker_files(("a" * 64, "amd64", [NAME])), "layer": os.urandom(4000).hex().encode()}, mode)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 131):
+        path.write_bytes(whole[:at] + bytes((whole[at] ^ 0x55,)) + whole[at + 1 :])
+        with suppress(KicError):
+            read_archive(str(path), NAME)
+
+
+def test_fifo_is_no_archive(tmp_path: Path) -> None:
+    """Nobody waits for somebody who may write into it."""
+    os.mkfifo(tmp_path / "a.tar")
+    with fails("archive_unusable", "it is not a regular file"):
+        read_archive(str(tmp_path / "a.tar"), NAME)
+
+
+def test_names_and_architectures_of_any_kind(tmp_path: Path) -> None:
+    """Whatever somebody has put into an archive is compared with names as text."""
+    files = {"manifest.json": [{"Config": "c", "RepoTags": [1, None]}], "c": {"architecture": ["amd64"]}}
+    (found,) = read_archive(write_archive(tmp_path / "a.tar", files), NAME)
+    assert (found.names, found.architecture) == (("1", "None"), "['amd64']") and not has_name(NAME, found.names)
+    with fails("image_platform"):
+        pick(spec(), (found,), "amd64", "podman")
+
+
 def test_directory_is_no_archive(tmp_path: Path) -> None:
     """A directory is not an archive."""
-    with fails("archive_unusable", "IsADirectoryError"):
+    with fails("archive_unusable", "it is not a regular file"):
         read_archive(str(tmp_path), NAME)
 
 

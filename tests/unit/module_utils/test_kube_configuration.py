@@ -654,6 +654,12 @@ def test_a_mapping_is_merged_with_our_arguments() -> None:
         ),
         pytest.param("InitConfiguration", {"nodeRegistration": {"taints": ["a"]}}, "list of mappings", id="taints"),
         pytest.param(
+            "InitConfiguration", {"bootstrapTokens": True}, "bootstrapTokens: True is not a list", id="tokens"
+        ),
+        pytest.param(
+            "ClusterConfiguration", {"apiServer": {"extraVolumes": 5}}, "extraVolumes: 5 is not a list", id="volumes"
+        ),
+        pytest.param(
             "ClusterConfiguration",
             {"apiServer": {"timeoutForControlPlane": "4m"}},
             "controlPlaneComponentHealthCheck",

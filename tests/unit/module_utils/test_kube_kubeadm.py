@@ -1210,6 +1210,18 @@ def test_why_a_node_that_was_waited_for_is_not_ready(conditions: list[dict[str, 
     assert kubeadm_run._why(conditions) == why
 
 
+def test_a_node_that_kubelet_has_not_described_yet() -> None:
+    """A joining node is created in the API before its kubelet runs: without a wait it has neither addresses nor conditions."""
+    created = {"metadata": {"name": CONTROL_PLANE}, "spec": {}, "status": {"nodeInfo": {"kubeletVersion": ""}}}
+    for found in (created, {"metadata": {"name": CONTROL_PLANE}}):
+        engine = Fake(container(), looks=[fresh()], ready=said(json.dumps(found)))
+        value = kubeadm.converge_kubeadm(spec(wait=False), engine, check_mode=False).value
+        assert (value["ready"], value["address"], value["version"], value["pod_cidrs"]) == (False, "", "", [])
+    engine = Fake(container(), looks=[fresh()], ready=said("no JSON"))
+    with fails("node_unreadable"):
+        kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
+
+
 def test_init_of_a_fresh_node() -> None:
     """A fresh node gets its names, one run of kubeadm with all phases, its manifests and the record, then is Ready."""
     asked = spec(manifests=[MANIFEST], patches={"etcd.json": {"a": 1}}, api_sans=["api.example.org"])

@@ -109,6 +109,13 @@ def test_owner_of_an_ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
         files.owner_entry("root")
 
 
+def test_owner_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container that starts with a number as its user nobody has named an owner who could be missing."""
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(KicError, match="uid 54321, which has no entry in passwd"):
+        files.owner_entry(None)
+
+
 def test_owner_who_is_not_there() -> None:
     """A user that this machine does not know is refused by name."""
     with pytest.raises(KicError) as caught:

@@ -388,6 +388,10 @@ def test_all_problems_at_once() -> None:
 @pytest.mark.parametrize(
     ("given", "cause"),
     [
+        ("web", "platforms: is not a list. Fix: write each on a line of its own that begins with '- name:'"),
+        (None, "platforms: is not a list"),
+        (["web"], "platforms: 'web' is not a platform. Fix: write it as a mapping, like - name: web"),
+        ([{"name": "a/b"}, None], "2 problems: (1) platforms: name: 'a/b' is not a name"),
         ([{"image": "x"}], "platforms: name: is empty"),
         ([{"name": "a/b"}], "platforms: name: 'a/b' is not a name"),
         ([{"name": "a"}, {"name": "a"}], "platforms: two of them have the name a"),
@@ -409,7 +413,7 @@ def test_all_problems_at_once() -> None:
         ([{"name": "a", "hostname": "x" * 65}], "platform a: hostname: has 65 characters, at most 64"),
     ],
 )
-def test_refused(given: list[dict[str, Any]], cause: str) -> None:
+def test_refused(given: Any, cause: str) -> None:
     """The platform and the key are named, with what to do."""
     with fails("invalid_option", cause):
         platforms(given, "trixie")

@@ -210,11 +210,25 @@ def test_plan_absent_of_nothing() -> None:
         ("a: 1\nb: TOPSECRET: x\n", "it is not YAML in line 2"),
         ("a: !!python/object:TOPSECRET {}\n", "it is not YAML in line 1"),
         ("a: TOPSECRET\x00\n", "it is not YAML"),
+        ("a: !!int TOPSECRET\n", "it is not YAML"),
+        ("a: !!timestamp 2001-99-99\nb: TOPSECRET\n", "it is not YAML"),
+        ("a: " + "[" * 5000 + "TOPSECRET", "it is not YAML"),
         ("- TOPSECRET\n", "it is not a kubeconfig"),
         ("kind: TOPSECRET\n", "it is not a kubeconfig"),
         ("users: TOPSECRET\n", "its users are no list"),
     ],
-    ids=["open-bracket", "two-colons", "tag", "control-character", "list", "other-kind", "users"],
+    ids=[
+        "open-bracket",
+        "two-colons",
+        "tag",
+        "control-character",
+        "no-number",
+        "no-date",
+        "without-end",
+        "list",
+        "other-kind",
+        "users",
+    ],
 )
 def test_decode_shows_no_content(text: str, reason: str) -> None:
     """A file that cannot be read is told by place and reason, and nothing that is in it is shown."""

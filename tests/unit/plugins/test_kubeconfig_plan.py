@@ -118,6 +118,27 @@ def test_name_taken(text: str) -> None:
     assert caught.value.diagnosis.id == "context_taken"
 
 
+@pytest.mark.parametrize(
+    "admin",
+    ["client-key-data: TOPSECRET: x\n", "a: !!int TOPSECRET\n", "[" * 5000, "TOPSECRET"],
+    ids=["yaml", "tag", "deep", "text"],
+)
+def test_credentials_that_are_damaged(admin: str) -> None:
+    """What a node hands out in place of its administrator's kubeconfig is not shown; the entries go all the same."""
+    with pytest.raises(KicError) as caught:
+        plan_kubeconfig(SPEC, observed(file(USERS), admin=admin))
+    assert caught.value.diagnosis.id == "kubeconfig_unusable" and "TOPSECRET" not in str(caught.value)
+    assert caught.value.__cause__ is None or "TOPSECRET" not in str(caught.value.__cause__)
+    assert [*map(str, plan_kubeconfig(ABSENT, observed(file(OURS), admin=admin)).operations)] == [REMOVE]
+
+
+def test_a_kind_that_is_left_empty() -> None:
+    """kubectl takes a file without a kind, and one whose kind is null."""
+    for kind in ("", "kind:\n", "kind: ''\n"):
+        (change,) = changes(plan_kubeconfig(SPEC, observed(file(f"{kind}contexts: []\n"))))
+        assert "kic-lab" in str(change.text)
+
+
 def test_losses_are_warned_of() -> None:
     """Where the entries of others go, the old text is kept and the plan says so."""
     plan = plan_kubeconfig(replace(SPEC, merge=False), observed(file(USERS)))

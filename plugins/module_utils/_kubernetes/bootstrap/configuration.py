@@ -46,8 +46,8 @@ _MAPPINGS = frozenset(
         *("evictionHard", "conntrack", "nftables", "iptables", "ipvs", "controlPlane"),
     )
 )
-_LISTS = frozenset(("skipPhases", "certSANs", "serverCertSANs", "peerCertSANs", "taints", "ignorePreflightErrors"))
 _LISTS_OF_MAPPINGS = frozenset(("taints", "extraVolumes", "bootstrapTokens"))
+_LISTS = _LISTS_OF_MAPPINGS | {"skipPhases", "certSANs", "serverCertSANs", "peerCertSANs", "ignorePreflightErrors"}
 
 # Fields that v1beta3 had and v1beta4 has elsewhere (kubernetes, cmd/kubeadm/app/apis/kubeadm/v1beta4/doc.go).
 _MOVED = {

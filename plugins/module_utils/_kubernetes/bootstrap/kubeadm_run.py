@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Callable
 
 from ..._command import KILLED, TIMED_OUT
-from ..._core.diagnosis import KicError, keep_done
+from ..._core.diagnosis import KicError, failure, keep_done
 from ..._core.operations import Again, Operation
 from ..._node import boot
 from ..._node.scripts import script
@@ -130,18 +130,26 @@ def _ready(observed: Observed, seam: KubeadmSeam) -> Observed:
     if result.rc != 0:
         missed = "was not Ready" if spec.wait else "did not register"
         raise seam.failed("ready", f"the node {missed} within {limit:g} seconds", result.words, logs=True)
-    found = json.loads(result.out)
-    node = ApiNode(
+    try:
+        node = _registered(json.loads(result.out), spec)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise failure("node_unreadable", node=seam.api_node, output=result.words) from None
+    return replace(observed, seen=replace(observed.seen, node=node))
+
+
+def _registered(found: Mapping[str, Any], spec: KubeadmSpec) -> ApiNode:
+    """The node as the API has it, which may have been created before its kubelet: then it has no addresses yet."""
+    status = found.get("status") or {}
+    return ApiNode(
         name=spec.registered,
         ready=spec.wait or kic.decode([found])[0].ready,
-        why=_why(found["status"].get("conditions") or ()),
-        version=found["status"]["nodeInfo"]["kubeletVersion"],
-        address=next((a["address"] for a in found["status"]["addresses"] if a["type"] == "InternalIP"), ""),
-        labels=found["metadata"].get("labels", {}),
+        why=_why(status.get("conditions") or ()),
+        version=(status.get("nodeInfo") or {}).get("kubeletVersion") or "",
+        address=next((a["address"] for a in status.get("addresses") or () if a["type"] == "InternalIP"), ""),
+        labels=found["metadata"].get("labels") or {},
         taints=(),
-        pod_cidrs=tuple(found["spec"].get("podCIDRs", ())),
+        pod_cidrs=tuple((found.get("spec") or {}).get("podCIDRs") or ()),
     )
-    return replace(observed, seen=replace(observed.seen, node=node))
 
 
 def _why(conditions: Sequence[Mapping[str, Any]]) -> str:

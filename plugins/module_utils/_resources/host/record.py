@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
 
 from ..._state.lock import state_directory
 from ..._state.record import load_record, save_record
@@ -39,9 +38,8 @@ class HostRecord:
     def load(cls, directory: str | None = None) -> HostRecord:
         """The record; an empty one when there is none or it cannot be read as ours."""
         found = load_record(_path(directory))
-        found.pop("version", None)
-        fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in found.items()}
-        return cls(**fields)
+        known = {item.name: found[item.name] for item in fields(cls) if item.name in found}
+        return cls(**{name: tuple(item) if isinstance(item, list) else item for name, item in known.items()})
 
     def save(self, directory: str | None = None) -> None:
         """Write it whole or not at all; an empty one removes its file. Call it under the lock."""
