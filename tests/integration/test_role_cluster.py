@@ -40,6 +40,12 @@ def decided(play: Play, tmp_path: Path, role: Path, variables: dict[str, Any], a
     ("variables", "digest", "unpinned"),
     [
         pytest.param({}, "sha256:452d707d4862f52530247495d180205e029056831160e22870e37e3f6c1ac31f", False, id="known"),
+        pytest.param(
+            {"kic_image_kubernetes_version": "v1.35.0"},
+            "sha256:452d707d4862f52530247495d180205e029056831160e22870e37e3f6c1ac31f",
+            False,
+            id="known-as-kubernetes-writes-it",
+        ),
         pytest.param({"kic_image_kubernetes_version": "1.33.1"}, "", True, id="other-release"),
         pytest.param(
             {"kic_image_kubernetes_version": "1.33.1", "kic_image_digest": "sha256:1"}, "sha256:1", False, id="given"
