@@ -12,7 +12,7 @@ from typing import Any, Callable
 from ansible.module_utils.basic import AnsibleModule
 
 from ._command import ModuleRunner, Runner
-from ._core.checks import Problems
+from ._core.checks import Problems, invalid
 from ._core.plan import Outcome, Resource, converge
 from ._state.lock import lock_of
 
@@ -24,10 +24,14 @@ def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], option: st
     """
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-    result = ArgumentSpecValidator(dict(arguments)).validate(dict(given))
-    problems = Problems()
+    problems, fix = Problems(), "see the documentation of the option"
+    try:
+        result = ArgumentSpecValidator(dict(arguments)).validate(dict(given))
+    except (OverflowError, TypeError, ValueError) as error:
+        # What ansible-core does not expect: .inf for a whole number, a flag for a mapping.
+        raise invalid(option, f"one of its values cannot be used ({error})", fix) from error
     for text in result.error_messages:
-        problems.add(option, text.rstrip("."), "see the documentation of the option")
+        problems.add(option, text.rstrip("."), fix)
     problems.finish()
     found: dict[str, Any] = result.validated_parameters
     return found

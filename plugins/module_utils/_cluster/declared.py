@@ -220,7 +220,9 @@ def _merged(item: Mapping[str, Any], stack: Mapping[str, Mapping[str, Any]], lab
             both = isinstance(value, Mapping) and isinstance(options.get(key), Mapping)
             options[key] = {**options[key], **value} if both else value
             sources[key] = variable
-    taints = tuple(str(taint) for taint in item.get("taints") or ())
+    given = item.get("taints")
+    # Anything else is a problem that has been noted.
+    taints = tuple(map(str, given)) if isinstance(given, list) else ()
     return Declared(item["name"], item["role"], options, sources, labels, taints)
 
 
@@ -270,16 +272,17 @@ def _named(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     for key in ("control_planes", "workers"):
         if given.get(key) is not None:
             problems.add(f"kic_cluster_{key}", "kic_cluster_nodes names the nodes already", "give one of the two")
-    items = [{"role": WORKER, **item} for item in given["nodes"]]
+    # A name of digits alone is a number to YAML.
+    items = [{"role": WORKER, **item, "name": str(item.get("name") or "")} for item in given["nodes"]]
     for at, item in enumerate(items):
         place = f"kic_cluster_nodes[{at}]"
-        problems.take(checks.host_name, f"{place}.name", str(item.get("name") or ""))
-        if item.get("name") == balancer_name(name):
+        problems.take(checks.host_name, f"{place}.name", item["name"])
+        if item["name"] == balancer_name(name):
             problems.add(f"{place}.name", "it is that of the cluster's load balancer", "choose another")
         if item["role"] not in (CONTROL_PLANE, WORKER):
             problems.add(f"{place}.role", f"{item['role']!r} is not a valid choice", "use control-plane or worker")
-    names = [item.get("name") for item in items]
-    twice = sorted({str(item) for item in names if names.count(item) > 1})
+    names = [item["name"] for item in items]
+    twice = sorted({item for item in names if names.count(item) > 1})
     if twice:
         problems.add(
             "kic_cluster_nodes", f"{', '.join(twice)} is named more than once", "give each node a name of its own"

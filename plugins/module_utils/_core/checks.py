@@ -285,6 +285,8 @@ def labels(option: str, value: Mapping[str, object]) -> dict[str, str]:
         if isinstance(content, bool):
             # YAML made a boolean of a bare yes, true or on: which word the user wrote is lost.
             raise invalid(option, f"the value of {key!r} is a boolean, not a string", f"quote it: {key}: 'true'")
+        if "\0" in f"{key}{content}":
+            raise invalid(option, f"{key!r} or its value has a NUL, which no program takes", "leave it out")
         found[key] = str(content)
     return found
 

@@ -168,7 +168,7 @@ class NodeSpec:
             labels=take(checks.labels, "labels", params["labels"]),
             privileged=params["privileged"],
             runtime=optional(_option, "runtime"),
-            command=tuple(params["command"]),
+            command=each(_argument, "command"),
             restart_policy=params["restart_policy"],
             files=files,
             no_proxy=each(_no_proxy, "no_proxy"),
@@ -304,6 +304,12 @@ def _plain(option: str, value: str) -> str:
 def _option(option: str, value: str) -> str:
     if _plain(option, value).startswith("-"):
         raise checks.invalid(option, f"{value!r} begins with '-'", "write the value alone, without the engine's flag")
+    return value
+
+
+def _argument(value: str) -> str:
+    if "\0" in value:
+        raise checks.invalid("command", f"{value!r} has a NUL, which no program takes", "leave it out")
     return value
 
 

@@ -116,6 +116,12 @@ def test_options_of_a_role() -> None:
     assert first["sources"]["cpus"] == "kic_cluster_node"
 
 
+def test_name_of_digits() -> None:
+    """What YAML takes for a number is a name all the same."""
+    found = layout({**GIVEN, "workers": None, "nodes": [PLANE_ITEM, {"name": 1}]})
+    assert found["workers"] == ["1"] and found["nodes"][1]["name"] == "1"
+
+
 def test_nodes_by_name() -> None:
     """Each with options of its own over those of its role; the control plane is the first, and the others keep their order."""
     nodes = [
@@ -211,6 +217,15 @@ EVEN, MANY = "an even number adds no safety to etcd's majority", "more than five
             {"nodes": [PLANE_ITEM, {"name": "b", "taints": {"x": "y"}}]},
             "kic_cluster_nodes[1].taints: is not a list",
             id="map",
+        ),
+        pytest.param(
+            {"nodes": [PLANE_ITEM, {"name": "b", "taints": True}]},
+            "kic_cluster_nodes[1].taints: is not a list",
+            id="flag",
+        ),
+        pytest.param({"nodes": [PLANE_ITEM, {"name": 1}]}, None, id="number-as-name"),
+        pytest.param(
+            {"nodes": [PLANE_ITEM, {"name": ["a"]}]}, "kic_cluster_nodes[1].name: \"['a']\"", id="list-as-name"
         ),
         pytest.param({"worker_node": []}, None, id="null-is-nothing"),
         pytest.param({"worker_node": [1]}, "kic_cluster_worker_node: is not a mapping", id="no-mapping"),

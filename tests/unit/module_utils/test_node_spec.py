@@ -104,6 +104,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"env": {"A=B": "x"}}, "env: 'A=B' is not a name", "use letters"),
     ({"env": {"A": None}}, "env: the value of A is not a string", "quote it"),
     ({"env": {"A": "1\n2"}}, "env: the value of A has more than one line", "give it one line"),
+    ({"labels": {"a": "x\0"}}, "labels: 'a' or its value has a NUL", "leave it out"),
+    ({"command": ["/sbin/init", "a\0"]}, "command: 'a\\x00' has a NUL, which no program takes", "leave it out"),
     ({"labels": {"nodeforge.kic.role": "x"}}, "has the prefix of the collection's own labels", "another key"),
     ({"runtime": "-x"}, "runtime: '-x' begins with '-'", "write the value alone"),
     ({"files": files("etc/x", "0644")}, "files.path: 'etc/x' is not an absolute path", "/srv/data"),

@@ -216,6 +216,16 @@ def test_a_snapshot_that_is_none(given: dict[str, Any], words: str) -> None:
     assert str(caught.value).count("kic_cluster_snapshot: ") == 1
 
 
+@pytest.mark.parametrize(
+    "given", [{"workers": float("inf")}, {"kubeconfig": True}, {"network": {"mtu": float("inf")}}], ids=str
+)
+def test_values_that_ansible_does_not_expect(given: dict[str, Any]) -> None:
+    """.inf for a whole number, and a flag for a mapping, are what the user wrote, and no defect of the collection."""
+    with pytest.raises(KicError) as caught:
+        validate(completed(CLUSTER, {"name": "lab", "image": "localhost/node:1", **given}, "kic_cluster"), completed)
+    assert caught.value.diagnosis.id == "invalid_option" and "kic_cluster" in caught.value.diagnosis.cause
+
+
 @pytest.mark.parametrize("state", ["absent", "stopped", "paused"])
 def test_states_without_a_snapshot(state: str) -> None:
     """What is requested of a cluster that is there is no matter for them."""

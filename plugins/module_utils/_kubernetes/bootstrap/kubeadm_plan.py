@@ -255,7 +255,7 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 def node_taints(given: Sequence[Any]) -> dict[str, str]:
     """Taints of a node, written as kubectl takes them; raises ``invalid_option`` for what the API would refuse."""
     found: dict[str, str] = {}
-    if isinstance(given, (str, Mapping)):
+    if not isinstance(given, (list, tuple)):
         raise checks.invalid("taints", "is not a list", "write it like ['dedicated=db:NoSchedule']")
     for item in given:
         pair, _colon, effect = str(item).rpartition(":")
