@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from ..._state.lock import state_directory
 from ..._state.record import load_record, save_record
@@ -38,8 +39,10 @@ class HostRecord:
     def load(cls, directory: str | None = None) -> HostRecord:
         """The record; an empty one when there is none or it cannot be read as ours."""
         found = load_record(_path(directory))
-        known = {item.name: found[item.name] for item in fields(cls) if item.name in found}
-        return cls(**{name: tuple(item) if isinstance(item, list) else item for name, item in known.items()})
+        known: dict[str, Any] = {item.name: found[item.name] for item in fields(cls) if item.name in found}
+        for name, item in known.items():
+            known[name] = tuple(item) if isinstance(item, list) else item
+        return cls(**known)
 
     def save(self, directory: str | None = None) -> None:
         """Write it whole or not at all; an empty one removes its file. Call it under the lock."""
