@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,41 @@ def test_environment_of_the_plain_image(
     """podman is run with the home and run-time directory of the user that the task became."""
     look = {"engine": "podman", "host": {"user": user}}
     decided(play, tmp_path, IMAGE, {"kic_image__plain_look": look}, {"kic_image__plain_environment": expected})
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_plain_image_is_kept_where_its_user_can_write(play: Play, user: str) -> None:
+    """The cache is of the one who runs the play: another user, whose task it is, unpacks into a directory of their own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "home").mkdir(mode=0o700)
+        # It writes a word where the real one writes a system.
+        program = folder / "mmdebstrap"
+        program.write_text("#!/bin/sh\nfor word; do case $word in */root.tar) echo system >$word ;; esac done\n")
+        program.chmod(0o755)
+        role = {"name": "nodeforge.kic.kic_image", "tasks_from": "unpack", "public": True}
+        content = {"argv": ["cat", "{{ kic_image__plain_archive }}"]}
+        book = {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "become": True,
+            "become_user": user,
+            "become_method": "su",
+            "become_flags": "-s /bin/sh",
+            "environment": {"PATH": f"{folder}:/usr/bin:/bin:/usr/sbin:/sbin"},
+            "vars": {"kic_image_cache": str(folder / "home/.cache/image")},
+            "tasks": [
+                {"ansible.builtin.include_role": role},
+                {"ansible.builtin.command": content},
+                {"ansible.builtin.file": {"path": "{{ kic_image__plain_directory.path }}", "state": "absent"}},
+            ],
+        }
+        path = folder / "plain.yml"
+        path.write_text(yaml.safe_dump([book]), encoding="utf-8")
+        play(path)
+        assert (folder / "home/.cache/image/plain").is_dir()
+        assert len(list(folder.glob("home/.cache/image/plain/*/root.tar"))) == (1 if user == "root" else 0)
 
 
 def test_a_cluster_that_cannot_be_is_refused_before_anything_is_made(play: Play, tmp_path: Path) -> None:

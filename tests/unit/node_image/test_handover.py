@@ -134,6 +134,14 @@ def test_cache_of_another_user(program: Any, open_folder: Path, mode: int) -> No
     os.close(reader)
 
 
+def test_the_cache_is_made_by_its_user() -> None:
+    """Whichever entry point comes first: a cache that root made is closed to the steps that are not root's."""
+    for name, step in (("make", "folders"), ("unpack", "Create the cache directory")):
+        path = ROOT / f"roles/kic_image/tasks/{name}.yml"
+        makers = [task for task in steps(yaml.safe_load(path.read_text(encoding="utf-8")), {}) if step in str(task)]
+        assert [(task["become"], task["delegate_to"]) for task in makers] == [(False, "localhost")]
+
+
 def test_identity_of_an_archive(program: Any, tmp_path: Path) -> None:
     """The id is that of the configuration's content, not of its name."""
     path = tmp_path / "image.tar"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,36 @@ def tasks(found: list[dict[str, Any]], part: str = "") -> Iterator[tuple[dict[st
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
-def test_whoever_is_become_is_named(path: Path) -> None:
-    """A play that becomes an ordinary user hands that on to each task: one that means root has to say so."""
-    for task, _part in tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
-        assert task.get("become") in (None, False) or task.get("become_user"), task["name"]
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
 def test_a_clean_up_hides_no_failure(path: Path) -> None:
     """What is done in any case fails only where all before it went well: the first error is the one that is reported."""
     for task, part in tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
         assert part != "always" or "is success" in str(task.get("failed_when")), task["name"]
+
+
+def conditions(task: dict[str, Any]) -> Iterator[str]:
+    """Each condition of a task."""
+    for key in ("when", "until", "failed_when", "changed_when"):
+        found = task.get(key, [])
+        yield from map(str, found if isinstance(found, list) else [found])
+
+
+def options(role: str, *types: str) -> list[str]:
+    """The options of a role that are of these types."""
+    specs = yaml.safe_load((ROLES / role / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
+    return [name for spec in specs.values() for name, it in spec["options"].items() if it.get("type", "str") in types]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
+def test_conditions_convert_what_they_are_given(path: Path) -> None:
+    """Roles only check the types of their options: ``-e`` gives a text, and a name of digits is a number."""
+    role = path.parts[-3]
+    for task, _part in tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
+        for condition in conditions(task):
+            for name in options(role, "bool"):
+                for after in re.findall(rf"\b{name}\b(?! is )(.*?)(?= and | or |$)", condition):
+                    assert after.endswith("| bool"), f"{task['name']}: {condition}"
+            for name in options(role, "int"):
+                for after in re.findall(rf"\b{name}\b(?! is )(.*?)(?= and | or |$)", condition):
+                    assert "| int" in after, f"{task['name']}: {condition}"
+            for name in options(role, "str"):
+                assert not re.search(rf"\b{name} \| length", condition), f"{task['name']}: {condition}"
