@@ -106,6 +106,11 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._faults import as_fa
 DESCRIBED = frozenset(("name", "cluster", "role", "state", "engine", "id", "image", "ip", "ip6", "labels"))
 """What is known of each node."""
 
+GROUP = "kic"
+"""The group of all nodes."""
+KINDS = ("cluster", "role", "state")
+"""What else there are groups by."""
+
 
 def describe(engine: str, container: Container) -> dict[str, Any]:
     """The variable ``kic`` of a node, of types that JSON has."""
@@ -221,7 +226,8 @@ def refusal(inventory: Any, node: dict[str, Any]) -> str:
         return error.diagnosis.cause
     if name.lower().partition(".")[0] == "localhost" or name in LOCALHOST:
         return "its name means the controller itself. Rename or remove the container."
-    if name in inventory.groups:
+    # The plugin's own are there or not by the order of the nodes.
+    if name in inventory.groups or name == GROUP or name.startswith(tuple(f"{GROUP}_{kind}_" for kind in KINDS)):
         return "a group of the inventory has this name. Rename one of them."
     there = inventory.hosts.get(name)
     known = there.vars.get("kic") if there is not None else None
@@ -242,7 +248,7 @@ def _add(plugin: Any, node: dict[str, Any]) -> None:
     for key, value in values.items():
         inventory.set_variable(host, key, value)
     # What a group may be called is what a variable may: the nodes of branch-42 are in kic_cluster_branch_42.
-    for group in ("kic", *(f"kic_{kind}_{node[kind]}" for kind in ("cluster", "role", "state") if node[kind])):
+    for group in (GROUP, *(f"{GROUP}_{kind}_{node[kind]}" for kind in KINDS if node[kind])):
         inventory.add_child(inventory.add_group(plugin._sanitize_group_name(group)), host)
     strict = plugin.get_option("strict")
     plugin._set_composite_vars(plugin.get_option("compose"), values, host, strict=strict)

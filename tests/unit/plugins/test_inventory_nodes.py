@@ -162,6 +162,8 @@ def named(name: str) -> dict[str, CommandResult | Exception]:
         ("db1", "another inventory has a host of this name"),
         ("prod", "a group of the inventory has this name"),
         ("all", "a group of the inventory has this name"),
+        ("kic", "a group of the inventory has this name"),
+        ("kic_cluster_lab", "a group of the inventory has this name"),
         ("a b", "is not a name"),
         ("{{ x }}", "is not a name"),
         ("node-1", ""),
