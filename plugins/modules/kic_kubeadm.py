@@ -294,10 +294,12 @@ def main() -> None:
             "api_sans": {"type": "list", "elements": "str", "default": []},
             "endpoint": {"type": "str"},
             "schedulable": {"type": "bool", "default": True},
-            "configuration": {"type": "raw"},
-            "patches": {"type": "dict"},
+            # Not logged, as there may be tokens, passwords and values of variables in them.
+            "configuration": {"type": "raw", "no_log": True},
+            "patches": {"type": "dict", "no_log": True},
             "manifests": {
                 "type": "list",
+                "no_log": True,
                 "elements": "dict",
                 "default": [],
                 "options": {

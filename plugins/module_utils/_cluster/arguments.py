@@ -40,8 +40,9 @@ CLUSTER: dict[str, dict[str, Any]] = {
     "api_address": {"type": "str", "default": "127.0.0.1"},
     "api_port": {"type": "int"},
     "api_sans": {"type": "list", "elements": "str", "default": []},
-    "configuration": {"type": "raw"},
-    "patches": {"type": "dict"},
+    # Not logged: there may be tokens in it.
+    "configuration": {"type": "raw", "no_log": True},
+    "patches": {"type": "dict", "no_log": True},
     "images": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 600},
     "boot": {"type": "bool", "default": True},

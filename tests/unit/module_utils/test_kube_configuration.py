@@ -654,7 +654,7 @@ def test_a_mapping_is_merged_with_our_arguments() -> None:
         ),
         pytest.param("InitConfiguration", {"nodeRegistration": {"taints": ["a"]}}, "list of mappings", id="taints"),
         pytest.param(
-            "InitConfiguration", {"bootstrapTokens": True}, "bootstrapTokens: True is not a list", id="tokens"
+            "InitConfiguration", {"bootstrapTokens": True}, "bootstrapTokens: the value is not a list", id="tokens"
         ),
         pytest.param(
             "ClusterConfiguration", {"apiServer": {"extraVolumes": 5}}, "extraVolumes: 5 is not a list", id="volumes"
@@ -686,6 +686,26 @@ def test_fields_that_kubeadm_would_refuse_later(kind: str, fields: dict[str, Any
     found = caught.value.diagnosis
     assert found.id == "invalid_option" and found.cause.startswith(f"configuration.{kind}.")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        pytest.param("InitConfiguration", {"bootstrapTokens": {"token": "S3CRET"}}, id="no-list"),
+        pytest.param("InitConfiguration", {"bootstrapTokens": ["S3CRET"]}, id="no-mapping"),
+        pytest.param("JoinConfiguration", {"discovery": {"bootstrapToken": "S3CRET"}}, id="token"),
+        pytest.param("ClusterConfiguration", {"apiServer": {"extraEnvs": [{"A": "S3CRET"}]}}, id="no-name"),
+        pytest.param("ClusterConfiguration", {"apiServer": {"extraEnvs": "A=S3CRET"}}, id="text"),
+        pytest.param(
+            "ClusterConfiguration", {"apiServer": {"extraEnvs": [{"name": "A", "value": ["S3CRET"]}]}}, id="value"
+        ),
+    ],
+)
+def test_a_refusal_shows_no_secrets(kind: str, fields: dict[str, Any]) -> None:
+    """What is wrong with a token or a variable is said without it."""
+    with pytest.raises(KicError) as caught:
+        conf.user_documents({kind: fields})
+    assert caught.value.diagnosis.id == "invalid_option" and "S3CRET" not in str(caught.value)
 
 
 def test_all_problems_of_a_configuration_at_once() -> None:

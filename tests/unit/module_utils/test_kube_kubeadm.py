@@ -622,6 +622,28 @@ def test_drift(changes: dict[str, Any], field: str, value: Any, before: Any) -> 
         assert plan.drift == (Drift(field, value, before),) and not plan.actions
 
 
+SECRETS: list[dict[str, Any]] = [
+    {"InitConfiguration": {"bootstrapTokens": [{"token": "S3CRET"}]}},
+    {"InitConfiguration": {"certificateKey": "S3CRET"}},
+    {"JoinConfiguration": {"discovery": {"tlsBootstrapToken": "S3CRET", "bootstrapToken": {"token": "S3CRET"}}}},
+    {"ClusterConfiguration": {"apiServer": {"extraEnvs": [{"name": "HTTPS_PROXY", "value": "http://u:S3CRET@p"}]}}},
+]
+
+
+@pytest.mark.parametrize("configuration", SECRETS, ids=lambda given: str(next(iter(given.values()))))
+def test_drift_shows_no_secrets(configuration: dict[str, Any]) -> None:
+    """What lets somebody into the cluster, and values of variables, are compared and not shown."""
+    asked = spec(configuration=configuration)
+    before = json.loads(json.dumps({"asked": asked.asked}))
+    assert kubeadm_plan.find_drift(asked, seen(record=before)) == ()
+    before = json.loads(json.dumps(before).replace("S3CRET", "0THER"))
+    for record in (before, {"asked": spec().asked}):
+        (drift,) = kubeadm_plan.find_drift(asked, seen(record=record))
+        text = str(drift)
+        assert drift.asked != drift.found and "S3CRET" not in text and "0THER" not in text
+        assert next(iter(configuration)) in text
+
+
 @pytest.mark.parametrize(
     ("asked", "record"),
     [

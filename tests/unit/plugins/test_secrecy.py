@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.nodeforge.kic.plugins.modules import kic_node, oci_volume
+from ansible_collections.nodeforge.kic.plugins.modules import kic_cluster, kic_kubeadm, kic_node, oci_volume
 
 
 def run(module: Any, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], list[str]]:
@@ -41,14 +41,25 @@ def run(module: Any, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     return result, logged
 
 
+NODE = {"node": "n1", "cluster": "n1"}
+
+
 @pytest.mark.parametrize(
     ("module", "parameters"),
     [
         (kic_node, {"name": "n1", "image": "n1", "env": {"A": "S3CRET", "B": "n1"}}),
         (kic_node, {"name": "n1", "files": [{"path": "/n1", "content": "S3CRET\nn1\n"}], "env": {"B": "podman"}}),
         (oci_volume, {"name": "n1", "options": {"o": "password=S3CRET", "device": "podman"}}),
+        (kic_kubeadm, {**NODE, "manifests": [{"name": "n1", "content": "stringData: {a: S3CRET}"}]}),
+        (kic_kubeadm, {**NODE, "configuration": {"InitConfiguration": {"bootstrapTokens": [{"token": "S3CRET"}]}}}),
+        (kic_kubeadm, {**NODE, "patches": {"etcd.json": {"n1": "S3CRET"}}}),
+        (
+            kic_cluster,
+            {"name": "n1", "configuration": {"InitConfiguration": {"bootstrapTokens": [{"token": "S3CRET"}]}}},
+        ),
+        (kic_cluster, {"name": "n1", "patches": {"etcd.json": {"n1": "S3CRET"}}}),
     ],
-    ids=["env", "files", "options"],
+    ids=lambda value: value.__name__.rpartition(".")[2] if hasattr(value, "__name__") else [*value][-1],
 )
 def test_modules_log_no_values(module: Any, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the log nor the invocation that -vvv shows holds them, and nothing else is censored for their sake."""
@@ -56,4 +67,4 @@ def test_modules_log_no_values(module: Any, parameters: dict[str, Any], monkeypa
     assert logged and "S3CRET" not in "".join(logged)
     text = json.dumps(result)
     assert "S3CRET" not in text and "podman" in result["msg"] and "********" not in text
-    assert result["invocation"]["module_args"]["name"] == "n1"
+    assert "n1" in (result["invocation"]["module_args"].get(key) for key in ("name", "node"))

@@ -47,6 +47,8 @@ _MAPPINGS = frozenset(
     )
 )
 _LISTS_OF_MAPPINGS = frozenset(("taints", "extraVolumes", "bootstrapTokens"))
+_SECRETS = frozenset(("bootstrapToken", "bootstrapTokens", "extraEnvs"))
+"""Fields that no message shows: what is in them may let somebody into the cluster, or be a password."""
 _LISTS = _LISTS_OF_MAPPINGS | {"skipPhases", "certSANs", "serverCertSANs", "peerCertSANs", "ignorePreflightErrors"}
 
 # Fields that v1beta3 had and v1beta4 has elsewhere (kubernetes, cmd/kubeadm/app/apis/kubeadm/v1beta4/doc.go).
@@ -187,9 +189,11 @@ def _normal(kind: str, value: Any, path: str, problems: checks.Problems) -> Any:
         if API_VERSIONS[kind] == KUBEADM and key in _BY_NAME:
             return _arguments(option, value)
         if key in _MAPPINGS and not isinstance(value, Mapping):
-            raise checks.invalid(option, f"{value!r} is not a mapping", f"write its fields as {key}: {{field: value}}")
+            problem = f"{_shown(key, value)} is not a mapping"
+            raise checks.invalid(option, problem, f"write its fields as {key}: {{field: value}}")
         if key in _LISTS and not isinstance(value, list):
-            raise checks.invalid(option, f"{value!r} is not a list", f"write it as {key}: [{json.dumps(value)}]")
+            inner = "{field: value}" if key in _SECRETS else json.dumps(value)
+            raise checks.invalid(option, f"{_shown(key, value)} is not a list", f"write it as {key}: [{inner}]")
         if key in _LISTS_OF_MAPPINGS and not all(isinstance(item, Mapping) for item in value):
             raise checks.invalid(option, "is not a list of mappings", "see kubeadm's documentation of this field")
         if isinstance(value, Mapping):
@@ -200,20 +204,27 @@ def _normal(kind: str, value: Any, path: str, problems: checks.Problems) -> Any:
     return value
 
 
+def _shown(key: str, value: Any) -> str:
+    """A value of a field for a message, unless it may be a secret."""
+    return "the value" if key in _SECRETS else repr(value)
+
+
 def _arguments(option: str, value: Any) -> list[Document]:
     """Named arguments as the list of v1beta4. A value of null removes the argument from ours."""
+    key = option.rpartition(".")[2]
     if isinstance(value, Mapping):
         value = [{"name": name, "value": content} for name, content in value.items()]
     if not isinstance(value, list):
-        problem = f"{value!r} is neither a list nor a mapping of arguments"
+        problem = f"{_shown(key, value)} is neither a list nor a mapping of arguments"
         raise checks.invalid(option, problem, "write it like [{name: v, value: '4'}]")
-    return [_argument(option, item) for item in value]
+    return [_argument(option, key, item) for item in value]
 
 
-def _argument(option: str, item: Any) -> Document:
+def _argument(option: str, key: str, item: Any) -> Document:
     name = item.get("name") if isinstance(item, Mapping) else None
     if not isinstance(name, str) or not name.strip("-"):
-        raise checks.invalid(option, f"{item!r} is not an argument with a name", "write it like {name: v, value: '4'}")
+        problem = f"{_shown(key, item)} is not an argument with a name"
+        raise checks.invalid(option, problem, "write it like {name: v, value: '4'}")
     if "valueFrom" in item:
         return dict(item)
     content = item.get("value")

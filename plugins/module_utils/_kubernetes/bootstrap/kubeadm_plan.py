@@ -612,5 +612,26 @@ def find_drift(spec: KubeadmSpec, seen: Seen) -> tuple[Drift, ...]:
         return ()
     fields = spec.asked if spec.state == "initialized" else {"endpoint": spec.shape.endpoint}
     return tuple(
-        Drift(key, value, before.get(key)) for key, value in fields.items() if key in before and before[key] != value
+        _drift(key, value, before.get(key)) for key, value in fields.items() if key in before and before[key] != value
     )
+
+
+HIDDEN = "(hidden)"
+_SECRET = frozenset(("token", "tlsBootstrapToken", "certificateKey"))
+"""Fields of kubeadm's documents that let somebody into the cluster."""
+_VARIABLE = frozenset(("value",))
+
+
+def _drift(field: str, asked: Any, found: Any) -> Drift:
+    shown, before = _without_secrets(asked), _without_secrets(found)
+    return Drift(field, shown, before if before != shown else f"{HIDDEN}, another value")
+
+
+def _without_secrets(value: Any, hidden: frozenset[str] = _SECRET) -> Any:
+    """A user's words as they may be shown: without credentials and values of variables."""
+    if isinstance(value, Mapping):
+        return {
+            key: HIDDEN if key in hidden else _without_secrets(item, _VARIABLE if key == "extraEnvs" else hidden)
+            for key, item in value.items()
+        }
+    return [_without_secrets(item, hidden) for item in value] if isinstance(value, list) else value
