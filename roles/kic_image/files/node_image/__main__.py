@@ -21,10 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import archive
 import base
+import faults
 import programs
 import store
 from cache import Cache
 from recipe import Recipe
+
+OWN = Path(__file__).resolve().parent.parent
+"""The collection's own recipe."""
 
 SPACE = 8 << 30
 """Bytes that a build from nothing takes: 2 GiB of Go's modules, 4 of what it compiled, 1.5 of results."""
@@ -37,7 +41,8 @@ def go_version(go: str) -> str:
     """As Go says it, such as go1.26.6; empty where there is no Go."""
     try:
         return subprocess.run([go, "version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[2]
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.CalledProcessError, UnicodeDecodeError, IndexError):
+        # The last two: another program of this name.
         return ""
 
 
@@ -121,6 +126,10 @@ class Builder:
 
     def make(self, step: str) -> Path:
         keys = self.keys()
+        if step not in keys:
+            raise faults.Unusable(
+                f"The recipe has no program {step}; it has {', '.join(self.recipe.values['programs'])}."
+            )
         result = self.cache.path(*keys[step])
         with self.cache.make(*keys[step]) as work:
             if work is not None:
@@ -137,15 +146,7 @@ class Builder:
         return result
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="node_image", description=__doc__)
-    parser.add_argument("--recipe", type=Path, default=Path(__file__).resolve().parent.parent)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--go", default="go")
-    parser.add_argument("--kubernetes", default="", help="the release, such as 1.34; else the recipe's own")
-    parser.add_argument("step", choices=("folders", "plan", "program", "base", "store", "archive", "clean"))
-    parser.add_argument("name", nargs="?")
-    options = parser.parse_args()
+def run(options: argparse.Namespace) -> None:
     # Results are for all who follow, whatever the umask of the step's user: the user reads what root made.
     os.umask(0o022)
     if options.step == "folders":
@@ -159,6 +160,31 @@ def main() -> None:
         builder.cache.clean()
     else:
         print(builder.make(options.name if options.step == "program" else options.step))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="node_image", description=__doc__)
+    parser.add_argument("--recipe", type=Path, default=OWN)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--go", default="go")
+    parser.add_argument("--kubernetes", default="", help="the release, such as 1.34; else the recipe's own")
+    parser.add_argument("step", choices=("folders", "plan", "program", "base", "store", "archive", "clean"))
+    parser.add_argument("name", nargs="?")
+    options = parser.parse_args()
+    try:
+        with faults.limited():
+            run(options)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        cause = faults.told(error)
+        if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)) and options.recipe.resolve() != OWN:
+            # Most likely what somebody else wrote.
+            text = f"{type(error).__name__}: {error}"
+            cause = (
+                f"The recipe in {options.recipe} cannot be used ({text}). Fix: compare it with {OWN / 'recipe.json'}."
+            )
+        sys.exit(f"node_image {options.step}: {cause}")
 
 
 if __name__ == "__main__":

@@ -79,5 +79,7 @@ class Cache:
     def clean(self) -> None:
         for kind in (*KINDS, "plain"):
             for path in (self.directory / kind).glob("*"):
-                if path.is_dir() and path.suffix == "" and time.time() - path.stat().st_mtime > UNUSED:
-                    shutil.rmtree(path)
+                # Another run may be removing the same.
+                with contextlib.suppress(FileNotFoundError):
+                    if path.is_dir() and path.suffix == "" and time.time() - path.stat().st_mtime > UNUSED:
+                        shutil.rmtree(path)
