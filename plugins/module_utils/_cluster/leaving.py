@@ -145,6 +145,6 @@ class Leaving:
         # What goes wrong here must not hide why the run failed.
         try:
             self._departure.uncordon(*map(self.spec.node_name, left))
-        except KicError:
+        except Exception:
             return performed
         return replace(performed, results={key: item for key, item in performed.results.items() if key not in cordons})

@@ -336,8 +336,8 @@ class Presenting:
         )
         left = dict(performed.results)
         for key, resource in resources:
-            # What goes wrong here must not hide why the nodes were not created.
-            with suppress(KicError):
+            # What goes wrong here, also in the system, must not hide why the nodes were not created.
+            with suppress(Exception):
                 if key in left and left[key].plan.changed and not left[key].plan.before:
                     self.run.converge(resource)
                     del left[key]

@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from .._command import Runner
 from .._core import checks, labels
-from .._core.diagnosis import KicError, failure, keep_done
+from .._core.diagnosis import failure, keep_done
 from .._core.labels import CONTROL_PLANE, LOAD_BALANCER
 from .._core.operations import PARALLEL, Operation, Performed, in_order, perform
 from .._core.plan import converge
@@ -180,16 +180,16 @@ class SnapshotRun:
                     now = engine.container(nodes[item.name].id)
                     if now is not None and now.status == held[item.verb]:
                         self._go_on(item, now)
-                except KicError:
+                except Exception:
                     failed = True
         if failed:
             # By the volumes a later run knows that the nodes hold still for a snapshot.
             return
-        with suppress(KicError):
+        with suppress(Exception):
             if snapshot in found_in(engine.volumes(labels.SNAPSHOT)):
                 engine.remove_volume(snapshot.volume)
             for name in self._left():
-                with suppress(KicError):
+                with suppress(Exception):
                     engine.remove_volume(name)
 
     def _perform(self, plan: Sequence[Operation], run: Callable[[Operation], None]) -> Performed[None]:

@@ -192,6 +192,6 @@ class Upgrading:
         # What goes wrong here must not hide why the run failed.
         try:
             self._departure.uncordon(*(self.spec.node_name(cordons[key]) for key in done))
-        except KicError:
+        except Exception:
             return performed
         return replace(performed, results={key: item for key, item in performed.results.items() if key not in cordons})

@@ -464,7 +464,7 @@ def _remove_probe(name: str, engine: Engine) -> None:
 
 
 def _forgotten(name: str, engine: Engine, _result: None, error: Exception) -> Exception:
-    with suppress(KicError):
+    with suppress(Exception):
         _remove_probe(name, engine)
     return error
 
@@ -478,11 +478,12 @@ def _restored(old: Network, engine: Engine, _result: None, error: Exception) -> 
             engine.remove_network(now.id)
         if now != old:
             engine.create_network(old)
-    except KicError as problem:
+    except Exception as problem:
         if not isinstance(error, KicError):
             raise error from problem
+        why = problem.diagnosis.cause if isinstance(problem, KicError) else f"{problem}."
         fields = ", ".join(f"{key}: {value}" for key, value in describe(old).items() if value and key != "labels")
-        told = f"The old network {old.name} could not be restored: {problem.diagnosis.cause}"
+        told = f"The old network {old.name} could not be restored: {why}"
         raise _with(error, told, f"; to make the old network again, run oci_network with {fields}") from error
     return _with(error, f"The old network {old.name} was restored.") if isinstance(error, KicError) else error
 

@@ -58,7 +58,7 @@ def _create(new: NewContainer, seam: NodeSeam) -> str:
 
 def _never_started(seam: NodeSeam, identity: str | None, error: Exception) -> Exception | None:
     # The first failure is the one to report.
-    with suppress(KicError):
+    with suppress(Exception):
         found = seam.engine.container(identity) if identity is not None else None
         if found is not None and found.status in NEVER_STARTED:
             seam.engine.remove_container(found.id, 0)

@@ -197,7 +197,7 @@ def _removed_at_the_end(engine: Engine, name: str) -> Iterator[None]:
             _remove(engine, name)
             _remove_own_directory(existed)
             os.write(writing, b"1")
-        except KicError:
+        except Exception:
             # The first error is the one reported; the guard tries again.
             if not failed:
                 raise

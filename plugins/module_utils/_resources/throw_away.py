@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from .._core import labels
-from .._core.diagnosis import KicError
 from .._engine.base import Engine
 from .._engine.model import Limits, NewContainer, Publication
 from .._host.machine import host_limits
@@ -103,7 +102,7 @@ def container_of(engine: Engine, image: str, volumes: Mapping[str, str] | None =
     finally:
         try:
             engine.remove_container(name, 0)
-        except KicError:
+        except Exception:
             # The first error is the one to report.
             if not failed:
                 raise

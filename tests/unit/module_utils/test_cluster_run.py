@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared im
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.run import ClusterRun
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import ClusterSpec
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Outcome, Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Volume
 from ansible_collections.nodeforge.kic.plugins.module_utils._resources import node
@@ -66,6 +67,20 @@ def test_what_was_created_for_nothing_goes(engine: MemoryEngine) -> None:
     error = refused(engine, check_mode=False)
     assert (engine.network_table, engine.volume_table, error.done) == ({}, {}, ())
     assert {"create network lab", f"create volume {PLANE}"} < set(engine.done)
+
+
+@pytest.mark.parametrize(
+    "problem", [failure("disk_full", engine="podman"), OSError(errno.ENOSPC, "No space left")], ids=["engine", "system"]
+)
+def test_what_cannot_be_taken_back_hides_nothing(engine: MemoryEngine, problem: Exception) -> None:
+    """The first failure is reported, with what is still there."""
+
+    def full(_identity: str) -> None:
+        raise problem
+
+    engine.remove_network = engine.remove_volume = full  # type: ignore[method-assign,assignment]
+    error = refused(engine, check_mode=False)
+    assert error.done == ("create network lab", f"create volume {PLANE}")
 
 
 def test_what_was_there_before_stays(engine: MemoryEngine) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -441,6 +442,23 @@ def test_a_client_that_fails(
     delattr(engine, verb)
     left_behind(engine)
     # Where the undoing has failed as well, the next run goes on with it.
+    snapshot(engine)
+    assert engine.statuses() == {PLANE: "running", WORKER: "running"}
+
+
+@pytest.mark.parametrize("verb", ["remove_volume", "resume_container"])
+def test_the_system_fails_while_it_is_undone(verb: str, engine: Disks) -> None:
+    """The first failure is reported; the next run goes on with what is left."""
+    engine.full = {f"lab.snapshot.one.{WORKER}"}
+
+    def broken(*_given: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left")
+
+    setattr(engine, verb, broken)
+    with fails("copy_failed", f"lab.snapshot.one.{WORKER}"):
+        snapshot(engine)
+    delattr(engine, verb)
+    engine.full = set()
     snapshot(engine)
     assert engine.statuses() == {PLANE: "running", WORKER: "running"}
 

@@ -24,7 +24,7 @@ import yaml
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import TIMED_OUT, CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core import labels
-from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
+from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError, failure
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.plan import Drift, Plan
 from ansible_collections.nodeforge.kic.plugins.module_utils._engine.model import Container, Limits
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.access.balancer import configuration
@@ -1756,6 +1756,28 @@ def test_failed_join_hides_the_token() -> None:
     assert "failed with (token)" in found.output and "kubelet is sad" in found.output
     assert TOKEN not in str(caught.value)
     assert "token_delete" in engine.done() and "record" not in engine.done()
+
+
+@pytest.mark.parametrize("well", [False, True])
+def test_token_that_cannot_be_ended(well: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends by itself: the failure of the join is reported, and a join that succeeded has succeeded."""
+    join = said("" if well else "[discovery] failed\n", rc=0 if well else 1)
+    engine = Fake(
+        container(), WORKER_CONTAINER, looks=[fresh(), seen_worker()], token_create=said(JOIN_COMMAND), join=join
+    )
+    call = engine.call
+
+    def hanging(arguments: Sequence[str], **given: Any) -> CommandResult:
+        if engine.purpose([word for word in arguments[1:] if word != "--interactive"][1:]) == "token_delete":
+            raise failure("timed_out", action="x", seconds=30, why="", fix="")
+        return call(arguments, **given)
+
+    monkeypatch.setattr(engine, "call", hanging)
+    if well:
+        assert kubeadm.converge_kubeadm(worker(), engine, check_mode=False).plan.actions
+        return
+    with fails("step_failed", "step discovery failed"):
+        kubeadm.converge_kubeadm(worker(), engine, check_mode=False)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
@@ -254,6 +255,27 @@ def test_failed_at_every_step(run: Run) -> None:
         assert list(things(engine)) == list(before), fault
 
 
+def test_the_system_fails_while_a_probe_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first failure is reported."""
+    engine = MemoryEngine()
+    run_network(engine)
+
+    create = engine.create_network
+
+    def full(network: Network) -> None:
+        create(network)
+        raise disk_full()
+
+    def broken(_identity: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr(engine, "create_network", full)
+    monkeypatch.setattr(engine, "remove_network", broken)
+    with pytest.raises(KicError) as caught:
+        run_network(engine, **NEW)
+    assert caught.value.diagnosis.id == "disk_full"
+
+
 def test_refused_options_of_a_network() -> None:
     """What the engine refuses it refuses of the probe, while the old network is there."""
     engine = Breakable()
@@ -276,7 +298,12 @@ def test_new_network_fails_after_the_probe() -> None:
     assert things(engine) == before
 
 
-def test_old_network_cannot_be_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "problem",
+    [failure("timed_out", action="x", seconds=1, why="", fix=""), OSError(errno.EMFILE, "Too many open files")],
+    ids=["engine", "system"],
+)
+def test_old_network_cannot_be_restored(problem: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where that fails too, the first error is told, with what to run."""
     engine = Breakable()
     run_network(engine, subnet="10.5.0.0/24", subnet6="none", mtu=1300)
@@ -284,7 +311,7 @@ def test_old_network_cannot_be_restored(monkeypatch: pytest.MonkeyPatch) -> None
 
     def refuse(item: Network) -> None:
         if item.name == "kic":
-            raise disk_full() if "tier" in item.labels else failure("timed_out", action="x", seconds=1, why="", fix="")
+            raise disk_full() if "tier" in item.labels else problem
         create(item)
 
     monkeypatch.setattr(engine, "create_network", refuse)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -22,9 +23,12 @@ class Machine(MemoryEngine):
     """An engine that refuses to remove containers, where a test says so."""
 
     stuck = False
+    broken = False
 
     def remove_container(self, identity: str, seconds: int) -> None:
-        """As a store that is busy."""
+        """As a store that is busy, or a machine that cannot start a client."""
+        if self.broken:
+            raise OSError(errno.EMFILE, "Too many open files")
         if self.stuck:
             raise failure("engine_failed", engine=self.name, action="removing it", rc=125, output="busy")
         super().remove_container(identity, seconds)
@@ -81,7 +85,10 @@ def test_the_first_failure_is_reported(engine: Machine) -> None:
     assert [*engine.container_table] == ["node-1"]
     with fails("node_missing", "x"), container_of(engine, IMAGE_NAME):
         refuse(engine, stuck=True)
-    engine.stuck = False
+    engine.stuck, engine.broken = False, True
+    with fails("node_missing", "x"), container_of(engine, IMAGE_NAME):
+        refuse(engine, stuck=False)
+    engine.broken = False
     with fails("engine_failed", "busy"), container_of(engine, IMAGE_NAME):
         engine.stuck = True
 

@@ -14,6 +14,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Callable
@@ -366,7 +367,8 @@ def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
     finally:
         # It ends by itself in ten minutes; a failure to end it now must not hide the first cause.
         delete = ["kubeadm", f"--kubeconfig={ADMIN}", "token", "delete", token.partition(".")[0]]
-        seam.engine.exec(spec.control_plane, delete, check=False, timeout=30)
+        with suppress(Exception):
+            seam.engine.exec(spec.control_plane, delete, check=False, timeout=30)
     return written
 
 
