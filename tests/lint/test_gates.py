@@ -544,7 +544,7 @@ def test_build(outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> No
     assert set(files) == shipped | {"MANIFEST.json", "FILES.json"}
     size = tarball.stat().st_size
     print(f"{tarball.name}: {size} bytes, {len(files)} files of {sum(files.values())} bytes")
-    assert size < 600_000, "more than source text got into the collection"
+    assert size < 700_000, "more than source text got into the collection"
     for module in tracked("plugins/modules/*.py"):
         assert f"nodeforge.kic.{module.stem} " in outcome.text, f"{module.stem} is not listed by ansible-doc"
 

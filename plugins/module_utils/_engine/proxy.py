@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Proxies that a container gets without being asked for: podman passes on its own environment and that of containers.conf,
-docker's client the file config.json, and an image that was built behind a proxy may hold them. What of a cluster they must not be used for is added to NO_PROXY, or nodes ask a proxy for each other.
+docker's client the file config.json, and an image that was built behind a proxy may hold them. What of a cluster they must not
+be used for is added to NO_PROXY, or nodes ask a proxy for each other.
 """
 
 from __future__ import annotations
