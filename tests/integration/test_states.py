@@ -285,7 +285,8 @@ class World:
         """Everything in the store, and what a module is about as the engine has it."""
         found: list[Any] = [self.client.holdings()]
         if module:
-            found.append(self.client.run(KINDS[module], "inspect", self.name, check=False).stdout)
+            # By lines: docker lists mounts in an order that differs from call to call.
+            found.append(sorted(self.client.run(KINDS[module], "inspect", self.name, check=False).stdout.splitlines()))
         return found
 
 
