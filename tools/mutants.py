@@ -50,6 +50,7 @@ pytest_add_cli_args =
 pytest_add_cli_args_test_selection =
     {collection}/tests/unit/module_utils
 use_git_change_detection = false
+timeout_multiplier = 6
 """
 """Without the tests that end a run at each operation, which call everything and would be run for each mutant, and without
 those that read the sources, which are not ours there."""
@@ -135,6 +136,8 @@ def main() -> int:
         files="\n    ".join(str(COLLECTION / name) for name in chosen),
     )
     (cache / "setup.cfg").write_text(settings)
+    # Which tests call what is found anew: those that are gone since would be run.
+    (cache / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONPATH": str(cache / "mutants"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         ["mutmut", "run", *(sys.argv[1:] or patterns(chosen))], cwd=cache, env=environment, check=False
