@@ -43,7 +43,7 @@ class Area:
 
     def stream_of(self, nodeid: str) -> str:
         """The stream of a test of the area."""
-        return "independent" if {nodeid, nodeid.partition("::")[0]} & set(self.beside) else self.stream
+        return "" if {nodeid, nodeid.partition("::")[0]} & set(self.beside) else self.stream
 
     def holds(self, path: str) -> bool:
         """Tell whether a test file is in this area."""
@@ -75,7 +75,7 @@ AREAS = (
         "lint",
         "linters, types, ansible-test sanity, what the tarball holds",
         ("tests/lint/*",),
-        "independent",
+        "lint",
         (),
         True,
     ),
@@ -83,14 +83,14 @@ AREAS = (
         "cleanroom",
         "the README, typed on a bare Debian",
         ("tests/cleanroom/*",),
-        "independent",
+        "cleanroom",
         ("tests/integration/*",),
     ),
     Area(
         "host",
         "control groups of version 2, systemd and an ordinary user, in a virtual machine",
         _integration("delegation", "host_nodes", "role_host"),
-        "independent",
+        "host",
         (*_TEXT, "tests/cleanroom/*"),
     ),
     Area(

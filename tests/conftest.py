@@ -62,12 +62,12 @@ def stream(nodeid: str) -> str:
     ``docker``
         The stories on docker and docker 29, whose daemons, stores and subnets are their own; the end of one takes the rules
         of the packet filter back that another needs.
-    ``independent``
-        What leaves this machine's engines as they are: the linters, the clean room, the virtual machine, and what an area
-        names (`Area.beside`).
+    ``lint``, ``cleanroom``, ``host``
+        What leaves this machine's engines as they are: the linters, the clean room, the virtual machine.
 
-    A unit test is in a stream of its file's own. Of two processes one takes ``engines`` at once, which is half of all the
-    time, and the other the unit tests, ``independent`` and ``docker``. What fails next to other tests is marked with ``alone``.
+    A unit test, and what an area names as running beside the engines, is in a stream of its file's own. Of two processes one
+    takes ``engines`` at once, which is half of all the time, and the other the rest, in which the first joins it when
+    ``engines`` has ended. What fails next to other tests is marked with ``alone``.
     """
     path, _colons, test = nodeid.partition("::")
     area = area_of(nodeid)

@@ -79,6 +79,7 @@ ARGUMENTS: dict[str, dict[str, str | list[str]]] = {
 }
 
 
+@pytest.mark.full("that every module is in the group is a unit test; the quick set runs the installed collection")
 def test_module_defaults_reach_every_module(podman: Client, project: Project) -> None:
     """An engine that is named once for the group is the one that each module asks, and podman is none of them."""
     del podman

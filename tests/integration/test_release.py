@@ -70,6 +70,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.full("of a tool that only a release uses; its parts have unit tests")
 def test_a_failed_check_leaves_no_trace(clone: Path) -> None:
     """When a check fails after the version was prepared, the checkout is as it was (no gate is called so)."""
     before = picture(clone)

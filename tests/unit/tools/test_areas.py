@@ -37,7 +37,7 @@ def test_what_runs_beside_the_engines_is_there() -> None:
             assert area_of(path) is area
             assert not test or f"\ndef {test}(" in (ROOT / path).read_text(), named
             assert area.stream_of(named) != area.stream_of(f"{path}::test_of_another_name") or not test
-            assert area.stream_of(named) == "independent" != area.stream
+            assert area.stream_of(named) == "" != area.stream
 
 
 @pytest.mark.parametrize(
