@@ -148,7 +148,14 @@ AREAS = (
     Area(
         "lives",
         "clusters that change while somebody works with them: nodes, releases, certificates",
-        _integration("high_availability", "killed", "upgrade", "snapshot", "prune", "certificates"),
+        _integration("high_availability", "upgrade", "snapshot", "prune", "certificates"),
+        "engines",
+        (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
+    ),
+    Area(
+        "kills",
+        "runs that are killed on their way to each state of a cluster, on engines",
+        _integration("killed"),
         "engines",
         (*_TEXT, "tests/cleanroom/*", "tests/hosts/*"),
     ),
