@@ -178,7 +178,7 @@ def releases(image: str) -> tuple[Way, ...]:
         Way(
             "upgraded",
             upgraded,
-            (*operations, "stop old node", "remove old node", "upgrade Kubernetes"),
+            (*operations, "stop old node", "remove node", "upgrade Kubernetes"),
             writes="before",
         ),
         ABSENT,
