@@ -7,6 +7,7 @@ merged; the module of the same name does the rest."""
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -15,6 +16,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments i
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import keep_done
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.cluster_summary import leftover
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.kubeconfig_action import KubeconfigAction
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import FILES, files_below, node_scripts
 
@@ -32,8 +34,8 @@ class ActionModule(KubeconfigAction):
         if boolean(arguments.get("validate_only", False)):
             return {"changed": False, "actions": [], "drift": [], "cluster": {}, "kubeconfig": None}
         if arguments.get("kubeconfig") is None:
-            return self.module("kic_cluster", arguments, task_vars)
-        return self._with_access(arguments, self.asked_by(arguments["kubeconfig"]), task_vars)
+            return _warned(self.module("kic_cluster", arguments, task_vars))
+        return _warned(self._with_access(arguments, self.asked_by(arguments["kubeconfig"]), task_vars))
 
     def _with_access(
         self, arguments: dict[str, Any], wanted: dict[str, Any], task_vars: dict[str, Any] | None
@@ -72,6 +74,16 @@ def _together(cluster: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     diffs = [found["diff"] for found in (cluster, entry) if "diff" in found]
     told = {"kubeconfig": {key: entry[key] for key in _TOLD}}
     return {**cluster, **done, **told, **({"diff": diffs} if diffs else {})}
+
+
+def _warned(found: dict[str, Any]) -> dict[str, Any]:
+    """The result, with a warning of nodes that are not declared; what is typed about them depends on who reads it here."""
+    cluster, entry = found.get("cluster"), found.get("kubeconfig") or {}
+    if found.get("failed") or not cluster:
+        return found
+    where = {"engine": found["engine"], "rootless": (found.get("engine_facts") or {}).get("rootless")}
+    text = leftover({**cluster, **where, "needs_sudo": entry.get("needs_sudo")}, root=os.geteuid() == 0)
+    return {**found, "warnings": [*found.get("warnings", ()), text]} if text else found
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -36,9 +36,7 @@ _value:
 import os
 from typing import Any, Callable
 
-from ansible.utils.display import Display
-
-from ansible_collections.nodeforge.kic.plugins.plugin_utils.cluster_summary import leftover, summary
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.cluster_summary import summary
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.diagnosed import diagnosed
 
 FIELDS = {"engine": str, "control_plane": str, "nodes": list, "statuses": list, "kubeconfig": str, "context": str}
@@ -47,12 +45,7 @@ FIELDS = {"engine": str, "control_plane": str, "nodes": list, "statuses": list, 
 @diagnosed("cluster_summary", FIELDS)
 def cluster_summary(cluster: dict[str, Any]) -> str:
     """The text for the one who runs the play."""
-    root = os.geteuid() == 0
-    problem = leftover(cluster, root=root)
-    if problem:
-        # Only a module or the display can warn; a task of the role has no other way.
-        Display().warning(problem)
-    return summary(cluster, root=root)
+    return summary(cluster, root=os.geteuid() == 0)
 
 
 class FilterModule:

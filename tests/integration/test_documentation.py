@@ -35,7 +35,7 @@ PLAYS = (
 )
 FILES = {"plugin: nodeforge.kic.nodes": "lab.kic.yml"}
 VARIABLES = ("kic_cluster_nodes:", "kic_cluster_name: shop", "kic_cluster_control_planes: 3")
-# Of another tool; tests/unit/tools/test_migration.py compares it with ours.
+# Of another tool; tests/unit/plugins/test_migration.py compares it with ours.
 PEERS = ("kind: Cluster",)
 COMMANDS = (
     "apt-get install",

@@ -86,6 +86,16 @@ def test_without_a_kubeconfig() -> None:
     )
 
 
+@pytest.mark.parametrize("kubeconfig", [None, {}], ids=["without a kubeconfig", "with one"])
+def test_nodes_that_are_not_declared(kubeconfig: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task itself warns of them, and not only the role; nodes that are all declared need no word."""
+    assert "warnings" not in plugin(kubeconfig=None).run(task_vars={})
+    monkeypatch.setitem(CREATED, "control_plane", "lab-control-plane-1")
+    monkeypatch.setitem(CREATED, "surplus", ["lab-worker-2"])
+    (warning,) = plugin(kubeconfig=kubeconfig).run(task_vars={})["warnings"]
+    assert "they stay as they are: lab-worker-2. Fix: " in warning and "podman rm --force lab-worker-2" in warning
+
+
 def test_a_new_file() -> None:
     """One start for the cluster and one that writes; nothing that holds credentials is returned."""
     one = plugin()

@@ -63,3 +63,12 @@ def test_conditions_convert_what_they_are_given(path: Path) -> None:
                     assert "| int" in after, f"{task['name']}: {condition}"
             for name in options(role, "str"):
                 assert not re.search(rf"\b{name} \| length", condition), f"{task['name']}: {condition}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
+def test_every_call_of_an_engine_ends(path: Path) -> None:
+    """Where a role calls an engine without a module of ours, which has limits of its own, the task has one."""
+    for task, _part in tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
+        environment = str(task.get("environment", ""))
+        if "ansible.builtin.command" in task and "plain_environment" in environment:
+            assert int(task["timeout"]) > 0, task["name"]
