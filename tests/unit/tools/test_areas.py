@@ -55,7 +55,10 @@ def test_what_runs_beside_the_engines_is_there() -> None:
         ("tests/unit/module_utils/test_plan.py", {"unit", "lint"}),
         ("tests/integration/test_story.py", {"lint", "stories"}),
         ("tests/integration/test_galaxy.py", {"lint", "projects"}),
-        ("tests/integration/conftest.py", {"lint", "host", "modules", "stories", "lives", "conformance", "projects"}),
+        (
+            "tests/integration/conftest.py",
+            {"lint", "host", "modules", "stories", "lives", "kills", "conformance", "projects"},
+        ),
         ("tests/conformance/left_out.yml", {"lint", "conformance"}),
         ("tests/cleanroom/room.py", {"lint", "cleanroom"}),
         ("tests/hosts/disk.py", {"lint", "cleanroom", "host"}),
