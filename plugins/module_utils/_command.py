@@ -16,13 +16,12 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Protocol, Union
 
 TIMED_OUT = 124
-"""The exit code of coreutils' timeout(1) when the limit was reached; both runners report it."""
+"""The exit code of coreutils' timeout(1) when the limit was reached, which runners report too."""
 
 KILL_AFTER = 5.0
 """Seconds between the request to end (SIGTERM) and the end (SIGKILL) of a program that has reached its limit."""
@@ -31,7 +30,7 @@ KILLED = (128 + signal.SIGKILL, -signal.SIGKILL)
 """Exit codes of a killed process: of a shell (and of timeout(1) where the program ignored SIGTERM), and of Python."""
 
 SYSTEM_DIRECTORIES = ("/sbin", "/usr/sbin", "/usr/local/sbin")
-"""Where AnsibleModule.get_bin_path searches a program that is not in PATH."""
+"""Where a program is searched that is not in PATH, as AnsibleModule.get_bin_path does: PATH of an ordinary user may lack them."""
 
 _C_LOCALE = {"LANGUAGE": "C", "LANG": "C", "LC_ALL": "C"}
 
@@ -88,16 +87,14 @@ class Runner(Protocol):
 
 
 class SubprocessRunner:
-    """A :class:`Runner` on the standard library, for plugins of the controller, tests, and what runs in threads.
+    """A :class:`Runner` on the standard library.
 
     The program is the leader of a process group of its own, so that its limit ends what it has started as well.
-    AnsibleModule's run_command gives Popen a preexec_fn, which the standard library calls unsafe where there are threads.
 
-    :param directories: where programs are searched after those of PATH.
+    It is also that of modules. AnsibleModule's run_command has no limit, gives Popen a preexec_fn, which the standard library
+    calls unsafe where there are threads, and waits for a whole second where a program ends between two of its looks, one after
+    the other, at whether it has.
     """
-
-    def __init__(self, directories: Sequence[str] = ()) -> None:
-        self._directories = tuple(directories)
 
     def run(
         self,
@@ -108,9 +105,7 @@ class SubprocessRunner:
         env: Mapping[str, str] | None = None,
     ) -> CommandResult:
         pipe = subprocess.PIPE
-        process = _started(
-            argv, self._environment(env or {}), subprocess.DEVNULL if stdin is None else pipe, pipe, pipe
-        )
+        process = _started(argv, _environment(env or {}), subprocess.DEVNULL if stdin is None else pipe, pipe, pipe)
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -121,12 +116,12 @@ class SubprocessRunner:
             raise
         return CommandResult(tuple(argv), process.returncode, stdout, stderr, late=False)
 
-    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        found = {**os.environ, **_C_LOCALE, **more}
-        if self._directories:
-            # Popen searches the program in the PATH of the environment that it is given.
-            found["PATH"] = os.pathsep.join([found.get("PATH", os.defpath), *self._directories])
-        return found
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Ours with what is added, in English. Popen searches the program in the PATH of the environment that it is given."""
+    found = {**os.environ, **_C_LOCALE, **more}
+    found["PATH"] = os.pathsep.join([found.get("PATH", os.defpath), *SYSTEM_DIRECTORIES])
+    return found
 
 
 def _started(
@@ -205,12 +200,9 @@ class Feed:
     """Gives what one program writes, or a file holds, to the standard input of several programs at once.
 
     A program that ends before all was written gets no more, and the others go on.
-
-    :param directories: where programs are searched after those of PATH.
     """
 
-    def __init__(self, directories: Sequence[str] = SYSTEM_DIRECTORIES) -> None:
-        self._runner = SubprocessRunner(directories)
+    def __init__(self) -> None:
         self._started: list[subprocess.Popen[bytes]] = []
         self._late = False
 
@@ -218,7 +210,7 @@ class Feed:
         self, source: Source, sinks: Sequence[Sink], *, timeout: float, env: Mapping[str, str] | None = None
     ) -> Fed:
         """Start all, and wait for all of them, for at most ``timeout`` seconds."""
-        environment = self._runner._environment(env or {})
+        environment = _environment(env or {})
         clock = threading.Timer(timeout, self._expire)
         clock.daemon = True
         with contextlib.ExitStack() as stack:
@@ -315,47 +307,6 @@ def _taken(sink: IO[bytes], chunk: bytes) -> bool:
     except BrokenPipeError:
         return False
     return True
-
-
-def _timeout_program() -> str:
-    """timeout(1), also where the task's PATH is short: every distribution has it at one of two places."""
-    return shutil.which("timeout", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/bin", "/bin"))) or "timeout"
-
-
-class ModuleRunner:
-    """A :class:`Runner` on ``AnsibleModule.run_command``, which the sanity rules ask of modules.
-
-    :param module: anything with AnsibleModule's ``run_command`` and ``get_bin_path``.
-    """
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        timeout: float,
-        stdin: bytes | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> CommandResult:
-        program = self._module.get_bin_path(argv[0])
-        if program is None:
-            raise CommandNotFound(argv[0])
-        began = time.monotonic()
-        rc, stdout, stderr = self._module.run_command(
-            # run_command knows no time limit; timeout(1) of coreutils does, and ends the whole process group.
-            [_timeout_program(), f"--kill-after={KILL_AFTER:g}", f"{timeout:.3f}", program, *argv[1:]],
-            data=stdin,
-            binary_data=True,
-            encoding=None,
-            expand_user_and_vars=False,
-            handle_exceptions=False,
-            environ_update=dict(_C_LOCALE, **(env or {})),
-        )
-        # A client that ignores SIGTERM: timeout(1) kills its whole group, and with it itself.
-        late = rc in (TIMED_OUT, *KILLED) and time.monotonic() - began >= timeout
-        return CommandResult(tuple(argv), TIMED_OUT if late else rc, stdout, stderr, late)
 
 
 def run_if_there(

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._command import SYSTEM_DIRECTORIES, ModuleRunner, Runner, SubprocessRunner
+from ._command import Runner, SubprocessRunner
 from ._core.diagnosis import KicError
 from ._core.labels import SCHEMA, SNAPSHOT, is_ours
 from ._core.replaced import is_aside, node_of
@@ -36,14 +36,6 @@ class Task(HostTask):
     seen: Any = None
     """What the engine that ``auto`` took holds of what the task is about, as it was found; else None."""
 
-    threads: bool = False
-    """Whether it does several things at once."""
-
-    @property
-    def runner(self) -> Runner:
-        """Starts programs on the managed machine."""
-        return _runner(self.module, self.threads)
-
     def elsewhere(self, cluster: str) -> bool:
         """Whether another engine of this machine holds the cluster, or does not say that it holds none."""
         return holders(self.runner, cluster, besides=self.engine.name) != ()
@@ -59,13 +51,11 @@ def run_module(
     required_one_of: Sequence[Sequence[str]] = (),
     failure_facts: Callable[[Runner], dict[str, Any]] | None = None,
     held: str = "",
-    threads: bool = False,
 ) -> None:
     """Run a module that works on an engine: ``body`` returns the result, a :class:`KicError` becomes the failure.
 
     ``failure_facts`` gives what a failure returns next to its diagnosis. ``held`` names the parameters, and what they
     name, that tell which of two engines the task is about: ``name:volume``, ``name:container,cluster:cluster``.
-    ``threads`` is whether ``body`` does several things at once.
     """
     module = AnsibleModule(
         argument_spec=dict(argument_spec, **ENGINE_ARGUMENTS),
@@ -76,14 +66,14 @@ def run_module(
     )
 
     def on_engine() -> dict[str, Any]:
-        engine, seen = _engine(module, held, _runner(module, threads))
-        result = body(Task(module, engine, seen, threads))
+        engine, seen = _engine(module, held, SubprocessRunner())
+        result = body(Task(module, engine, seen))
         result.setdefault("engine", engine.name)
         return result
 
     def facts() -> dict[str, Any]:
         return dict(
-            failure_facts(ModuleRunner(module)) if failure_facts is not None else {}, engine=module.params["engine"]
+            failure_facts(SubprocessRunner()) if failure_facts is not None else {}, engine=module.params["engine"]
         )
 
     finish(module, on_engine, facts)
@@ -124,10 +114,6 @@ def _asked(module: AnsibleModule, held: str) -> tuple[str, Any]:
     return "", ""
 
 
-def _runner(module: AnsibleModule, threads: bool) -> Runner:
-    return SubprocessRunner(SYSTEM_DIRECTORIES) if threads else ModuleRunner(module)
-
-
 def _engine(module: AnsibleModule, held: str, runner: Runner) -> tuple[Engine, Any]:
     given = module.params["engine_facts"]
     # The facts of a machine that had no engine when they were taken (check mode) say nothing about it.
@@ -165,7 +151,7 @@ def _absent(module: AnsibleModule, name: str, error: KicError) -> Engine:
     from ._host.preflight import UNCLEAR, ReportedEngine, refuse_unfit
 
     if driver(name).capabilities.per_user and os.geteuid() != 0 and error.diagnosis.id in UNCLEAR:
-        refuse_unfit(ReportedEngine(name), ModuleRunner(module))
+        refuse_unfit(ReportedEngine(name), SubprocessRunner())
     if not module.check_mode or error.diagnosis.id != "engine_not_installed":
         raise error
     module.warn(f"{error.diagnosis.cause} The plan is made against an empty engine.")

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._command import ModuleRunner, Runner
+from ._command import Runner, SubprocessRunner
 from ._core.checks import Problems, invalid
 from ._core.plan import Outcome, Resource, converge
 from ._state.lock import lock_of
@@ -66,7 +66,7 @@ class HostTask:
     @property
     def runner(self) -> Runner:
         """Starts programs on the managed machine."""
-        return ModuleRunner(self.module)
+        return SubprocessRunner()
 
     def converge(self, key: str, resource: Resource[Any, Any]) -> dict[str, Any]:
         """Bring ``resource`` into its state; the result has its description under ``key``."""

@@ -547,7 +547,6 @@ def main() -> None:
         CLUSTER,
         body,
         held="name:cluster",
-        threads=True,
     )
 
 

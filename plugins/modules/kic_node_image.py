@@ -145,7 +145,6 @@ def main() -> None:
         body,
         required_one_of=[["cluster", "nodes"]],
         held="cluster:cluster,nodes:nodes",
-        threads=True,
     )
 
 

@@ -149,7 +149,6 @@ def main() -> None:
         },
         body,
         held="cluster:snapshots",
-        threads=True,
     )
 
 

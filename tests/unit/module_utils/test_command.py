@@ -11,7 +11,6 @@ import gzip
 import inspect
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +26,6 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._command import (
     CommandNotFound,
     CommandResult,
     Feed,
-    ModuleRunner,
     Runner,
     Sink,
     SubprocessRunner,
@@ -139,10 +137,9 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["LANG", "LC_ALL", "LANGUAGE"])
 def test_environment_of_another_language(name: str) -> None:
-    """Who asks for another language gets it, by either runner."""
+    """Who asks for another language gets it."""
     command = ["sh", "-c", f'echo "${name}"']
     assert RUN(command, env={name: "de_DE.UTF-8"}).out == "de_DE.UTF-8\n"
-    assert by(ModuleRunner(Module()))(command, env={name: "de_DE.UTF-8"}).out == "de_DE.UTF-8\n"
 
 
 def test_time_limit() -> None:
@@ -175,67 +172,6 @@ def test_words(stdout: bytes, stderr: bytes, words: str) -> None:
     assert CommandResult(("x",), 1, stdout, stderr).words == words
 
 
-class Module:
-    """AnsibleModule's two methods on the standard library, which write down how they were called."""
-
-    def __init__(self, path: str | None = None) -> None:
-        self.path = path or os.environ["PATH"]
-        self.argv: list[str] = []
-        self.given: dict[str, Any] = {}
-
-    def get_bin_path(self, name: str) -> str | None:
-        """The program's path."""
-        return next(
-            (f"{place}/{name}" for place in self.path.split(":") if os.access(f"{place}/{name}", os.X_OK)), None
-        )
-
-    def run_command(self, argv: list[str], **given: Any) -> tuple[int, bytes, bytes]:
-        """Run it."""
-        self.argv, self.given = argv, given
-        environment = {**os.environ, **given["environ_update"]}
-        found = subprocess.run(argv, input=given["data"], env=environment, capture_output=True, check=False)
-        return found.returncode, found.stdout, found.stderr
-
-
-def test_module_runner() -> None:
-    """By a module the same answers come back as by the standard library."""
-    module = Module()
-    command = ["sh", "-c", 'cat; echo "$LC_ALL $ADDED" >&2; exit 3']
-    found = by(ModuleRunner(module))(command, stdin=b"a\0\xff", env={"ADDED": "1"})
-    assert found == CommandResult(tuple(command), 3, b"a\0\xff", b"C 1\n")
-    assert module.argv[3].endswith("/sh")
-
-
-def test_module_runner_keeps_bytes_and_values() -> None:
-    """The module is told to hand bytes through, expand nothing and raise what it cannot start."""
-    module = Module()
-    by(ModuleRunner(module))(["true", "$HOME", "~"])
-    assert module.argv[4:] == ["$HOME", "~"]
-    assert module.given["binary_data"] is True
-    assert module.given["encoding"] is None
-    assert module.given["expand_user_and_vars"] is False
-    assert module.given["handle_exceptions"] is False
-
-
-def test_module_runner_time_limit() -> None:
-    """A module knows no time limit: timeout(1) ends the program, with the same exit code."""
-    module = Module()
-    begin = time.monotonic()
-    found = ModuleRunner(module).run(["sleep", "30"], timeout=0.2)
-    assert found.rc == TIMED_OUT
-    assert found.argv == ("sleep", "30")
-    assert time.monotonic() - begin < 10
-    assert module.argv[0].endswith("/timeout") and module.argv[1:3] == ["--kill-after=5", "0.200"]
-
-
-def test_module_runner_not_found(tmp_path: Path) -> None:
-    """A program that is not there is told by its name, and nothing is started."""
-    module = Module(str(tmp_path))
-    with pytest.raises(CommandNotFound, match="podman"):
-        by(ModuleRunner(module))(["podman", "ps"])
-    assert module.argv == []
-
-
 @pytest.mark.parametrize("run", [RUN, lambda argv: Feed().run(argv, [], timeout=60)], ids=["run", "feed"])
 def test_not_found_behind_a_closed_directory(
     run: Callable[[list[str]], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -251,6 +187,15 @@ def test_not_found_behind_a_closed_directory(
         run([str(tmp_path / "kictest-none")])
 
 
+def test_found_outside_of_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PATH of an ordinary user may lack the directories of the system's programs, as an AnsibleModule knows; PATH goes first."""
+    monkeypatch.setattr(_command, "SYSTEM_DIRECTORIES", (str(tmp_path),))
+    for name in ("kictest-program", "true"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 7\n")
+        (tmp_path / name).chmod(0o755)
+    assert RUN(["kictest-program"]).rc == 7 and RUN(["true"]).rc == 0
+
+
 def test_python_is_found() -> None:
     """A path in place of a name is taken as it is."""
     assert RUN([sys.executable, "-S", "-c", "print(1)"]).out == "1\n"
@@ -260,16 +205,13 @@ STUBBORN = "trap '' TERM; (trap '' TERM; sleep 30) & echo $! >%s; wait; sleep 30
 """A client that ignores the request to end, and has started another program that does too."""
 
 
-@pytest.mark.parametrize("runner", [SubprocessRunner(), ModuleRunner(Module())], ids=["standard library", "module"])
 @pytest.mark.parametrize("ignores", [True, False])
-def test_end_of_a_stubborn_program(
-    runner: Runner, ignores: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_end_of_a_stubborn_program(ignores: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever ignores SIGTERM has timed out as well, and what the program started has ended with it."""
     monkeypatch.setattr(_command, "KILL_AFTER", 0.5)
     note = tmp_path / "pid"
     script = STUBBORN % note if ignores else f"sleep 30 & echo $! >{note}; wait"
-    found = runner.run(["sh", "-c", script], timeout=0.5)
+    found = SubprocessRunner().run(["sh", "-c", script], timeout=0.5)
     assert (found.rc, found.timed_out) == (TIMED_OUT, True)
     child = Path("/proc") / note.read_text().strip() / "stat"
     deadline = time.monotonic() + 5
@@ -278,23 +220,24 @@ def test_end_of_a_stubborn_program(
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("runner", [SubprocessRunner(), ModuleRunner(Module())], ids=["standard library", "module"])
 @pytest.mark.parametrize("script", ["exit 124", "kill -9 $$"])
-def test_own_exit_code(runner: Runner, script: str) -> None:
+def test_own_exit_code(script: str) -> None:
     """A program that ends with such an exit code by itself, long before its limit, has not timed out."""
-    assert runner.run(["sh", "-c", script], timeout=60).timed_out is False
+    assert SubprocessRunner().run(["sh", "-c", script], timeout=60).timed_out is False
 
 
 def test_every_call_has_a_limit() -> None:
     """The limit is not an option: a runner cannot be called without, and nothing but a runner starts a program."""
-    for kind in (Runner, SubprocessRunner, ModuleRunner):
+    for kind in (Runner, SubprocessRunner):
         limit = inspect.signature(kind.run).parameters["timeout"]
         assert limit.default is inspect.Parameter.empty and "None" not in str(limit.annotation), kind
     plugins = Path(_command.__file__).parents[1]
     starters = {"run_command", "Popen", "check_call", "check_output", "getoutput", "system", "popen", "execv", "spawnv"}
     for path in sorted(plugins.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        # It has no limit, and now and then waits a second for nothing.
+        assert "run_command" not in names, path
         if path.name != "_command.py":
-            tree = ast.parse(path.read_text())
-            names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
             modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
             assert not names & starters and "subprocess" not in modules, path
