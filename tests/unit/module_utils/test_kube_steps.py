@@ -6,13 +6,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
-from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.steps import Deadline, last_lines
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.steps import (
+    Deadline,
+    last_lines,
+    silent_parts,
+)
 from ansible_collections.nodeforge.kic.tests.unit.module_utils.support import Unplugged
 
 
@@ -96,3 +103,54 @@ def test_last_lines(answer: CommandResult | None, expected: str) -> None:
     assert last_lines(engine, "lab-worker-1") == expected
     (asked,) = engine.asked
     assert asked[:3] == ["exec", "lab-worker-1", "journalctl"] and "--unit=kubelet" in asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "scripts", "expected"),
+    [
+        (CommandResult((), 0, b"etcd does not answer\n", b""), {"silent-parts": "true"}, "etcd does not answer"),
+        (CommandResult((), 1, b"bash: not found\n", b""), {"silent-parts": "true"}, ""),
+        (None, {"silent-parts": "true"}, ""),
+        (CommandResult((), 0, b"x", b""), {}, ""),
+    ],
+    ids=["words", "failed", "no-answer", "no-script"],
+)
+def test_silent_parts(answer: CommandResult | None, scripts: dict[str, str], expected: str) -> None:
+    """What cannot be read hides no failure."""
+    assert silent_parts(Fake(answer), "lab-control-plane-1", scripts) == expected
+
+
+SILENT_PARTS = Path(__file__).resolve().parents[3] / "roles/kic_cluster/files/scripts/silent-parts.sh"
+
+
+def test_which_parts_are_silent(tmp_path: Path) -> None:
+    """Of a part that answers, with whatever rights, and of one that is not of this node nothing is said; of another its last lines."""
+    manifests, logs, programs = (tmp_path / name for name in ("manifests", "logs", "bin"))
+    for folder in (manifests, programs):
+        folder.mkdir()
+    curl = programs / "curl"
+    curl.write_text(
+        "#!/bin/sh\nfor url; do :; done\ncase $url in *:2381/*) echo 200 ;; *:6443/*) echo 403 ;; *) echo 000; exit 7 ;; esac\n"
+    )
+    curl.chmod(0o755)
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager"):
+        (manifests / f"{name}.yaml").write_text("kind: Pod\n")
+    first = logs / "kube-system_kube-controller-manager-lab_1a" / "kube-controller-manager"
+    first.mkdir(parents=True)
+    (first / "0.log").write_text("2026-11-30T22:00:00Z stderr F old\n")
+    (first / "1.log").write_text("".join(f"2026-11-30T22:00:0{at}Z stderr F line {at} of it\n" for at in range(4)))
+    os.utime(first / "0.log", (1, 1))
+
+    def said() -> str:
+        done = subprocess.run(
+            ["bash", str(SILENT_PARTS), str(manifests), str(logs), "2"],
+            env={"PATH": f"{programs}:{os.defpath}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    assert said() == "kube-controller-manager does not answer; its last lines:\nline 2 of it\nline 3 of it\n"
+    (manifests / "kube-scheduler.yaml").write_text("kind: Pod\n")
+    assert said().endswith("kube-scheduler does not answer, and has not said anything\n")

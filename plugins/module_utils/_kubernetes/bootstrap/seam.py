@@ -17,7 +17,7 @@ from ..network.connect import PodNetwork
 from . import reasons
 from .kubeadm_plan import LOOKED_FOR, KubeadmSpec, unanswered
 from .look import Seen, look
-from .steps import CLIENT_SECONDS, Deadline, last_lines
+from .steps import CLIENT_SECONDS, Deadline, last_lines, silent_parts
 
 NEVER = ("preflight", "upload-certs", "kubelet-finalize", "show-join-command")
 """Phases that are not for us: preflight judges the host and pulls images; certificates and tokens stay in the node;
@@ -87,6 +87,9 @@ class KubeadmSeam:
         known = reasons.reason(output, step=step, node=node, engine=engine)
         if known is not None:
             return known
+        if logs:
+            # Not before: words that kubelet says of itself have another meaning where a program of a pod says them.
+            output = "\n".join(filter(None, (output, silent_parts(self.engine, node, self.spec.scripts))))
         return failure("step_failed", step=step, node=node, reason=reason, engine=engine, output=output)
 
     def look(self, *, seconds: float = 0) -> Seen:

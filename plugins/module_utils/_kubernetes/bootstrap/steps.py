@@ -10,12 +10,17 @@ from typing import Callable
 
 from ..._core.diagnosis import KicError, failure
 from ..._engine.base import Engine
+from ..._node.scripts import Scripts, script
 
 CLIENT_SECONDS = 60.0
 """How much longer the engine's client may take than what it runs inside, whose own limit is the one that tells why. On a
 slow machine it takes seconds to begin."""
 
 LINES = 15
+
+MANIFESTS, LOGS = "/etc/kubernetes/manifests", "/var/log/pods"
+PART_LINES = 6
+"""Of each part of the control plane that does not answer."""
 
 USUAL = 600.0
 """The total that the steps' own limits are made for. Who gives more has a slower machine, and each step gets more."""
@@ -43,14 +48,22 @@ class Deadline:
 
 
 def last_lines(engine: Engine, node: str) -> str:
-    """What kubelet said last. Best effort: a failure to read it must not hide the failure that it would explain."""
+    """What kubelet said last; "" where that cannot be read."""
+    said = _told(engine, node, ["journalctl", "--unit=kubelet", f"--lines={LINES}", "--no-pager", "--output=cat"])
+    return f"kubelet's last lines:\n{said}" if said else ""
+
+
+def silent_parts(engine: Engine, node: str, scripts: Scripts) -> str:
+    """Which parts of the control plane do not answer in the node, with what they said last; "" where that cannot be read."""
+    if "silent-parts" not in scripts:
+        return ""
+    return _told(engine, node, script(scripts, "silent-parts", MANIFESTS, LOGS, str(PART_LINES)))
+
+
+def _told(engine: Engine, node: str, command: list[str]) -> str:
+    """What a command in the node says. Best effort: its failure must not hide the failure that it would explain."""
     try:
-        result = engine.exec(
-            node,
-            ["journalctl", "--unit=kubelet", f"--lines={LINES}", "--no-pager", "--output=cat"],
-            check=False,
-            timeout=10,
-        )
+        result = engine.exec(node, command, check=False, timeout=20)
     except KicError:
         return ""
-    return f"kubelet's last lines:\n{result.out.strip()}" if result.rc == 0 and result.out.strip() else ""
+    return result.out.strip() if result.rc == 0 else ""
