@@ -13,6 +13,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.arguments import CLUSTER
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import misplaced_labels
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.spec import validate
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import keep_done
 from ansible_collections.nodeforge.kic.plugins.module_utils._module import completed
@@ -34,8 +35,8 @@ class ActionModule(KubeconfigAction):
         if boolean(arguments.get("validate_only", False)):
             return {"changed": False, "actions": [], "drift": [], "cluster": {}, "kubeconfig": None}
         if arguments.get("kubeconfig") is None:
-            return _warned(self.module("kic_cluster", arguments, task_vars))
-        return _warned(self._with_access(arguments, self.asked_by(arguments["kubeconfig"]), task_vars))
+            return _warned(self.module("kic_cluster", arguments, task_vars), arguments)
+        return _warned(self._with_access(arguments, self.asked_by(arguments["kubeconfig"]), task_vars), arguments)
 
     def _with_access(
         self, arguments: dict[str, Any], wanted: dict[str, Any], task_vars: dict[str, Any] | None
@@ -76,14 +77,15 @@ def _together(cluster: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     return {**cluster, **done, **told, **({"diff": diffs} if diffs else {})}
 
 
-def _warned(found: dict[str, Any]) -> dict[str, Any]:
-    """The result, with a warning of nodes that are not declared; what is typed about them depends on who reads it here."""
+def _warned(found: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The result, with a warning of nodes that are not declared, for which it matters who reads it, and of misplaced labels."""
     cluster, entry = found.get("cluster"), found.get("kubeconfig") or {}
     if found.get("failed") or not cluster:
         return found
     where = {"engine": found["engine"], "rootless": (found.get("engine_facts") or {}).get("rootless")}
-    text = leftover({**cluster, **where, "needs_sudo": entry.get("needs_sudo")}, root=os.geteuid() == 0)
-    return {**found, "warnings": [*found.get("warnings", ()), text]} if text else found
+    surplus = leftover({**cluster, **where, "needs_sudo": entry.get("needs_sudo")}, root=os.geteuid() == 0)
+    texts = [text for text in (surplus, misplaced_labels(arguments)) if text]
+    return {**found, "warnings": [*found.get("warnings", ()), *texts]} if texts else found
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:

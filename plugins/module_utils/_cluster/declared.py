@@ -211,6 +211,27 @@ def declared(given: Mapping[str, Any], name: str) -> list[Declared]:
     return found
 
 
+_FOR_KUBERNETES = re.compile(r"ingress-ready$|([a-z0-9-]+\.)*(kubernetes|k8s)\.io/")
+"""Names of labels that only Kubernetes and what runs in it reads; the first is that of kind's documentation."""
+
+
+def misplaced_labels(given: Mapping[str, Any]) -> str:
+    """What is said of labels of containers that are meant for Kubernetes, by their names; "" where there are none."""
+    found = {
+        variable: sorted(key for key in labels if _FOR_KUBERNETES.match(str(key)))
+        for variable in ("node", "control_plane_node", "worker_node")
+        for labels in [(given.get(variable) or {}).get("labels")]
+        if isinstance(labels, Mapping)
+    }
+    texts = [f"{', '.join(keys)} in kic_cluster_{variable}" for variable, keys in found.items() if keys]
+    if not texts:
+        return ""
+    return (
+        f"Labels of a container, which Kubernetes does not see: {'; '.join(texts)}. Fix: write them into"
+        " kic_cluster_control_plane_labels or kic_cluster_worker_labels, or into labels of the node in kic_cluster_nodes"
+    )
+
+
 def _merged(item: Mapping[str, Any], stack: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str]) -> Declared:
     """Each option from the variable that is the most about the node; mappings, such as env, from all of them."""
     options: dict[str, Any] = {}

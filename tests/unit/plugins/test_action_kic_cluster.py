@@ -96,6 +96,26 @@ def test_nodes_that_are_not_declared(kubeconfig: dict[str, Any] | None, monkeypa
     assert "they stay as they are: lab-worker-2. Fix: " in warning and "podman rm --force lab-worker-2" in warning
 
 
+@pytest.mark.parametrize(
+    ("option", "labels", "named"),
+    [
+        ("node", {"ingress-ready": "true", "team": "a"}, "ingress-ready in kic_cluster_node. Fix: "),
+        (
+            "worker_node",
+            {"topology.kubernetes.io/zone": "a", "node-role.kubernetes.io/db": ""},
+            "node-role.kubernetes.io/db, topology.kubernetes.io/zone in kic_cluster_worker_node. Fix: ",
+        ),
+        ("control_plane_node", {"com.example/k8s.io": "", "ingress-ready-soon": "", "kubernetes": ""}, ""),
+        ("node", None, ""),
+    ],
+)
+def test_labels_that_kubernetes_does_not_see(option: str, labels: dict[str, str] | None, named: str) -> None:
+    """Whoever comes from kind writes them where the container's labels are."""
+    arguments: dict[str, Any] = {"kubeconfig": None, option: {"labels": labels}}
+    found = plugin(**arguments).run(task_vars={}).get("warnings", [])
+    assert len(found) == bool(named) and named in "".join(found)
+
+
 def test_a_new_file() -> None:
     """One start for the cluster and one that writes; nothing that holds credentials is returned."""
     one = plugin()
