@@ -121,7 +121,7 @@ def test_not_ready(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, answer
     """A node that is not up in time is kept; the message says what it waits for and shows its last lines."""
     group(monkeypatch, SETTLED)
     monkeypatch.setattr(boot, "_ASK_SECONDS", 1.1)
-    engine.answers, engine.log = answers, "last lines"
+    engine.answers, engine.log = [*answers], "last lines"
     with fails("node_not_ready", "was not up within 1 seconds", words, "last lines", "podman exec node-1 systemctl"):
         wait(engine, container(), 1)
     assert engine.container("node-1") is not None
