@@ -72,9 +72,20 @@ def _together(cluster: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     }
     if entry.get("failed"):
         return {**entry, **done}
-    diffs = [found["diff"] for found in (cluster, entry) if "diff" in found]
+    diffs = [*_parts(cluster), *({**part, **_headers(entry["path"])} for part in _parts(entry))]
     told = {"kubeconfig": {key: entry[key] for key in _TOLD}}
     return {**cluster, **done, **told, **({"diff": diffs} if diffs else {})}
+
+
+def _parts(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a result's diff. Ansible shows nothing of a list in a list."""
+    diff = found.get("diff") or []
+    return [*diff] if isinstance(diff, list) else [diff]
+
+
+def _headers(path: str) -> dict[str, str]:
+    """What Ansible shows above the part of the kubeconfig, as each of the cluster's has the thing that it is of."""
+    return dict.fromkeys(("before_header", "after_header"), f"kubeconfig {path}")
 
 
 def _warned(found: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -135,9 +135,11 @@ def _plan_present(spec: KubeconfigSpec, observed: ObservedKubeconfig) -> Plan:
     file = observed.files[0]
     before = file.decoded()
     merged, name = _merged(before, _entries(spec, observed), spec, file)
-    write = Operation("write", "context", name, file.path)
+    shown = {} if file.text is None else {**kubeconfig.summary(before), "mode": f"{file.mode:04o}", "uid": file.uid}
+    access = {} if file.mounted else {"mode": f"{PRIVATE:04o}", "uid": observed.uid}
+    after = {**shown, **access, **kubeconfig.summary(merged)}
     if observed.admin is None:
-        return Plan((write,), kubeconfig.summary(before), kubeconfig.summary(merged))
+        return Plan((Operation("write", "context", name, file.path),), shown, after)
     text, lost = kubeconfig_yaml.changed(file.text, before, merged)
     if kubeconfig.others(before, spec.cluster) - kubeconfig.others(merged, spec.cluster):
         lost = [*lost, "other entries"]
@@ -146,10 +148,8 @@ def _plan_present(spec: KubeconfigSpec, observed: ObservedKubeconfig) -> Plan:
     if fits and (file.mounted or (file.mode, file.uid) == (PRIVATE, observed.uid)):
         record = Operation("record", "kubeconfig", file.path, changes=False, run=run)
         return Plan((record,) if observed.unrecorded else ())
-    shown = {} if file.text is None else {**kubeconfig.summary(before), "mode": f"{file.mode:04o}", "uid": file.uid}
-    access = {} if file.mounted else {"mode": f"{PRIVATE:04o}", "uid": observed.uid}
     write = Operation("write", "context", name, file.path, run=run)
-    return Plan((write,), shown, {**shown, **access, **kubeconfig.summary(merged)}, warnings=_losses(file, lost))
+    return Plan((write,), shown, after, warnings=_losses(file, lost))
 
 
 def _entries(spec: KubeconfigSpec, observed: ObservedKubeconfig) -> kubeconfig.Config:

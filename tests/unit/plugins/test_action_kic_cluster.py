@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
+from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.nodeforge.kic.plugins.action import kic_cluster
 
@@ -42,7 +43,8 @@ class Plugin(kic_cluster.ActionModule):
         made = {
             "changed": bool(self.cluster_actions),
             "actions": [*self.cluster_actions],
-            "diff": {"before": {}, "after": {}},
+            # A list, as the module has it: one part for each thing.
+            "diff": [{"before_header": "node x", "after_header": "node x", "before": {}, "after": {"memory": "2g"}}],
         }
         found: dict[str, Any] = {"drift": [], "kubeconfig": None, "engine": "podman", "engine_facts": {"version": "1"}}
         wanted = arguments.get("kubeconfig")
@@ -81,9 +83,8 @@ def test_without_a_kubeconfig() -> None:
     """The result is the module's."""
     one = plugin(kubeconfig=None)
     result = one.run(task_vars={})
-    assert (
-        names(one) == ["kic_cluster"] and result["kubeconfig"] is None and result["diff"] == {"before": {}, "after": {}}
-    )
+    assert names(one) == ["kic_cluster"] and result["kubeconfig"] is None
+    assert [part["before_header"] for part in result["diff"]] == ["node x"]
 
 
 @pytest.mark.parametrize("kubeconfig", [None, {}], ids=["without a kubeconfig", "with one"])
@@ -126,7 +127,15 @@ def test_a_new_file() -> None:
     assert "S0VZ" in change["text"] and (arguments["cluster"], arguments["engine"]) == ("lab", "podman")
     assert result["changed"] and result["actions"] == ["create node lab-control-plane-1", WRITTEN]
     assert result["kubeconfig"] == {"path": PATH, "context": "kic-lab", "needs_sudo": False}
-    assert len(result["diff"]) == 2 and "access" not in result and "S0VZ" not in str(result)
+    assert [part["before_header"] for part in result["diff"]] == ["node x", f"kubeconfig {PATH}"]
+    assert "access" not in result and "S0VZ" not in str(result)
+
+
+def test_the_diff_is_shown() -> None:
+    """Ansible shows nothing of a list in a list: each part, that of the cluster too, is one that it prints."""
+    callback: Any = CallbackBase()
+    shown = callback._get_diff(plugin().run(task_vars={})["diff"])
+    assert "+++ after: node x" in shown and "memory" in shown and f"+++ after: kubeconfig {PATH}" in shown
 
 
 def test_a_file_of_the_user() -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +98,19 @@ def test_plan(spec: KubeconfigSpec, given: ObservedKubeconfig, operations: list[
     assert plan.changed is any(item.startswith(("write", "remove")) for item in operations)
     assert plan.changed or (plan.before, plan.after) == ({}, {})
     assert "S0VZ" not in str((plan.before, plan.after)), "a diff shows no credentials"
+
+
+@pytest.mark.parametrize(
+    "there",
+    [file(None), file(USERS), file(USERS, mode=0o644, uid=8), file(USERS, mode=0o644, mounted=True)],
+    ids=["new", "other-contexts", "of-another-owner", "mounted"],
+)
+def test_plan_before_there_is_a_cluster(there: ObservedFile) -> None:
+    """Check mode shows of the file what the run will, mode and owner too; only the port of the API is not known yet."""
+    predicted = plan_kubeconfig(SPEC, observed(there, admin=None, server=""))
+    run = plan_kubeconfig(SPEC, observed(there))
+    known = json.loads(json.dumps(dict(predicted.after)).replace("(not known yet)", SERVER))
+    assert (predicted.before, known) == (run.before, dict(run.after))
 
 
 def test_plan_reaches_what_it_says() -> None:
