@@ -16,6 +16,9 @@ from .kinds import KUBERNETES, NETWORK, NODE
 from .plan import ClusterPlan
 from .spec import ClusterSpec
 
+_BROUGHT = frozenset(("network_missing", "volume_missing", "node_missing"))
+"""What a part of a cluster needs, in check mode, that another part brings: no earlier task has to."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -46,7 +49,8 @@ class ClusterOutcome:
         """What a person has to know of each part, what was left as it is included."""
         texts: list[str] = [*self.more]
         for _operation, item in self.done:
-            texts += item.warnings
+            brought = [gap.warning for gap in item.plan.missing if gap.error.diagnosis.id in _BROUGHT]
+            texts += [text for text in item.warnings if text not in brought]
         return tuple(dict.fromkeys(texts))
 
     @property

@@ -104,6 +104,14 @@ def test_check_mode_changes_nothing(engine: MemoryEngine, there: bool) -> None:
     assert (engine.done, engine.network_table, error.done) == ([], before, ())
 
 
+def test_check_mode_warns_of_nothing_that_the_run_brings(engine: MemoryEngine) -> None:
+    """Network, volumes and nodes are the cluster's own: no earlier task has to create them. The image is another's."""
+    engine.image_table["i"] = image(tags=("localhost/other:1",))
+    runner: Any = None
+    outcome = ClusterRun(engine, runner, check_mode=True).present(spec(workers=1, boot=False), [])
+    assert outcome.warnings == ("There is no image localhost/node:1 yet; it is taken as one that an earlier task will make.",)
+
+
 def test_check_mode_names_the_images_of_new_nodes(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of nodes that the same run creates, and no warning that these are not there."""
     engine.image_table["i"] = image(tags=("localhost/node:1",))
