@@ -340,42 +340,68 @@ def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, A
     """Options of kic_node in a variable, as far as they can be judged alone."""
     if not isinstance(node, Mapping):
         raise checks.invalid(option, "is not a mapping of options", f"write it like {option}: {{memory: 4g}}")
+    problems = checks.Problems()
+    forms = {}
     for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list"), ("mounts", list, "list")):
         if node.get(key) is not None and not isinstance(node[key], kind):
-            raise checks.invalid(f"{option}.{key}", f"is not a {word}", f"see the option {key} of kic_node")
+            problems.add(f"{option}.{key}", f"is not a {word}", f"see the option {key} of kic_node")
+        elif key in _FORMS:
+            forms[key] = node.get(key) or ()
     for key in node:
-        if key in _OWN:
-            raise checks.invalid(f"{option}.{key}", "is set by the role for each node", "leave it out")
-        if key in _OF_KUBEADM:
-            fix = "take over what it holds into kic_cluster_configuration, which is the same for all nodes"
-            raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
-        if key in _MEANT:
-            written = _FORMS.get(_MEANT[key])
-            fix = f"write {_MEANT[key]}" + (f", each as {written[1]}" if written else "")
-            raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
-        if key not in NODE_OPTIONS:
-            raise checks.invalid(
-                f"{option}.{key}", "is not an option of kic_node", f"use {', '.join(sorted(NODE_OPTIONS))}"
-            )
-    for key, (needed, form) in _FORMS.items():
-        for item in node.get(key) or ():
+        problems.take(_check_key, key, option)
+    for key, items in forms.items():
+        needed, form = _FORMS[key]
+        for item in items:
             # What an item of ours lacks is for the check of kic_node's own arguments, next to all else that is wrong there.
             if not isinstance(item, Mapping) or set(item) & _OF_KIND:
                 problem = f"{item!r} does not have {' and '.join(needed)}"
-                raise checks.invalid(f"{option}.{key}", problem, f"write each as {form}")
-    facts = _facts(given)
-    known = bool(facts)
-    cpus, memory = node.get("cpus"), node.get("memory")
-    if cpus is not None and number(f"{option}.cpus", cpus) > (int(facts["cpus"]) if known else 100_000):
-        have = facts["cpus"] if known else 100_000
-        problem = f"{cpus} is more than the {have} processors of this machine"
-        raise checks.invalid(f"{option}.cpus", problem, f"set it to {have} or less")
-    if memory is not None and checks.size(f"{option}.memory", str(memory)) > (
-        int(facts["memory"]) if known else math.inf
-    ):
-        problem = f"{memory} is more than the {int(facts['memory']) >> 20} MiB of this machine"
-        raise checks.invalid(f"{option}.memory", problem, "set it to less")
+                problems.add(f"{option}.{key}", problem, f"write each as {form}")
+    problems.take(_check_size, node, option, given)
+    problems.finish()
     return {key: value for key, value in node.items() if value is not None}
+
+
+def _check_key(key: str, option: str) -> None:
+    """Refuse what is no option of a node that a user chooses."""
+    if key in _OWN:
+        raise checks.invalid(f"{option}.{key}", "is set by the role for each node", "leave it out")
+    if key in _OF_KUBEADM:
+        fix = "take over what it holds into kic_cluster_configuration, which is the same for all nodes"
+        raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
+    if key in _MEANT:
+        written = _FORMS.get(_MEANT[key])
+        fix = f"write {_MEANT[key]}" + (f", each as {written[1]}" if written else "")
+        raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
+    if key not in NODE_OPTIONS:
+        import difflib  # only where something is misspelt
+
+        close = difflib.get_close_matches(str(key), NODE_OPTIONS, 1, 0.75)
+        fix = f"write {close[0]}, or leave it out" if close else f"use {', '.join(sorted(NODE_OPTIONS))}"
+        raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
+
+
+def _check_size(node: Mapping[str, Any], option: str, given: Mapping[str, Any]) -> None:
+    """Refuse more than the machine has; all problems of it."""
+    problems = checks.Problems()
+    problems.take(_check_cpus, node.get("cpus"), f"{option}.cpus", given)
+    problems.take(_check_most_memory, node.get("memory"), f"{option}.memory", given)
+    problems.finish()
+
+
+def _check_cpus(cpus: Any, option: str, given: Mapping[str, Any]) -> None:
+    facts = _facts(given)
+    have = int(facts["cpus"]) if facts else 100_000
+    if cpus is not None and number(option, cpus) > have:
+        problem = f"{cpus} is more than the {have} processors of this machine"
+        raise checks.invalid(option, problem, f"set it to {have} or less")
+
+
+def _check_most_memory(memory: Any, option: str, given: Mapping[str, Any]) -> None:
+    facts = _facts(given)
+    most = int(facts["memory"]) if facts else math.inf
+    if memory is not None and checks.size(option, str(memory)) > most:
+        problem = f"{memory} is more than the {int(most) >> 20} MiB of this machine"
+        raise checks.invalid(option, problem, "set it to less")
 
 
 def _facts(given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -550,6 +550,17 @@ def test_words_of_others(option: str, value: Any, problem: str, fix: str) -> Non
     assert found.cause.startswith(f"kic_cluster_node.{option}: ") and problem in found.cause and fix in found.fix
 
 
+def test_all_problems_of_a_variable() -> None:
+    """One message names each of them: nobody has to run once for each key that is misspelt."""
+    node = {"memroy": "2g", "ports": [1], "volume": "x", "env": ["a"], "publish": ["80"], "cpus": "one", "memory": "2 gigs"}
+    with pytest.raises(KicError) as caught:
+        layout({**GIVEN, "node": node})
+    found = caught.value.diagnosis
+    for key in node:
+        assert f"kic_cluster_node.{key}: " in found.cause, found.cause
+    assert "write memory, or leave it out" in found.fix
+
+
 def test_least_memory_is_kubeadms() -> None:
     """1700 MB is enough and a byte less is not, as kubeadm counts."""
     assert layout({**GIVEN, "node": {"memory": "1700000000"}})["nodes"]
