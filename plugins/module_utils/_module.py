@@ -17,6 +17,10 @@ from ._core.plan import Outcome, Resource, converge
 from ._state.lock import lock_of
 
 
+_MODULES = {"kic_cluster": "kic_cluster", "kic_cluster_network": "oci_network"}
+"""Whose options the user wrote in a variable; all other variables hold those of nodes."""
+
+
 def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], option: str) -> dict[str, Any]:
     """Arguments of another module, as Ansible would hand them to it: with their types and defaults.
 
@@ -24,7 +28,7 @@ def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], option: st
     """
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-    problems, fix = Problems(), "see the documentation of the option"
+    problems, fix = Problems(), f"see what it takes: ansible-doc nodeforge.kic.{_MODULES.get(option, 'kic_node')}"
     try:
         result = ArgumentSpecValidator(dict(arguments)).validate(dict(given))
     except (OverflowError, TypeError, ValueError) as error:

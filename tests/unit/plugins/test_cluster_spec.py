@@ -226,6 +226,22 @@ def test_values_that_ansible_does_not_expect(given: dict[str, Any]) -> None:
     assert caught.value.diagnosis.id == "invalid_option" and "kic_cluster" in caught.value.diagnosis.cause
 
 
+@pytest.mark.parametrize(
+    ("given", "module"),
+    [
+        ({"node": {"tmpfs": ["/a"]}}, "kic_node"),
+        ({"network": {"mtu": "big"}}, "oci_network"),
+        ({"workers": "two"}, "kic_cluster"),
+    ],
+    ids=["node", "network", "cluster"],
+)
+def test_values_of_another_type(given: dict[str, Any], module: str) -> None:
+    """The fix is a command that shows what the option takes."""
+    with pytest.raises(KicError) as caught:
+        validate(completed(CLUSTER, {"name": "lab", "image": "localhost/node:1", **given}, "kic_cluster"), completed)
+    assert caught.value.diagnosis.fix.endswith(f"ansible-doc nodeforge.kic.{module}")
+
+
 @pytest.mark.parametrize("state", ["absent", "stopped", "paused"])
 def test_states_without_a_snapshot(state: str) -> None:
     """What is requested of a cluster that is there is no matter for them."""
