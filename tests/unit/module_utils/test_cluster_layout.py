@@ -552,7 +552,15 @@ def test_words_of_others(option: str, value: Any, problem: str, fix: str) -> Non
 
 def test_all_problems_of_a_variable() -> None:
     """One message names each of them: nobody has to run once for each key that is misspelt."""
-    node = {"memroy": "2g", "ports": [1], "volume": "x", "env": ["a"], "publish": ["80"], "cpus": "one", "memory": "2 gigs"}
+    node = {
+        "memroy": "2g",
+        "ports": [1],
+        "volume": "x",
+        "env": ["a"],
+        "publish": ["80"],
+        "cpus": "one",
+        "memory": "2 gigs",
+    }
     with pytest.raises(KicError) as caught:
         layout({**GIVEN, "node": node})
     found = caught.value.diagnosis

@@ -109,7 +109,9 @@ def test_check_mode_warns_of_nothing_that_the_run_brings(engine: MemoryEngine) -
     engine.image_table["i"] = image(tags=("localhost/other:1",))
     runner: Any = None
     outcome = ClusterRun(engine, runner, check_mode=True).present(spec(workers=1, boot=False), [])
-    assert outcome.warnings == ("There is no image localhost/node:1 yet; it is taken as one that an earlier task will make.",)
+    assert outcome.warnings == (
+        "There is no image localhost/node:1 yet; it is taken as one that an earlier task will make.",
+    )
 
 
 def test_check_mode_names_the_images_of_new_nodes(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,3 +246,12 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "hosts.yml"
     path.write_text("plugin: nodeforge.kic.nodes\n")
     assert not inventory_loader.get("nodeforge.kic.nodes").verify_file(str(path))
+
+
+def test_an_option_that_is_misspelt(read: Any) -> None:
+    """Ansible ignores it without a word; options of Ansible's own fragments are none of these."""
+    _inventory, warnings = read(TableRunner({**ON_PODMAN, **NO_DOCKER}), clustrs=["lab"], keyed_groups=[], cache=False)
+    (warning,) = warnings
+    assert "clustrs is not an option" in warning and "Fix: write clusters" in warning
+    _inventory, warnings = read(TableRunner({**ON_PODMAN, **NO_DOCKER}), zone="x")
+    assert "ansible-doc -t inventory nodeforge.kic.nodes" in warnings[-1]

@@ -72,3 +72,13 @@ def test_every_call_of_an_engine_ends(path: Path) -> None:
         environment = str(task.get("environment", ""))
         if "ansible.builtin.command" in task and "plain_environment" in environment:
             assert int(task["timeout"]) > 0, task["name"]
+
+
+def test_no_diff_of_the_whole_cache() -> None:
+    """Of a directory that goes, Ansible's diff lists each file below it, and the cache has some 100,000."""
+    (task,) = [
+        task
+        for task, _part in tasks(yaml.safe_load((ROLES / "kic_image/tasks/absent.yml").read_text(encoding="utf-8")))
+        if "ansible.builtin.file" in task
+    ]
+    assert task["ansible.builtin.file"]["path"] == "{{ kic_image_cache }}" and task["diff"] is False
