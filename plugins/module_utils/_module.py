@@ -16,7 +16,6 @@ from ._core.checks import Problems, invalid
 from ._core.plan import Outcome, Resource, converge
 from ._state.lock import lock_of
 
-
 _MODULES = {"kic_cluster": "kic_cluster", "kic_cluster_network": "oci_network"}
 """Whose options the user wrote in a variable; all other variables hold those of nodes."""
 

@@ -81,7 +81,7 @@ def test_environment_of_the_plain_image(
     decided(play, tmp_path, IMAGE, {"kic_image__plain_look": look}, {"kic_image__plain_environment": expected})
 
 
-UNAVAILABLE = {
+UNAVAILABLE: dict[str, tuple[dict[str, Any], str]] = {
     "release-that-is-not-built": (
         {"kic_image_source": "built", "kic_image_kubernetes_version": "1.33"},
         "set kic_image_kubernetes_version to 1.34 or 1.35",
