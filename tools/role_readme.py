@@ -24,6 +24,8 @@ def plain(text: str) -> str:
     text = re.sub(r"U\(([^()]+)\)", r"<\1>", text)
     text = re.sub(r"I\(([^()]*)\)", r"*\1*", text)
     text = re.sub(r"B\(([^()]*)\)", r"**\1**", text)
+    # A plugin is named with its kind: P(nodeforge.kic.kic_node#role).
+    text = re.sub(r"\bP\(([^()#]+)(?:#\w+)?\)", r"`\1`", text)
     return re.sub(r"\b[OVECMR](?:P)?\(((?:[^()\\]|\\.)*)\)", r"`\1`", text)
 
 
