@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -34,8 +35,9 @@ func main() {
 	case "kubelet":
 		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
 	case "kubeadm":
-		// kubeadm prints its own error.
-		if kubeadm.Run() != nil {
+		// What prints kubeadm's error is its main, which is not part of what is imported.
+		if err := kubeadm.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
 		}
 	default:
