@@ -6,7 +6,6 @@ merged; the module of the same name does the rest."""
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -20,6 +19,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._module import compl
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.cluster_summary import leftover
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.kubeconfig_action import KubeconfigAction
 from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import FILES, files_below, node_scripts
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.plain import plain
 
 _TOLD = ("path", "context", "needs_sudo")
 """What a result says of the kubeconfig."""
@@ -100,6 +100,5 @@ def _warned(found: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the cluster, without those of the engine; Ansible's strings know where they are from, plain ones do not."""
-    found: dict[str, Any] = json.loads(json.dumps(arguments))
-    return {key: value for key, value in found.items() if key in CLUSTER}
+    """The arguments of the cluster, without those of the engine, of plain types."""
+    return {key: plain(value, f"kic_cluster_{key}") for key, value in arguments.items() if key in CLUSTER}

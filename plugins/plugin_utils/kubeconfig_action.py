@@ -9,7 +9,6 @@ the result.
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import time
@@ -28,6 +27,7 @@ from ansible_collections.nodeforge.kic.plugins.plugin_utils.kubeconfig_plan impo
     flag,
     plan_kubeconfig,
 )
+from ansible_collections.nodeforge.kic.plugins.plugin_utils.plain import plain
 
 PATIENCE = 60.0
 """Seconds for which a merge is made again because others, such as the other hosts of the play, wrote the file meanwhile."""
@@ -67,8 +67,8 @@ class KubeconfigAction(DiagnosedAction):
             found = read if read is not None else self.module("kic_kubeconfig", arguments, task_vars)
             if found.get("failed") or "files" not in found:
                 return _public(found)
-            observed = ObservedKubeconfig.from_result(_plain({key: found[key] for key in _READ if key in found}))
-            spec = KubeconfigSpec.from_params(_plain(arguments))
+            observed = ObservedKubeconfig.from_result(plain({key: found[key] for key in _READ if key in found}))
+            spec = KubeconfigSpec.from_params(plain(arguments))
             plan = plan_kubeconfig(spec, observed)
             probes = flag(arguments.get("probe", False))
             outcome = self._outcome({**_public(found), **describe(spec, observed)}, spec, observed, plan, probes=probes)
@@ -164,11 +164,6 @@ def _option(become: Any, name: str) -> str:
         return str(become.get_option(name) or "")
     except KeyError:
         return ""
-
-
-def _plain(value: Any) -> Any:
-    """``value`` of plain types: Ansible's strings know where they are from, which YAML cannot write."""
-    return json.loads(json.dumps(value))
 
 
 def _public(found: dict[str, Any]) -> dict[str, Any]:

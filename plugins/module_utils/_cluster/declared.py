@@ -302,7 +302,7 @@ def _named(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
             problems.add(f"{place}.name", "it is that of the cluster's load balancer", "choose another")
         if item["role"] not in (CONTROL_PLANE, WORKER):
             problems.add(f"{place}.role", f"{item['role']!r} is not a valid choice", "use control-plane or worker")
-    names = [item["name"] for item in items]
+    names = [item["name"] for item in items if item["name"]]
     twice = sorted({item for item in names if names.count(item) > 1})
     if twice:
         problems.add(
@@ -316,6 +316,8 @@ def _named(given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def check_odd(option: str, planes: int) -> None:
     """Refuse a number of control planes that etcd gains nothing by."""
+    if planes == 0:
+        raise checks.invalid(option, "no control plane is declared", "give one node, or three, the role control-plane")
     if planes % 2 == 0 or planes > 5:
         why = "an even number adds no safety to etcd's majority" if planes % 2 == 0 else "more than five make etcd slow"
         raise checks.invalid(option, f"{planes} control planes are declared, and {why}", "declare 1, 3 or 5")
@@ -344,7 +346,8 @@ def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, A
     forms = {}
     for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list"), ("mounts", list, "list")):
         if node.get(key) is not None and not isinstance(node[key], kind):
-            problems.add(f"{option}.{key}", f"is not a {word}", f"see the option {key} of kic_node")
+            fix = f"write it like {key}: [{_FORMS[key][1]}]" if key in _FORMS else f"write it like {key}: {{NAME: 'value'}}"
+            problems.add(f"{option}.{key}", f"is not a {word}", fix)
         elif key in _FORMS:
             forms[key] = node.get(key) or ()
     for key in node:
@@ -425,7 +428,8 @@ def _check_memory(plane: Declared, given: Mapping[str, Any]) -> None:
     if memory is not None:
         option = f"{plane.sources['memory']}.memory"
         if checks.size(option, str(memory)) < CONTROL_PLANE_MEMORY:
-            problem = f"{memory} is less than the {minimum} that a control plane of Kubernetes needs"
+            written = f"{memory} bytes" if str(memory).isdigit() else memory
+            problem = f"{written} is less than the {minimum} that a control plane of Kubernetes needs"
             fix = "set it to 2g or more"
             if plane.sources["memory"] == ALL:
                 fix += ", or give less to the workers alone: kic_cluster_worker_node"

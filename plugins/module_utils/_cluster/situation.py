@@ -15,6 +15,7 @@ from .._core.labels import CONTROL_PLANE, LOAD_BALANCER
 from .._engine.model import Container
 from .._host.preflight import refuse_unfit
 from .._resources.node import NodeResource
+from .._resources.node_image import NodeImages
 from .._resources.node_spec import NodeSpec
 from .converging import Converging
 from .declared import balancer_name
@@ -170,6 +171,8 @@ def refuse(run: Converging, situation: Situation, plan: ClusterPlan, nodes: Mapp
         refuse_unfit(run.engine.info, run.runner)
     _refuse_unstartable(run, [nodes[name] for name in situation.started_again(plan)])
     _refuse_missing_image(run, situation.spec, situation.states)
+    if creates and not run.check_mode:
+        _refuse_missing_images(run, situation.spec)
 
 
 def _refuse_unstartable(run: Converging, nodes: Sequence[NodeSpec]) -> None:
@@ -192,3 +195,15 @@ def _refuse_missing_image(run: Converging, spec: ClusterSpec, there: Collection[
         return
     if run.engine.image(str(balancer.image)) is None:
         raise failure("image_missing", name=balancer.image, engine=run.engine.name)
+
+
+def _refuse_missing_images(run: Converging, spec: ClusterSpec) -> None:
+    """Raise where an image that all nodes have to have can be found nowhere, or not be read: without it the run would end when
+    most of the cluster is there."""
+    if spec.images is None:
+        return
+    found = NodeImages(spec.images, run.engine).survey(None)
+    for problem in found.problems:
+        raise problem
+    if found.missing:
+        raise failure("image_missing", name=", ".join(found.missing), engine=run.engine.name)

@@ -157,8 +157,13 @@ EVEN, MANY = "an even number adds no safety to etcd's majority", "more than five
     ("given", "said"),
     [
         pytest.param({"nodes": {"brain": {}}}, "kic_cluster_nodes: is not a list of mappings", id="no-list"),
-        pytest.param({"nodes": []}, "kic_cluster_nodes: 0 control planes are declared", id="empty"),
-        pytest.param({"nodes": [{"name": "a"}]}, "0 control planes are declared", id="no-control-plane"),
+        pytest.param({"nodes": []}, "kic_cluster_nodes: no control plane is declared", id="empty"),
+        pytest.param(
+            {"nodes": [{"role": "control-plane"}, {}]},
+            "2 problems: (1) kic_cluster_nodes[0].name: is empty. (2) kic_cluster_nodes[1].name: is empty.",
+            id="no-names",
+        ),
+        pytest.param({"nodes": [{"name": "a"}]}, "no control plane is declared", id="no-control-plane"),
         pytest.param(
             {"nodes": [PLANE_ITEM, {**PLANE_ITEM, "name": "b"}]}, f"2 control planes are declared, and {EVEN}", id="two"
         ),
@@ -483,6 +488,15 @@ def test_taken(changes: dict[str, Any]) -> None:
             id="gateway-word",
         ),
         pytest.param({"api_address": "localhost"}, "api_address", "'localhost' is not an IP address", id="api-address"),
+        pytest.param({"api_sans": ["bad name"]}, "api_sans", "'bad name' is neither an IP", id="api-san-with-space"),
+        pytest.param({"api_sans": ["Lab.example"]}, "api_sans", "a DNS name in lower case", id="api-san-capital"),
+        pytest.param({"api_sans": ["https://lab.example:6443"]}, "api_sans", "is neither an IP", id="api-san-address"),
+        pytest.param(
+            {"configuration": {"ClusterConfiguration": {"apiServer": {"certSANs": ["a_b"]}}}},
+            "configuration.ClusterConfiguration.apiServer.certSANs",
+            "'a_b' is neither an IP address nor a DNS name",
+            id="certificate-name",
+        ),
         pytest.param({"api_port": 0}, "api_port", "0 is not a port", id="api-port-zero"),
         pytest.param({"api_port": 65536}, "api_port", "65536 is not a port", id="api-port-high"),
         pytest.param({"api_port": "https"}, "api_port", "'https' is not a port", id="api-port-word"),
@@ -537,7 +551,10 @@ def test_refused(changes: dict[str, Any], variable: str, said: str) -> None:
         ("kubeadmConfigPatches", ["x"], "is not an option of kic_node", "kic_cluster_configuration"),
         ("mounts", [{"hostPath": "/a", "containerPath": "/b"}], "does not have source and target", "{source: /srv"),
         ("mounts", ["/a:/b"], "'/a:/b' does not have source and target", "write each as {source: /srv"),
-        ("mounts", "/a:/b", "is not a list", "see the option mounts"),
+        ("mounts", "/a:/b", "is not a list", "write it like mounts: [{source: /srv, target"),
+        ("publish", "8080:80", "is not a list", "write it like publish: [{port: 80, host_port: 8080"),
+        ("env", ["A=1"], "is not a mapping", "write it like env: {NAME: 'value'}"),
+        ("memory", 2048, "2048 bytes is less than the 1700 MB", "set it to 2g or more"),
         ("publish", ["8080:80"], "'8080:80' does not have port", "write each as {port: 80, host_port: 8080"),
         ("publish", [{"containerPort": 80}], "does not have port", "write each as {port: 80, host_port: 8080"),
     ],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -148,6 +149,10 @@ class KubeadmSpec:
         endpoint = problems.take(_endpoint, params["endpoint"] or f"{cluster or 'cluster'}.kic.internal")
         patches = problems.take(conf.user_patches, params["patches"])
         manifests = [problems.take(_manifest, item) for item in params["manifests"]]
+        for item in params["api_sans"]:
+            problems.take(_certificate_name, "api_sans", item)
+        for item in ((user.get("ClusterConfiguration") or {}).get("apiServer") or {}).get("certSANs") or ():
+            problems.take(_certificate_name, "configuration.ClusterConfiguration.apiServer.certSANs", item)
         labels = problems.take(node_labels, params.get("labels") or {})
         taints = problems.take(node_taints, params.get("taints") or ())
         with problems.collect():
@@ -228,6 +233,22 @@ def _endpoint(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", value):
         raise checks.invalid("endpoint", f"{value!r} is not a domain name", "write it like lab.kic.internal")
     return value
+
+
+_DOMAIN_PART = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_CERTIFICATE_NAME = re.compile(rf"(\*\.)?{_DOMAIN_PART}(\.{_DOMAIN_PART})*")
+
+
+def _certificate_name(option: str, value: Any) -> None:
+    """Raise for what kubeadm refuses in a certificate, when the node is there (ValidateCertSANs)."""
+    text = str(value)
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if len(text) > 253 or not _CERTIFICATE_NAME.fullmatch(text):
+            problem = f"{text!r} is neither an IP address nor a DNS name in lower case"
+            fix = "write each without protocol and port, like lab.example, *.lab.example or 192.0.2.7"
+            raise checks.invalid(option, problem, fix) from None
 
 
 # Kubernetes, Labels and Selectors: syntax and character set.
