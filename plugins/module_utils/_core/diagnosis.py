@@ -809,6 +809,12 @@ CATALOGUE: dict[str, Entry] = {
         "read the words below, then run again: it goes on at this step; look into the node:"
         " {engine} exec {node} journalctl -u kubelet -u containerd",
     ),
+    "kubeadm_field_unknown": Entry(
+        "step {step} failed on {node}: kubeadm cannot read {kind} as it was written: {problem}.",
+        "correct the field in the option configuration (in the role: kic_cluster_configuration), where capitals count, and run"
+        " again; its fields: https://kubernetes.io/docs/reference/config-api/",
+        known="kubeadm 1.35 leaves such a field out and warns",
+    ),
     "inotify_exhausted": Entry(
         "step {step} failed on {node}: the user who runs nodes has no inotify instance or watch left on this machine.",
         "as root: sysctl -w fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=524288; or run the role"

@@ -1244,6 +1244,22 @@ def test_a_node_that_kubelet_has_not_described_yet() -> None:
         kubeadm.converge_kubeadm(spec(), engine, check_mode=False)
 
 
+@pytest.mark.parametrize(
+    ("configuration", "checked"),
+    [
+        pytest.param({}, False, id="ours"),
+        pytest.param({"KubeletConfiguration": {"maxPods": 50}}, True, id="the-user's"),
+        pytest.param({"JoinConfiguration": {"nodeRegistration": {"taints": []}}}, False, id="for-a-join"),
+    ],
+)
+def test_fields_of_the_user_are_checked(configuration: dict[str, Any], checked: bool) -> None:
+    """Where fields of the user's are in what kubeadm reads, one that it does not know is refused; it would go on without it."""
+    engine = Fake(container(), looks=[fresh()])
+    kubeadm.converge_kubeadm(spec(configuration=configuration), engine, check_mode=False)
+    (command,) = [command for purpose, _node, command, _stdin in engine.calls if purpose == "init"]
+    assert (command[-1] == "checked") == checked
+
+
 def test_init_of_a_fresh_node() -> None:
     """A fresh node gets its names, one run of kubeadm with all phases, its manifests and the record, then is Ready."""
     asked = spec(manifests=[MANIFEST], patches={"etcd.json": {"a": 1}}, api_sans=["api.example.org"])

@@ -15,6 +15,14 @@ from ..._core.diagnosis import KicError, failure
 
 # What is a cause of others stands before them; the first match wins.
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # kubeadm says the same of a field that it leaves out, as a warning.
+    (
+        re.compile(
+            r"^error: error unmarshaling configuration .*Kind:\"(?P<kind>\w+)\"\}: strict decoding error: (?P<problem>[^\n]+)",
+            re.MULTILINE,
+        ),
+        "kubeadm_field_unknown",
+    ),
     # inotify(7) and fsnotify; kind's known issues and minikube #18831 show both forms.
     (re.compile(r"(?:inotify\w*|fsnotify)[^\n]*[Tt]oo many open files"), "inotify_exhausted"),
     (re.compile(r"kubelet is configured to not run on a host using cgroup v1"), "kubelet_cgroup_v1"),
