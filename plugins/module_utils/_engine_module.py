@@ -65,16 +65,17 @@ def run_module(
         required_one_of=required_one_of,
     )
 
+    used = {"engine": module.params["engine"]}
+
     def on_engine() -> dict[str, Any]:
         engine, seen = _engine(module, held, SubprocessRunner())
+        used["engine"] = engine.name
         result = body(Task(module, engine, seen))
         result.setdefault("engine", engine.name)
         return result
 
     def facts() -> dict[str, Any]:
-        return dict(
-            failure_facts(SubprocessRunner()) if failure_facts is not None else {}, engine=module.params["engine"]
-        )
+        return {**(failure_facts(SubprocessRunner()) if failure_facts is not None else {}), **used}
 
     finish(module, on_engine, facts)
 

@@ -165,14 +165,15 @@ def plan_images(spec: NodeImagesSpec, observed: ObservedImages, sources: Sources
     nodes = [item for item in observed.nodes if not (spec.expected and item.stopped)]
     booting = tuple(item.name for item in nodes if item.status == "booting")
     _refuse_twice(sources.wanted)
-    before = {item.name: _held(item.held, sources.wanted) for item in nodes}
+    wanted = _once(sources.wanted)
+    before = {item.name: _held(item.held, wanted) for item in nodes}
     if not spec.present:
         after: dict[str, Any] = {item.name: {} for item in nodes}
-        operations = _removals(nodes, sources.wanted)
+        operations = _removals(nodes, wanted)
     else:
-        _refuse_platform(nodes, sources.wanted)
-        after = {item.name: _expected(item.held, sources.wanted) for item in nodes}
-        operations = _loads(nodes, sources.wanted)
+        _refuse_platform(nodes, wanted)
+        after = {item.name: _expected(item.held, wanted) for item in nodes}
+        operations = _loads(nodes, wanted)
     if booting:
         operations = (*(run.wait_for(name) for name in booting), *operations)
     return Plan(operations, before, after, missing=missing)
@@ -214,6 +215,18 @@ def _refuse_twice(wanted: Sequence[Wanted]) -> None:
                 places = " and ".join(part.archive or f"the engine's store ({part.name})" for part in (other, item))
                 problem = f"{name} would be the name of two images, from {places}"
                 raise checks.invalid("images", problem, "leave out one of them")
+
+
+def _once(wanted: Sequence[Wanted]) -> tuple[Wanted, ...]:
+    """Without the images that another source brings by the same names. Loaded twice, one image has two manifests in a node, of which
+    the name leads to one and the id to the other."""
+
+    def brought(at: int, item: Wanted) -> bool:
+        mine = set(item.names)
+        others = ((place, set(other.names)) for place, other in enumerate(wanted) if other.id == item.id)
+        return any(mine < names or (mine == names and place < at) for place, names in others)
+
+    return tuple(item for at, item in enumerate(wanted) if not item.id or not brought(at, item))
 
 
 def _refuse_platform(nodes: Sequence[NodeSeen], wanted: Sequence[Wanted]) -> None:

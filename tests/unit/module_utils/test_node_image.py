@@ -211,6 +211,22 @@ def test_half_an_archive(engine: MemoryEngine, tmp_path: Path) -> None:
     assert any("y.tar" in text for text in foretold.warnings)
 
 
+def test_one_image_from_two_sources(engine: MemoryEngine, tmp_path: Path) -> None:
+    """It is loaded once, from the source with the most names, else the first: a second manifest of it would have its name moved
+    again by the next run."""
+    ids = archive(tmp_path / "x.tar", {"amd64": ["localhost/app:1"]})
+    archive(tmp_path / "y.tar", {"amd64": ["app:1"]})
+    given = [str(tmp_path / name) for name in ("x.tar", "y.tar")]
+    loads = [f"load image app:1 into {node}: {given[1]}" for node in ("n1", "n2")]
+    assert actions(run(engine, check=True, images=given)) == loads
+    assert actions(run(engine, images=given)) == loads
+    assert engine.containerd["n1"] == dict.fromkeys(APP, ids["amd64"])
+    archive(tmp_path / "y.tar", {"amd64": ["localhost/app:1"]})
+    engine.containerd = {"n1": {}, "n2": {}}
+    assert actions(run(engine, images=given))[0] == f"load image localhost/app:1 into n1: {given[0]}"
+    assert not run(engine, images=given).plan.operations
+
+
 def test_one_name_for_two_images(engine: MemoryEngine, tmp_path: Path) -> None:
     """The store's and an archive's."""
     archive(tmp_path / "x.tar", {"amd64": ["app:1"]})

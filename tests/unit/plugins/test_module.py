@@ -113,7 +113,7 @@ def test_failure(run: Run) -> None:
         found["msg"]
         == "the volume lab does not exist. Fix: make it first with nodeforge.kic.oci_volume, or name another\nwords"
     )
-    assert found["actions"] == [] and found["engine"] == "auto" and found["node"] == {"name": "x"}
+    assert found["actions"] == [] and found["engine"] == "podman" and found["node"] == {"name": "x"}
 
 
 @pytest.mark.parametrize(
