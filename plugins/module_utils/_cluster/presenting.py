@@ -17,7 +17,7 @@ from .._core.operations import Operation, Performed
 from .._core.plan import Outcome, Plan, Resource, always
 from .._engine.base import Engine
 from .._kubernetes.bootstrap import staging
-from .._kubernetes.bootstrap.kubeadm import KubeadmResource, converge_kubeadm, listed_nodes, network_state
+from .._kubernetes.bootstrap.kubeadm import KubeadmResource, converge_kubeadm, listed_nodes, made_with, network_state
 from .._kubernetes.network.connect import PodNetwork
 from .._resources.boot import BootSpec, policy_at_boot
 from .._resources.network import NetworkResource
@@ -245,7 +245,8 @@ class Presenting:
         if changed and self.check_mode:
             return Done(Plan(), {})
         plane = kubernetes.get(spec.control_plane)
-        pod_subnet = spec.kubernetes[spec.control_plane].shape.pod_subnet
+        # Of a control plane that is left as it is, nobody has asked.
+        pod_subnet = made_with(plane, spec.kubernetes[spec.control_plane].shape.pod_subnet) if plane is not None else ""
         found = PodNetwork(self.engine, spec.name, spec.control_plane, pod_subnet).connect(
             {name: network_state(item) for name, item in kubernetes.items()},
             None if changed or plane is None else listed_nodes(plane),

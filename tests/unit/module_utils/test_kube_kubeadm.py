@@ -622,6 +622,17 @@ def test_drift(changes: dict[str, Any], field: str, value: Any, before: Any) -> 
         assert plan.drift == (Drift(field, value, before),) and not plan.actions
 
 
+def test_the_pod_subnet_that_a_cluster_was_made_with() -> None:
+    """Where another one is declared now, that is drift: nodes that join get ranges of the one that is there, and are connected by it."""
+    other = "10.20.0.0/16"
+    done = kubeadm.converge_kubeadm(spec(pod_subnet=other), Fake(container(), looks=[seen()]), check_mode=False)
+    assert kubeadm.made_with(done, other) == spec().shape.pod_subnet != other
+    new = kubeadm.converge_kubeadm(spec(pod_subnet=other), Fake(container(), looks=[fresh()]), check_mode=True)
+    assert kubeadm.made_with(new, other) == other
+    seam = kubeadm.KubeadmResource(spec(pod_subnet=other), Fake(container())).seam
+    assert seam.pod_network.pods == ""
+
+
 SECRETS: list[dict[str, Any]] = [
     {"InitConfiguration": {"bootstrapTokens": [{"token": "S3CRET"}]}},
     {"InitConfiguration": {"certificateKey": "S3CRET"}},

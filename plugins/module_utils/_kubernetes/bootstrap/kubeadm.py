@@ -285,6 +285,13 @@ def network_state(outcome: Outcome) -> kic.State:
     return found.written.state if found.written is not None else found.seen.network
 
 
+def made_with(outcome: Outcome, asked: str) -> str:
+    """The pod subnet that the cluster was made with, which stays; of a new one what is ``asked`` for."""
+    found = outcome.observed
+    before = found.seen.record.get("asked") if isinstance(found, Observed) else None
+    return str((before or {}).get("pod_subnet") or asked)
+
+
 def listed_nodes(outcome: Outcome) -> tuple[kic.Registered, ...] | None:
     """The nodes that the API listed, where it listed all and nothing was done or waited for since."""
     found = outcome.observed

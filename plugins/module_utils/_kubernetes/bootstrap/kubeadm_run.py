@@ -305,7 +305,13 @@ def _init(observed: Observed, names: Sequence[str], files: kic.Files | None, sea
             adoption.move_pod_network(observed, seam)
     written = _write_network(files, seam) if files is not None else None
     try:
-        _kubeadm(script(spec.scripts, "init", CONFIGURATION, *_checked(spec, documents)), conf.render(documents), limit, "init", seam)
+        _kubeadm(
+            script(spec.scripts, "init", CONFIGURATION, *_checked(spec, documents)),
+            conf.render(documents),
+            limit,
+            "init",
+            seam,
+        )
     except KicError as error:
         _keep_steps(error, [name for name in names if name in finished_steps(error.diagnosis.output)])
         raise
@@ -363,7 +369,14 @@ def _join(observed: Observed, seam: KubeadmSeam) -> Written | None:
     _write_patches(seam)
     written = _connect_within(min(limit, _RANGE_SECONDS), seam) if early else None
     try:
-        _kubeadm(script(spec.scripts, "join", *_checked(spec, documents)), conf.render(documents), limit, "join", seam, secret=token)
+        _kubeadm(
+            script(spec.scripts, "join", *_checked(spec, documents)),
+            conf.render(documents),
+            limit,
+            "join",
+            seam,
+            secret=token,
+        )
     finally:
         # It ends by itself in ten minutes; a failure to end it now must not hide the first cause.
         delete = ["kubeadm", f"--kubeconfig={ADMIN}", "token", "delete", token.partition(".")[0]]

@@ -62,9 +62,8 @@ class KubeadmSeam:
     @property
     def pod_network(self) -> PodNetwork:
         """That of the cluster."""
-        # A worker's own specification need not have the ranges of its cluster.
-        pods = self.spec.shape.pod_subnet if self.spec.state == "initialized" else ""
-        return PodNetwork(self.engine, self.spec.shape.cluster, self.api_node, pods, self.deadline.patience)
+        # A specification need not have the ranges of its cluster: a worker's has none, and what was changed later is drift.
+        return PodNetwork(self.engine, self.spec.shape.cluster, self.api_node, "", self.deadline.patience)
 
     def limit(self, step: str, own: float | None = None) -> float:
         """Seconds that a step may take."""
