@@ -346,7 +346,11 @@ def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, A
     forms = {}
     for key, kind, word in (("env", Mapping, "mapping"), ("publish", list, "list"), ("mounts", list, "list")):
         if node.get(key) is not None and not isinstance(node[key], kind):
-            fix = f"write it like {key}: [{_FORMS[key][1]}]" if key in _FORMS else f"write it like {key}: {{NAME: 'value'}}"
+            fix = (
+                f"write it like {key}: [{_FORMS[key][1]}]"
+                if key in _FORMS
+                else f"write it like {key}: {{NAME: 'value'}}"
+            )
             problems.add(f"{option}.{key}", f"is not a {word}", fix)
         elif key in _FORMS:
             forms[key] = node.get(key) or ()
