@@ -138,7 +138,9 @@ options:
     type: dict
     default: {}
   sysctls:
-    description: Kernel parameters of the node's namespaces.
+    description:
+      - Kernel parameters of the node's namespaces, such as C(net.core.somaxconn) or C(kernel.shmmax). Those of the whole machine, such as
+        C(vm.max_map_count), are refused; P(nodeforge.kic.kic_host#role) sets them.
     type: dict
     default: {}
   security_opts:

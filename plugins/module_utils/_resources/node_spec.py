@@ -162,7 +162,7 @@ class NodeSpec:
             ulimits={
                 take(_word, "ulimits", key): take(_ulimit, key, value) for key, value in params["ulimits"].items()
             },
-            sysctls=take(_texts, "sysctls", params["sysctls"]),
+            sysctls=take(_sysctls, "sysctls", params["sysctls"]),
             security_opts=each(lambda item: _option("security_opts", item), "security_opts"),
             env=take(_texts, "env", params["env"]),
             labels=take(checks.labels, "labels", params["labels"]),
@@ -405,6 +405,24 @@ def _ulimit(name: str, value: Any) -> str:
     if least < 0 or most < least:
         raise checks.invalid("ulimits", f"{value!r} is not a limit for {name}", "write it like 65536 or 1024:65536")
     return ":".join(parts)
+
+
+_NAMESPACED = re.compile(
+    r"net\..+|fs\.mqueue\..+|kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced|domainname)"
+)
+"""The kernel parameters that a container has of its own (sysctl in runc's libcontainer/configs/validate, and in crun)."""
+
+
+def _sysctls(option: str, value: Mapping[str, Any]) -> dict[str, str]:
+    found = _texts(option, value)
+    for key, content in found.items():
+        # sysctl(8) takes a slash in the place of each dot too.
+        if not _NAMESPACED.fullmatch(key.replace("/", ".")):
+            machine = f"set it on the machine: sysctl -w {key}={content}; with the role kic_host: kic_host_sysctls"
+            raise checks.invalid(
+                option, f"{key} is the same for the whole machine, and no container can set it", machine
+            )
+    return found
 
 
 def _texts(option: str, value: Mapping[str, Any]) -> dict[str, str]:

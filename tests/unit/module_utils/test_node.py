@@ -351,7 +351,7 @@ CHANGES: list[tuple[str, dict[str, Any], dict[str, Any], str, Any, Any]] = [
     ("tmpfs", {"tmpfs": {"/x": "ro"}}, {"tmpfs": {"/x": "rw"}}, "tmpfs", {"/x": "rw"}, {"/x": "ro"}),
     ("devices", {}, {"devices": ["/dev/null"]}, "devices", ["/dev/null"], []),
     ("ulimits", {"ulimits": {"nproc": 5}}, {}, "ulimits", {}, {"nproc": "5:5"}),
-    ("sysctls", {}, {"sysctls": {"a.b": 1}}, "sysctls", {"a.b": "1"}, {}),
+    ("sysctls", {}, {"sysctls": {"kernel.sem": 1}}, "sysctls", {"kernel.sem": "1"}, {}),
     ("security_opts", {}, {"security_opts": ["seccomp=x"]}, "security_opts", ["seccomp=x"], []),
     ("privileged", {}, {"privileged": "false"}, "privileged", "false", "auto"),
     ("runtime", {}, {"runtime": "crun"}, "runtime", "crun", None),

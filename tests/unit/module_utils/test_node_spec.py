@@ -98,6 +98,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"ulimits": {"memlock": "x"}}, "ulimits: 'x' is not a limit for memlock", "like 65536"),
     ({"sysctls": {"a b": 1}}, "sysctls: 'a b' is not a name", "use letters, digits"),
     ({"sysctls": {"a": True}}, "sysctls: the value of a is not a string", "quote it: a: '...'"),
+    (
+        {"sysctls": {"net.core.somaxconn": 4096, "vm.max_map_count": 262144}},
+        "sysctls: vm.max_map_count is the same for the whole machine",
+        "sysctl -w vm.max_map_count=262144",
+    ),
+    ({"sysctls": {"kernel/hostname": "a"}}, "sysctls: kernel/hostname is the same for", "sysctl -w kernel/hostname=a"),
     ({"security_opts": ["--privileged"]}, "security_opts: '--privileged' begins with '-'", "write the value alone"),
     ({"security_opts": [""]}, "security_opts: '' is empty or has control characters", "one line of text"),
     ({"env": {"-e": "x"}}, "env: '-e' is not a name", "use letters"),
