@@ -1168,6 +1168,15 @@ def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> tuple[A
     return outcome.plan, outcome.value
 
 
+@pytest.mark.parametrize("option", ["seccomp=/nosuch/profile.json", "seccomp:/nosuch/profile.json"])
+def test_a_profile_that_is_not_there(engine: MemoryEngine, option: str) -> None:
+    """It is missed before the engine's client misses it, as a directory to mount is. Names of profiles are no files."""
+    with fails("invalid_option", "security_opts: there is no /nosuch/profile.json on this machine"):
+        run(engine, security_opts=[option])
+    assert engine.done == []
+    run(engine, security_opts=["seccomp=unconfined", "label=disable", "apparmor=/also-a-name"])
+
+
 def test_run_creates(engine: MemoryEngine) -> None:
     """A node is made, gets its files, and is started, in this order; the second run does nothing."""
     files = [{"path": "/etc/one", "content": "x", "mode": "0644"}]
