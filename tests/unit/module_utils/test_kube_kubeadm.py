@@ -636,9 +636,24 @@ def test_the_pod_subnet_that_a_cluster_was_made_with() -> None:
 SECRETS: list[dict[str, Any]] = [
     {"InitConfiguration": {"bootstrapTokens": [{"token": "S3CRET"}]}},
     {"InitConfiguration": {"certificateKey": "S3CRET"}},
-    {"JoinConfiguration": {"discovery": {"tlsBootstrapToken": "S3CRET", "bootstrapToken": {"token": "S3CRET"}}}},
     {"ClusterConfiguration": {"apiServer": {"extraEnvs": [{"name": "HTTPS_PROXY", "value": "http://u:S3CRET@p"}]}}},
 ]
+
+
+def test_how_others_join_is_no_drift() -> None:
+    """A mistake there is found by the first worker, and its correction is for the next one: the control plane stays as it is."""
+    kubelet = {"KubeletConfiguration": {"maxPods": 5}}
+    record = {
+        "version": 1,
+        "state": "initialized",
+        "asked": spec(configuration={"JoinConfiguration": {"x": 1}, **kubelet}).asked,
+    }
+    for given in (kubelet, {"JoinConfiguration": {"discovery": {"tlsBootstrapToken": "S3CRET"}}, **kubelet}):
+        assert kubeadm_plan.find_drift(spec(configuration=given), seen(record=record)) == ()
+    (drift,) = kubeadm_plan.find_drift(
+        spec(configuration={"KubeletConfiguration": {"maxPods": 6}}), seen(record=record)
+    )
+    assert drift.field == "configuration"
 
 
 @pytest.mark.parametrize("configuration", SECRETS, ids=lambda given: str(next(iter(given.values()))))

@@ -632,9 +632,15 @@ def find_drift(spec: KubeadmSpec, seen: Seen) -> tuple[Drift, ...]:
     if not before:
         return ()
     fields = spec.asked if spec.state == "initialized" else {"endpoint": spec.shape.endpoint}
-    return tuple(
-        _drift(key, value, before.get(key)) for key, value in fields.items() if key in before and before[key] != value
-    )
+    pairs = {key: (_made_with(value), _made_with(before[key])) for key, value in fields.items() if key in before}
+    return tuple(_drift(key, value, then) for key, (value, then) in pairs.items() if then != value)
+
+
+def _made_with(value: Any) -> Any:
+    """What of a request the node was made with: how others join is that of the nodes that join next."""
+    if isinstance(value, Mapping):
+        return {key: item for key, item in value.items() if key != "JoinConfiguration"}
+    return value
 
 
 HIDDEN = "(hidden)"
