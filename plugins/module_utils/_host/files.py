@@ -43,7 +43,9 @@ def read(path: str) -> str | None:
         with open(path, encoding="utf-8", errors="backslashreplace", opener=_not_waiting) as handle:
             return handle.read() if stat.S_ISREG(os.fstat(handle.fileno()).st_mode) else None
     except OSError as error:
-        if error.errno not in _NOTHING:
+        # Of mountinfo of a process that is ending (fs/proc_namespace.c), where anything else is one of those above.
+        ended = error.errno == errno.EINVAL and path.startswith("/proc/")
+        if error.errno not in _NOTHING and not ended:
             raise
         return None
 

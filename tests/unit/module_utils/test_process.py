@@ -88,6 +88,16 @@ def test_this_process() -> None:
     assert ipaddress.ip_address("127.0.0.1") in process.addresses(os.getpid())
 
 
+def test_a_process_that_is_ending() -> None:
+    """Of one whose end nobody has waited for yet the kernel refuses some files as invalid: it sees nothing any more."""
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(OSError, match="Invalid argument"):
+            Path(f"/proc/{ended.pid}/mountinfo").read_text()
+        assert process.mounts(ended.pid) == {}
+        assert process.addresses(ended.pid) == set()
+
+
 def test_ended_process() -> None:
     """A process that has ended has neither mounts nor addresses."""
     assert process.mounts(NO_PROCESS) == {}
