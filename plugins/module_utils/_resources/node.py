@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -136,13 +137,9 @@ class NodeResource(Resource[ObservedNode, NodeSurvey]):
         for device in spec.devices:
             path = device.partition(":")[0]
             missing += [("devices", path)] if not os.path.lexists(path) else []
-        profiles = (option.replace(":", "=", 1).partition("=")[::2] for option in spec.security_opts)
-        # The engine's client reads it. Those that are not paths are names, such as unconfined.
-        missing += [
-            ("security_opts", path)
-            for name, path in profiles
-            if name == "seccomp" and os.path.isabs(path) and not os.path.lexists(path)
-        ]
+        # The engine's client reads it. Profiles that are not paths are names, such as unconfined.
+        profiles = (re.fullmatch(r"seccomp[=:](/.+)", option) for option in spec.security_opts)
+        missing += [("security_opts", item[1]) for item in profiles if item and not os.path.lexists(item[1])]
         published = [item for node in others for item in decode_published(node.labels.get(labels.PUBLISH, ""))]
         ports = frozenset(item for item in refused if isinstance(item, int))
         around = Around(

@@ -1168,10 +1168,10 @@ def run(engine: MemoryEngine, check_mode: bool = False, **given: Any) -> tuple[A
     return outcome.plan, outcome.value
 
 
-@pytest.mark.parametrize("option", ["seccomp=/nosuch/profile.json", "seccomp:/nosuch/profile.json"])
+@pytest.mark.parametrize("option", ["seccomp=/nosuch/a:b.json", "seccomp:/nosuch/a:b.json"])
 def test_a_profile_that_is_not_there(engine: MemoryEngine, option: str) -> None:
     """It is missed before the engine's client misses it, as a directory to mount is. Names of profiles are no files."""
-    with fails("invalid_option", "security_opts: there is no /nosuch/profile.json on this machine"):
+    with fails("invalid_option", "security_opts: there is no /nosuch/a:b.json on this machine"):
         run(engine, security_opts=[option])
     assert engine.done == []
     run(engine, security_opts=["seccomp=unconfined", "label=disable", "apparmor=/also-a-name"])
