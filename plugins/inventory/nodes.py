@@ -86,7 +86,6 @@ keyed_groups:
     prefix: tier
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -264,13 +263,10 @@ def _add(plugin: Any, node: dict[str, Any]) -> None:
 
 def _suggestion(name: str, plugin: Any) -> str:
     """What to write in place of an option that is not one."""
-    close = difflib.get_close_matches(name, plugin.get_options(), 1, 0.75)
-    meant = (
-        f"write {close[0]}, or leave it out"
-        if close
-        else "see what it takes: ansible-doc -t inventory nodeforge.kic.nodes"
-    )
-    return f"Fix: {meant}"
+    close = checks.closest(name, plugin.get_options())
+    if close:
+        return f"Fix: write {close}, or leave it out"
+    return "Fix: see what it takes: ansible-doc -t inventory nodeforge.kic.nodes"
 
 
 def _described(nodes: Any) -> bool:

@@ -9,7 +9,6 @@ says what it would have done. A key that nobody knows is refused, as it is most 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shlex
@@ -425,8 +424,8 @@ def platforms(given: Sequence[Mapping[str, Any]], suite: str) -> tuple[list[dict
 
 def _suggestion(key: str) -> str:
     known = sorted((OPTIONS | _READERS.keys() | {"groups"}) - {"override_command", "capabilities"})
-    close = difflib.get_close_matches(key, [*known, *_IGNORED], 1, 0.75)
-    return f"write {close[0]}, or leave it out" if close else f"leave it out, or write one of {', '.join(known)}"
+    close = checks.closest(key, [*known, *_IGNORED])
+    return f"write {close}, or leave it out" if close else f"leave it out, or write one of {', '.join(known)}"
 
 
 def _registry(given: Mapping[str, Any]) -> str:

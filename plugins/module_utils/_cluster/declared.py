@@ -369,7 +369,7 @@ def _options(node: Any, option: str, given: Mapping[str, Any]) -> Mapping[str, A
 
 
 def _check_key(key: str, option: str) -> None:
-    """Refuse what is no option of a node that a user chooses."""
+    """Raise for a key that is not a valid option of a node."""
     if key in _OWN:
         raise checks.invalid(f"{option}.{key}", "is set by the role for each node", "leave it out")
     if key in _OF_KUBEADM:
@@ -380,10 +380,8 @@ def _check_key(key: str, option: str) -> None:
         fix = f"write {_MEANT[key]}" + (f", each as {written[1]}" if written else "")
         raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
     if key not in NODE_OPTIONS:
-        import difflib  # only where something is misspelt
-
-        close = difflib.get_close_matches(str(key), NODE_OPTIONS, 1, 0.75)
-        fix = f"write {close[0]}, or leave it out" if close else f"use {', '.join(sorted(NODE_OPTIONS))}"
+        close = checks.closest(str(key), NODE_OPTIONS)
+        fix = f"write {close}, or leave it out" if close else f"use {', '.join(sorted(NODE_OPTIONS))}"
         raise checks.invalid(f"{option}.{key}", "is not an option of kic_node", fix)
 
 

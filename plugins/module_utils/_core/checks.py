@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Callable, TypeVar, Union, cast
@@ -167,6 +167,13 @@ def derived_host_name(value: str) -> str:
 def label(value: str) -> str:
     """A DNS label as close to ``value`` as possible; empty where it holds no letter and no digit."""
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:LABEL_MAX].strip("-")
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Which of the known names a misspelt one most likely means; "" where none is close."""
+    import difflib  # only where something is misspelt
+
+    return next(iter(difflib.get_close_matches(name, list(known), 1, 0.75)), "")
 
 
 def _proposal(option: str, value: str, longest: int) -> str:
