@@ -203,7 +203,7 @@ def _refuse_missing_images(run: Converging, spec: ClusterSpec) -> None:
     if spec.images is None:
         return
     found = NodeImages(spec.images, run.engine).survey(None)
-    for problem in found.problems:
-        raise problem
+    if found.problems:
+        raise found.problems[0]
     if found.missing:
         raise failure("image_missing", name=", ".join(found.missing), engine=run.engine.name)

@@ -49,7 +49,7 @@ class Deadline:
 
 def last_lines(engine: Engine, node: str) -> str:
     """What kubelet said last; "" where that cannot be read."""
-    said = _told(engine, node, ["journalctl", "--unit=kubelet", f"--lines={LINES}", "--no-pager", "--output=cat"])
+    said = _told(engine, node, ["journalctl", "--unit=kubelet", f"--lines={LINES}", "--no-pager", "--output=cat"], 10)
     return f"kubelet's last lines:\n{said}" if said else ""
 
 
@@ -57,13 +57,13 @@ def silent_parts(engine: Engine, node: str, scripts: Scripts) -> str:
     """Which parts of the control plane do not answer in the node, with what they said last; "" where that cannot be read."""
     if "silent-parts" not in scripts:
         return ""
-    return _told(engine, node, script(scripts, "silent-parts", MANIFESTS, LOGS, str(PART_LINES)))
+    return _told(engine, node, script(scripts, "silent-parts", MANIFESTS, LOGS, str(PART_LINES)), 20)
 
 
-def _told(engine: Engine, node: str, command: list[str]) -> str:
+def _told(engine: Engine, node: str, command: list[str], seconds: float) -> str:
     """What a command in the node says. Best effort: its failure must not hide the failure that it would explain."""
     try:
-        result = engine.exec(node, command, check=False, timeout=20)
+        result = engine.exec(node, command, check=False, timeout=seconds)
     except KicError:
         return ""
     return result.out.strip() if result.rc == 0 else ""
