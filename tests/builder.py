@@ -15,7 +15,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 FILES = Path(__file__).resolve().parents[1] / "roles" / "kic_image" / "files"
-NAMES = ("archive", "base", "cache", "faults", "programs", "recipe", "store")
+NAMES = ("archive", "base", "cache", "faults", "programs", "recipe", "speed", "store")
 
 
 def _load(directory: Path) -> dict[str, ModuleType]:

@@ -33,6 +33,21 @@ from ..pythons import NoPythonError, python
 ROOT = Path(__file__).resolve().parents[2]
 NAME = ("ansible_collections", "nodeforge", "kic")
 
+SHIPPED = (
+    "CHANGELOG.md",
+    "COPYING",
+    "LICENSES",
+    "README.md",
+    "bindep.txt",
+    "changelogs/changelog.yaml",
+    "changelogs/config.yaml",
+    "meta",
+    "playbooks",
+    "plugins",
+    "roles",
+)
+"""What a user of the collection needs. Its changelog is there from the first release on."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -111,9 +126,8 @@ def gate(function: Callable[[Place], Outcome]) -> Callable[[Place], Outcome]:
     return function
 
 
-@gate
-def ansible_test_sanity(place: Place) -> Outcome:
-    """ansible-test sanity on the copy, every test of it, results as JUnit files."""
+def sanity(place: Place, copy: Path, targets: Sequence[str]) -> Outcome:
+    """ansible-test sanity on files of a copy, every test of it, results as JUnit files."""
     # Kept next to the checkout's tree: the environments that ansible-test makes there cost half a minute.
     home = place.tree / "ansible-test"
     cache = home / ".ansible" / "test" / "cache"
@@ -130,8 +144,12 @@ def ansible_test_sanity(place: Place) -> Outcome:
     )
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     done = run(
-        ["ansible-test", "sanity", "--local", "--python", version, "--junit", "--color", "no"],
-        cwd=place.copy,
+        [
+            *("ansible-test", "sanity", "--local", "--python", version, "--junit", "--color", "no"),
+            # A directory ends with a slash there.
+            *(f"{name}/" if (copy / name).is_dir() else name for name in targets),
+        ],
+        cwd=copy,
         # An ANSIBLE_CONFIG of the outside has no meaning for the copy.
         env={"HOME": str(home), "ANSIBLE_CONFIG": ""},
     )
@@ -140,6 +158,20 @@ def ansible_test_sanity(place: Place) -> Outcome:
         findings = [line for line in done.text.splitlines() if line.startswith(("ERROR", "FATAL"))]
         return Outcome(done.command, done.rc, "\n".join(findings) or done.text)
     return done
+
+
+@gate
+def ansible_test_sanity(place: Place) -> Outcome:
+    """ansible-test sanity on what is shipped."""
+    return sanity(place, place.copy, [name for name in SHIPPED if (ROOT / name).exists()])
+
+
+@gate
+def sanity_of_what_is_not_shipped(place: Place) -> Outcome:
+    """ansible-test sanity on tests, tools and documents."""
+    copy = copy_collection(place.scratch / "whole")
+    top = {path.relative_to(ROOT).parts[0] for path in tracked()} - {Path(name).parts[0] for name in SHIPPED}
+    return sanity(place, copy, [*sorted(top), "changelogs"])
 
 
 @gate
@@ -519,22 +551,6 @@ def test_documentation(outcome: Outcome) -> None:
     outcome.passed()
 
 
-# What a user of the collection needs. Its changelog is there from the first release on.
-SHIPPED = (
-    "CHANGELOG.md",
-    "COPYING",
-    "LICENSES",
-    "README.md",
-    "bindep.txt",
-    "changelogs/changelog.yaml",
-    "changelogs/config.yaml",
-    "meta",
-    "playbooks",
-    "plugins",
-    "roles",
-)
-
-
 def test_build(outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The built collection holds what users need and no more, and works installed alone."""
     outcome.passed()
@@ -563,18 +579,34 @@ def test_galaxy_importer(outcome: Outcome) -> None:
     assert not re.findall(r"^.*(?:WARNING|ERROR|Warning:).*$", text, re.MULTILINE), text
 
 
-def test_ansible_test_sanity(outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """ansible-test sanity passes without ignores, and its tests have run."""
-    outcome.passed()
-    assert not tracked("tests/sanity/ignore*.txt"), "no finding is ignored here"
-    (copy,) = tmp_path_factory.getbasetemp().glob("copy[0-9]*/" + "/".join(NAME))
+def sanity_tests(copy: Path) -> set[str]:
+    """The sanity tests that have run in a copy; none of them found anything."""
     ran = set()
     for report in copy.glob("tests/output/junit/*.xml"):
         for case in ET.parse(report).iter("testcase"):
             assert case.find("failure") is None, ET.tostring(case)
             ran.add(case.get("name") or "")
+    return ran
+
+
+def test_ansible_test_sanity(outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """ansible-test sanity passes without ignores, and its tests have run."""
+    outcome.passed()
+    assert not tracked("tests/sanity/ignore*.txt"), "no finding is ignored here"
+    (copy,) = tmp_path_factory.getbasetemp().glob("copy[0-9]*/" + "/".join(NAME))
+    ran = sanity_tests(copy)
     # These look at modules; when ansible-test skips all targets they write no report.
     for name in ("compile", "import", "pep8", "pylint", "validate-modules", "yamllint"):
+        assert any(name in case for case in ran), f"the sanity test {name} did not run, only {sorted(ran)}"
+
+
+@pytest.mark.full("half as long as what is shipped takes; ruff and mypy look at it in the quick set")
+def test_sanity_of_what_is_not_shipped(outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same of the tests and tools, which a user of the collection does not get."""
+    outcome.passed()
+    (copy,) = tmp_path_factory.getbasetemp().glob("gates[0-9]*/whole/" + "/".join(NAME))
+    ran = sanity_tests(copy)
+    for name in ("compile", "pep8", "pylint", "yamllint"):
         assert any(name in case for case in ran), f"the sanity test {name} did not run, only {sorted(ran)}"
 
 

@@ -66,19 +66,25 @@ class Problems:
         called ``prefix`` and that name where the user wrote it."""
         try:
             yield
-        except InvalidOptions as error:
-            self._found += [replace(item, cause=prefix + item.cause) for item in error.problems]
         except KicError as error:
-            if error.diagnosis.id != "invalid_option":
-                raise
+            self._keep(error, prefix)
+
+    def _keep(self, error: KicError, prefix: str) -> None:
+        """Keep the problems of a failure; raise it again if it is of another kind."""
+        if isinstance(error, InvalidOptions):
+            self._found += [replace(item, cause=prefix + item.cause) for item in error.problems]
+        elif error.diagnosis.id == "invalid_option":
             self._found.append(replace(error.diagnosis, cause=prefix + error.diagnosis.cause))
+        else:
+            raise error
 
     def take(self, check: Callable[..., T], *arguments: object) -> T:
         """What ``check`` returns; where it finds a problem, nothing that may be used."""
-        found: list[T] = []
-        with self.collect():
-            found.append(check(*arguments))
-        return found[0] if found else cast(T, None)
+        try:
+            return check(*arguments)
+        except KicError as error:
+            self._keep(error, "")
+            return cast(T, None)
 
     def add(self, option: str, problem: str, fix: str) -> None:
         """Note that an option cannot be used as it was written, where no more than that follows."""

@@ -71,6 +71,8 @@ NEWER = "b" * 64
 RELEASES = {IMAGE_ID: "v1.34.9", NEWER: "v1.35.4", "c" * 64: "v1.34.9"}
 """Releases of Kubernetes in images, by their ids."""
 
+SCRIPTS = node_scripts()
+
 NOW = "2026-11-30T12:00:00Z"
 
 
@@ -350,7 +352,7 @@ def disks(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Disks:
 
 def cluster(engine: Disks, name: str = "lab", *, check_mode: bool = False, **given: Any) -> ClusterOutcome:
     """The cluster as it is declared, in the way of the module."""
-    words = {"name": name, "pod_network": "none", "scripts": node_scripts(), **given}
+    words = {"name": name, "pod_network": "none", "scripts": SCRIPTS, **given}
     asked, there = spec(**words), cluster_nodes(engine, name)
     source = find_source(engine, name, asked.state, asked.snapshot, there, check_mode=check_mode)
     if there or source is not None:
@@ -377,7 +379,7 @@ def removed(engine: Disks, name: str = "lab") -> None:
 def snapshot(engine: Disks, name: str = "one", of: str = "lab", **given: Any) -> Taken:
     """The snapshot in its state, in the way of the module."""
     check_mode = given.pop("check_mode", False)
-    params = {"cluster": of, "name": name, "state": "present", "scripts": node_scripts(), **given}
+    params = {"cluster": of, "name": name, "state": "present", "scripts": SCRIPTS, **given}
     return SnapshotRun(engine, Systemd(), SnapshotSpec.from_params(params), check_mode).converge()
 
 

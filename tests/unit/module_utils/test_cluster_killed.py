@@ -339,6 +339,8 @@ class Ending:
 
 RUN = Leaving.run
 
+SCRIPTS = node_scripts()
+
 VERSION = "/kind/version"
 NEWER = "b" * 64
 OLD, NEW = "v1.34.9", "v1.35.4"
@@ -351,7 +353,7 @@ OF_UPGRADES = ("upgrade", "ready-release", "record", "wait-api")
 
 def declared(engine: Machine, **given: Any) -> tuple[ClusterSpec, list[Container]]:
     """The cluster as it is requested, and what of it is there, as the module finds both."""
-    words = {"pod_network": "none", "scripts": node_scripts(), **given}
+    words = {"pod_network": "none", "scripts": SCRIPTS, **given}
     there = cluster_nodes(engine, "lab")
     return spec(find_there(engine, there, len(spec(**words).planes)), **words), there
 
@@ -774,7 +776,7 @@ def test_without_a_number_all_stay(two: Machine) -> None:
 
 def test_check_mode_foretells_what_leaves(two: Machine) -> None:
     """In the words of the run, with a diff of each; nothing is changed by it."""
-    asked = spec(workers=0, pod_network="none", prune=True, scripts=node_scripts())
+    asked = spec(workers=0, pod_network="none", prune=True, scripts=SCRIPTS)
     before = everything(two)
     results = [
         ClusterRun(two, Systemd(), check_mode).present(asked, cluster_nodes(two, "lab")) for check_mode in (True, False)
@@ -801,7 +803,7 @@ def test_check_mode_foretells_each_state(two: Machine, state: str, before: Step)
         run, nodes = ClusterRun(two, Systemd(), check_mode), cluster_nodes(two, "lab")
         try:
             if state in ("restarted", "started"):
-                asked = spec(workers=2, pod_network="none", scripts=node_scripts(), state=state)
+                asked = spec(workers=2, pod_network="none", scripts=SCRIPTS, state=state)
                 outcome = run.present(asked, nodes)
             elif state == "absent":
                 outcome = run.absent("lab", lambda _name: False)
@@ -820,7 +822,7 @@ def test_check_mode_foretells_each_state(two: Machine, state: str, before: Step)
 
 def test_a_restart_that_could_not_start_stops_nothing(two: Machine) -> None:
     """What keeps a node from starting is found while all run."""
-    asked = spec(workers=2, pod_network="none", scripts=node_scripts(), state="restarted", worker_node={"cpus": 64})
+    asked = spec(workers=2, pod_network="none", scripts=SCRIPTS, state="restarted", worker_node={"cpus": 64})
     before = everything(two)
     with fails("limit_beyond", "64"):
         ClusterRun(two, Systemd(), check_mode=False).present(asked, cluster_nodes(two, "lab"))
@@ -1105,7 +1107,7 @@ def test_an_image_of_the_load_balancer_that_is_missing(two: Machine) -> None:
 def test_workers_by_name(two: Machine) -> None:
     """They are created by their names, and those that the list does not name leave."""
     nodes = [{"name": PLANE, "role": "control-plane"}, {"name": "db", "memory": "256m"}]
-    asked = spec(nodes=nodes, workers=None, pod_network="none", prune=True, scripts=node_scripts())
+    asked = spec(nodes=nodes, workers=None, pod_network="none", prune=True, scripts=SCRIPTS)
     ClusterRun(two, Systemd(), check_mode=False).present(asked, cluster_nodes(two, "lab"))
     assert set(two.container_table) == set(two.volume_table) == set(two.registered) == {PLANE, "db"}
     assert two.container_table["db"].limits.memory == 256 << 20

@@ -38,8 +38,21 @@ def completed(arguments: Mapping[str, Any], given: Mapping[str, Any], _option: s
     return found
 
 
+SPECS: dict[str, ClusterSpec] = {}
+"""Those that were read before: the tests that end a run at each operation declare one cluster some ten thousand times."""
+
+
 def spec(there: There = NOTHING, **given: Any) -> ClusterSpec:
     """A cluster whose image is another machine's, so that no node of it can be created."""
+    key = repr((there, sorted((name, value) for name, value in given.items() if name != "scripts")))
+    key += str(hash(tuple(given.get("scripts", {}).items())))
+    if key not in SPECS:
+        SPECS[key] = read_spec(there, given)
+    return SPECS[key]
+
+
+def read_spec(there: There, given: Mapping[str, Any]) -> ClusterSpec:
+    """The same, read from what is given."""
     defaults = {name: item.get("default") for name, item in CLUSTER.items()}
     own = {"name": "lab", "image": "localhost/node:1", "node_files": []}
     return ClusterSpec.from_params({**defaults, **own, **given}, {}, completed, there)

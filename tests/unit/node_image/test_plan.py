@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 STEPS = ["kubernetes", "etcd", "coredns", "local-path", "pause", "base", "store", "archive"]
+PROGRAMS = STEPS[:5]
 MUCH = 1 << 50
 
 
@@ -76,6 +77,52 @@ def test_plan_follows_a_change(builder: Any, program: Any, roles: Path, go: str)
     assert after["reference"] != before["reference"] and after["archive"] != before["archive"]
 
 
+@pytest.mark.parametrize(
+    ("slower", "processors", "kubernetes"),
+    [
+        pytest.param(1.0, 1, 1.0, id="as-measured"),
+        pytest.param(3.0, 1, 3.0, id="slow"),
+        pytest.param(1.0, 4, 0.25, id="four-processors"),
+    ],
+)
+def test_how_long_it_takes_here(
+    builder: Any, program: Any, monkeypatch: pytest.MonkeyPatch, slower: float, processors: int, kubernetes: float
+) -> None:
+    """What is to be compiled is told with the time that it takes at this machine's speed on its processors."""
+    monkeypatch.setattr(program.speed, "measured", lambda: slower * program.speed.REFERENCE)
+    monkeypatch.setattr(program.speed, "processors", lambda: processors)
+    takes = builder.plan()["takes"]
+    assert list(takes) == PROGRAMS
+    seconds = builder.recipe.values["programs"]["kubernetes"]["seconds"] * kubernetes
+    assert takes["kubernetes"] == f"about {program.speed.told(seconds)}"
+
+
+def test_what_is_made_takes_no_time(builder: Any, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is to be compiled the machine's speed is not measured: each run of a play asks for a plan."""
+    monkeypatch.setattr(program.speed, "measured", lambda: pytest.fail("measured"))
+    fill(builder, *PROGRAMS)
+    assert builder.plan()["takes"] == {}
+
+
+def test_a_recipe_without_times(builder: Any) -> None:
+    """A recipe of somebody else need not know how long a program takes."""
+    del builder.recipe.values["programs"]["etcd"]["seconds"]
+    assert list(builder.plan()["takes"]) == [name for name in PROGRAMS if name != "etcd"]
+
+
+def test_speed(program: Any) -> None:
+    """The measurement takes a moment, and not nothing."""
+    assert 0.001 < program.speed.measured() < 5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.2, "1 s"), (7.4, "7 s"), (34, "30 s"), (84, "80 s"), (95, "2 min"), (700, "12 min")]
+)
+def test_durations(program: Any, seconds: float, told: str) -> None:
+    """A duration is as exact as an estimate can be."""
+    assert program.speed.told(seconds) == told
+
+
 @pytest.mark.parametrize("kind", ["missing", "not-a-program", "failing"])
 def test_plan_without_go(builder: Any, program: Any, tmp_path: Path, kind: str) -> None:
     """Without Go the image has no name, which is no error: another source may have it."""
@@ -86,7 +133,7 @@ def test_plan_without_go(builder: Any, program: Any, tmp_path: Path, kind: str) 
     other = program.main.Builder(builder.recipe, builder.cache, str(path))
     plan = other.plan()
     assert plan["reference"] == "" and plan["archive"] == ""
-    assert plan["missing"] == [] and plan["problems"] == []
+    assert plan["missing"] == [] and plan["problems"] == [] and plan["takes"] == {}
     assert plan["kubernetes_version"] == builder.recipe.version("kubernetes").lstrip("v")
     with pytest.raises(SystemExit, match="there is no Go on this machine"):
         other.make("pause")
