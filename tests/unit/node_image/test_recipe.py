@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -332,6 +333,20 @@ def test_each_recipe_makes_its_release(program: Any, roles: Path) -> None:
         assert recipe.fits(folder.name)
         assert recipe.directory == folder.resolve()
         assert all((folder / name).is_file() for name in ("go.mod", "go.sum"))
+
+
+def versions(roles: Path, name: str) -> dict[str, str]:
+    """The modules that a program set pins."""
+    text = (roles / IMAGE / "go" / name / "go.mod").read_text()
+    return dict(re.findall(r"^(?:require\s+|\s+)(\S+) (v\S+)", text, re.MULTILINE))
+
+
+def test_what_programs_share_is_compiled_once(roles: Path) -> None:
+    """CoreDNS and the storage provisioner pin the same versions: what differs in one of them is compiled twice."""
+    dns, storage = versions(roles, "coredns"), versions(roles, "local-path")
+    shared = dns.keys() & storage.keys()
+    assert {"k8s.io/api", "k8s.io/client-go", "google.golang.org/protobuf"} <= shared
+    assert {name: storage[name] for name in shared} == {name: dns[name] for name in shared}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ ENVIRONMENT = {
     "CGO_ENABLED": "0",
 }
 
+COMPILER = "-gcflags=all=-dwarf=false"
+"""The linker drops what debuggers read (-s -w), so the compiler need not make it: an eighth of its processor time."""
+
 
 def compile_program(recipe: Recipe, program: str, go: str, cache: Path, work: Path) -> None:
     """Leaves the executable `program` in work, and what Go fetched and compiled on the way in cache.
@@ -34,6 +37,7 @@ def compile_program(recipe: Recipe, program: str, go: str, cache: Path, work: Pa
             go,
             "build",
             *([f"-modfile={modules}"] if modules is not None else []),
+            COMPILER,
             "-ldflags",
             recipe.linker_flags(program),
             "-o",
