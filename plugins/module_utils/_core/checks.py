@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Callable, TypeVar, Union, cast
+from functools import partial
+from typing import Any, Callable, TypeVar, Union, cast
 
 from .diagnosis import Diagnosis, KicError, failure
 
@@ -285,23 +286,40 @@ def address_in(option: str, value: str, subnet: IPNetwork) -> IPAddress:
     return found
 
 
+def entries(check: Callable[[str, Any], T], value: Mapping[str, Any]) -> dict[str, T]:
+    """What ``check`` returns of each key of a mapping with its value; raises ``invalid_option`` with the problems of all."""
+    problems = Problems()
+    found = {str(key): problems.take(check, str(key), content) for key, content in value.items()}
+    problems.finish()
+    return found
+
+
+def items(check: Callable[[Any], T], value: Iterable[Any]) -> list[T]:
+    """What ``check`` returns of each item; raises ``invalid_option`` with the problems of all."""
+    problems = Problems()
+    found = [problems.take(check, item) for item in value]
+    problems.finish()
+    return found
+
+
 def labels(option: str, value: Mapping[str, object]) -> dict[str, str]:
     """``value`` as labels: keys without our prefix, values as strings."""
-    found: dict[str, str] = {}
-    for key, content in value.items():
-        if not key or "=" in key or any(character.isspace() for character in key):
-            raise invalid(option, f"{key!r} is not a label key", "leave out '=' and white space")
-        if key.startswith("nodeforge.kic."):
-            raise invalid(option, f"{key!r} has the prefix of the collection's own labels", "choose another key")
-        if not isinstance(content, (str, int, float, bool)):
-            raise invalid(option, f"the value of {key!r} is not a string", f"quote it: {key}: 'text'")
-        if isinstance(content, bool):
-            # YAML made a boolean of a bare yes, true or on: which word the user wrote is lost.
-            raise invalid(option, f"the value of {key!r} is a boolean, not a string", f"quote it: {key}: 'true'")
-        if "\0" in f"{key}{content}":
-            raise invalid(option, f"{key!r} or its value has a NUL, which no program takes", "leave it out")
-        found[key] = str(content)
-    return found
+    return entries(partial(_label, option), value)
+
+
+def _label(option: str, key: str, content: object) -> str:
+    if not key or "=" in key or any(character.isspace() for character in key):
+        raise invalid(option, f"{key!r} is not a label key", "leave out '=' and white space")
+    if key.startswith("nodeforge.kic."):
+        raise invalid(option, f"{key!r} has the prefix of the collection's own labels", "choose another key")
+    if not isinstance(content, (str, int, float, bool)):
+        raise invalid(option, f"the value of {key!r} is not a string", f"quote it: {key}: 'text'")
+    if isinstance(content, bool):
+        # YAML made a boolean of a bare yes, true or on: which word the user wrote is lost.
+        raise invalid(option, f"the value of {key!r} is a boolean, not a string", f"quote it: {key}: 'true'")
+    if "\0" in f"{key}{content}":
+        raise invalid(option, f"{key!r} or its value has a NUL, which no program takes", "leave it out")
+    return str(content)
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)

@@ -39,26 +39,28 @@ class NodeOption:
 
 
 def _servers(value: Any) -> list[str]:
-    return [str(checks.address("dns", str(item))) for item in value]
+    return checks.items(lambda item: str(checks.address("dns", str(item))), value)
 
 
 def _search(value: Any) -> list[str]:
-    for item in value:
-        # "." is the engines' word for no search domain at all.
-        if item != "." and not _DOMAIN.fullmatch(str(item)):
-            raise checks.invalid(
-                "dns_search", f"{item!r} is not a domain", "write it like lab.example, or '.' for none"
-            )
-    return [str(item) for item in value]
+    return checks.items(_search_domain, value)
+
+
+def _search_domain(item: Any) -> str:
+    # "." is the engines' word for no search domain at all.
+    if item != "." and not _DOMAIN.fullmatch(str(item)):
+        raise checks.invalid("dns_search", f"{item!r} is not a domain", "write it like lab.example, or '.' for none")
+    return str(item)
 
 
 def _hosts(value: Any) -> dict[str, str]:
-    found = {}
-    for name, address in value.items():
-        if not _DOMAIN.fullmatch(str(name)):
-            raise checks.invalid("extra_hosts", f"{name!r} is not a host name", "write it like registry.lab: 192.0.2.7")
-        found[str(name)] = str(checks.address(f"extra_hosts.{name}", str(address)))
-    return dict(sorted(found.items()))
+    return dict(sorted(checks.entries(_host, value).items()))
+
+
+def _host(name: str, address: Any) -> str:
+    if not _DOMAIN.fullmatch(name):
+        raise checks.invalid("extra_hosts", f"{name!r} is not a host name", "write it like registry.lab: 192.0.2.7")
+    return str(checks.address(f"extra_hosts.{name}", str(address)))
 
 
 def _size(value: Any) -> int | None:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Callable, TypeVar
 
 from .._core import checks, replaced
@@ -162,9 +163,9 @@ class NodeSpec:
             ulimits={
                 take(_word, "ulimits", key): take(_ulimit, key, value) for key, value in params["ulimits"].items()
             },
-            sysctls=take(_sysctls, "sysctls", params["sysctls"]),
+            sysctls=take(checks.entries, partial(_sysctl, "sysctls"), params["sysctls"]),
             security_opts=each(lambda item: _option("security_opts", item), "security_opts"),
-            env=take(_texts, "env", params["env"]),
+            env=take(checks.entries, partial(_text, "env"), params["env"]),
             labels=take(checks.labels, "labels", params["labels"]),
             privileged=params["privileged"],
             runtime=optional(_option, "runtime"),
@@ -360,14 +361,16 @@ def _refuse_hidden(files: Sequence[File], targets: Sequence[str]) -> None:
             )
 
 
+def _publication(item: Mapping[str, Any]) -> Publication:
+    for key in ("port", "host_port"):
+        if item[key] is not None and not 1 <= item[key] <= 65535:
+            raise checks.invalid(f"publish.{key}", f"{item[key]} is not a port", "choose one from 1 to 65535")
+    address = str(checks.address("publish.address", item["address"]))
+    return Publication(item["port"], item["protocol"], address, item["host_port"])
+
+
 def _publications(items: Sequence[Mapping[str, Any]]) -> tuple[Publication, ...]:
-    found = []
-    for item in items:
-        for key in ("port", "host_port"):
-            if item[key] is not None and not 1 <= item[key] <= 65535:
-                raise checks.invalid(f"publish.{key}", f"{item[key]} is not a port", "choose one from 1 to 65535")
-        address = str(checks.address("publish.address", item["address"]))
-        found.append(Publication(item["port"], item["protocol"], address, item["host_port"]))
+    found = checks.items(_publication, items)
     for index, one in enumerate(found):
         for other in found[:index]:
             if one.host_port and (one.host_port, one.protocol, one.address) == (
@@ -413,30 +416,24 @@ _NAMESPACED = re.compile(
 """The kernel parameters that a container has of its own (sysctl in runc's libcontainer/configs/validate, and in crun)."""
 
 
-def _sysctls(option: str, value: Mapping[str, Any]) -> dict[str, str]:
-    found = _texts(option, value)
-    for key, content in found.items():
-        # sysctl(8) takes a slash in the place of each dot too.
-        if not _NAMESPACED.fullmatch(key.replace("/", ".")):
-            machine = f"set it on the machine: sysctl -w {key}={content}; with the role kic_host: kic_host_sysctls"
-            raise checks.invalid(
-                option, f"{key} is the same for the whole machine, and no container can set it", machine
-            )
-    return found
+def _sysctl(option: str, key: str, value: object) -> str:
+    content = _text(option, key, value)
+    # sysctl(8) takes a slash in the place of each dot too.
+    if not _NAMESPACED.fullmatch(key.replace("/", ".")):
+        machine = f"set it on the machine: sysctl -w {key}={content}; with the role kic_host: kic_host_sysctls"
+        raise checks.invalid(option, f"{key} is the same for the whole machine, and no container can set it", machine)
+    return content
 
 
-def _texts(option: str, value: Mapping[str, Any]) -> dict[str, str]:
-    found = {}
-    for key, content in value.items():
-        if not re.fullmatch(r"[A-Za-z0-9_./-]+", str(key)) or str(key).startswith("-"):
-            raise checks.invalid(option, f"{key!r} is not a name", "use letters, digits, '_', '.', '/' and '-'")
-        if isinstance(content, bool) or not isinstance(content, (str, int, float)):
-            # YAML made something else of the word: which one the user wrote is lost.
-            raise checks.invalid(option, f"the value of {key} is not a string", f"quote it: {key}: '...'")
-        if "\0" in str(content) or "\n" in str(content):
-            raise checks.invalid(option, f"the value of {key} has more than one line", "give it one line")
-        found[str(key)] = str(content)
-    return found
+def _text(option: str, key: str, content: object) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_./-]+", key) or key.startswith("-"):
+        raise checks.invalid(option, f"{key!r} is not a name", "use letters, digits, '_', '.', '/' and '-'")
+    if isinstance(content, bool) or not isinstance(content, (str, int, float)):
+        # YAML made something else of the word: which one the user wrote is lost.
+        raise checks.invalid(option, f"the value of {key} is not a string", f"quote it: {key}: '...'")
+    if "\0" in str(content) or "\n" in str(content):
+        raise checks.invalid(option, f"the value of {key} has more than one line", "give it one line")
+    return str(content)
 
 
 def _file(item: Mapping[str, Any]) -> File:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,12 @@ import yaml
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._core.diagnosis import KicError
 from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap import configuration as conf
+from ansible_collections.nodeforge.kic.plugins.module_utils._kubernetes.bootstrap.kubeadm_plan import (
+    node_labels,
+    node_taints,
+)
+
+from .support import fails
 
 FACTS = conf.NodeFacts(
     version="v1.35.4", cgroup_version=2, systemd_cgroup=True, lowers_oom_score=True, user_namespace=False
@@ -706,6 +713,21 @@ def test_a_refusal_shows_no_secrets(kind: str, fields: dict[str, Any]) -> None:
     with pytest.raises(KicError) as caught:
         conf.user_documents({kind: fields})
     assert caught.value.diagnosis.id == "invalid_option" and "S3CRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "said"),
+    [
+        (conf.user_patches, {"a.json": "", "b.json": ""}, ["'a.json' is not a name", "'b.json' is not a name"]),
+        (node_labels, {"-a": "1", "b": "c d"}, ["'-a' is not a label key", "'c d' is not a label value"]),
+        (node_taints, ["a", "b=c"], ["'a' is not a taint", "'b=c' is not a taint"]),
+    ],
+    ids=["patches", "labels", "taints"],
+)
+def test_all_entries_of_an_option_at_once(check: Callable[[Any], object], value: Any, said: list[str]) -> None:
+    """Of a list or mapping each wrong entry is told, not the first one."""
+    with fails("invalid_option", "2 problems: ", *said):
+        check(value)
 
 
 def test_all_problems_of_a_configuration_at_once() -> None:

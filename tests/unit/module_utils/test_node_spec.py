@@ -148,6 +148,25 @@ def test_image_with_a_digest() -> None:
     assert spec(image=f"docker.io/kindest/node:v1.34.0@{digest}").image == f"docker.io/kindest/node@{digest}"
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("env", {"a b": "1", "C": None, "GOOD": "1"}, ["'a b' is not a name", "the value of C is not a string"]),
+        ("sysctls", {"vm.swappiness": 1, "fs.file-max": 2}, ["vm.swappiness is the same", "fs.file-max is the same"]),
+        ("labels", {"a=b": "1", "c": True}, ["'a=b' is not a label key", "the value of 'c' is a boolean"]),
+        ("dns", ["one", "192.0.2.1", "two"], ["'one' is not an IP address", "'two' is not an IP address"]),
+        ("dns_search", ["a b", "lab.example", "c d"], ["'a b' is not a domain", "'c d' is not a domain"]),
+        ("extra_hosts", {"a b": "192.0.2.1", "c": "x"}, ["'a b' is not a host name", "'x' is not an IP address"]),
+        ("publish", [publish_params(0), publish_params(70000)], ["0 is not a port", "70000 is not a port"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_all_entries_of_an_option_at_once(option: str, value: Any, said: list[str]) -> None:
+    """Of a list or mapping each wrong entry is told, not the first one."""
+    with fails("invalid_option", "2 problems: ", *said):
+        spec(**{option: value})
+
+
 def test_all_problems_at_once() -> None:
     """One message names each option that cannot be used, with its fix."""
     given: dict[str, Any] = {

@@ -293,18 +293,19 @@ def _own_fields(kind: str, fields: Any, problems: checks.Problems) -> Document:
 
 def user_patches(value: Mapping[str, Any] | None) -> dict[str, str]:
     """The option ``patches`` as texts by file name, the names as kubeadm reads them."""
-    found: dict[str, str] = {}
     if value and not isinstance(value, Mapping):
         raise checks.invalid("patches", "is not a mapping", "write it like patches: {kube-apiserver0+merge.json: {…}}")
-    for name, content in (value or {}).items():
-        if not _PATCH.fullmatch(str(name)):
-            raise checks.invalid(
-                "patches",
-                f"{name!r} is not a name that kubeadm reads",
-                "name it target[suffix][+patchtype].json, like kube-apiserver0+merge.json",
-            )
-        found[str(name)] = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
-    return found
+    return checks.entries(_patch, value or {})
+
+
+def _patch(name: str, content: Any) -> str:
+    if not _PATCH.fullmatch(name):
+        raise checks.invalid(
+            "patches",
+            f"{name!r} is not a name that kubeadm reads",
+            "name it target[suffix][+patchtype].json, like kube-apiserver0+merge.json",
+        )
+    return content if isinstance(content, str) else json.dumps(content, sort_keys=True)
 
 
 def _registration(node: str, addresses: Sequence[str]) -> Document:

@@ -258,16 +258,16 @@ _LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_LABEL_NAM
 
 def node_labels(given: Mapping[str, Any]) -> dict[str, str]:
     """Labels of a node in Kubernetes; raises ``invalid_option`` for what the API would refuse."""
-    found = checks.labels("labels", given)
-    for key, value in found.items():
-        if not _LABEL_KEY.fullmatch(key):
-            raise checks.invalid(
-                "labels", f"{key!r} is not a label key of Kubernetes", "write it like example.com/zone"
-            )
-        if value and not re.fullmatch(_LABEL_NAME, value):
-            problem = f"{value!r} is not a label value of Kubernetes"
-            raise checks.invalid("labels", problem, "use letters, digits, '-', '_' and '.', at most 63")
-    return found
+    return checks.entries(_node_label, checks.labels("labels", given))
+
+
+def _node_label(key: str, value: str) -> str:
+    if not _LABEL_KEY.fullmatch(key):
+        raise checks.invalid("labels", f"{key!r} is not a label key of Kubernetes", "write it like example.com/zone")
+    if value and not re.fullmatch(_LABEL_NAME, value):
+        problem = f"{value!r} is not a label value of Kubernetes"
+        raise checks.invalid("labels", problem, "use letters, digits, '-', '_' and '.', at most 63")
+    return value
 
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -275,19 +275,20 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 def node_taints(given: Sequence[Any]) -> dict[str, str]:
     """Taints of a node, written as kubectl takes them; raises ``invalid_option`` for what the API would refuse."""
-    found: dict[str, str] = {}
     if not isinstance(given, (list, tuple)):
         raise checks.invalid("taints", "is not a list", "write it like ['dedicated=db:NoSchedule']")
-    for item in given:
-        pair, _colon, effect = str(item).rpartition(":")
-        key, _equal, value = pair.partition("=")
-        if not _LABEL_KEY.fullmatch(key) or (value and not re.fullmatch(_LABEL_NAME, value)) or effect not in _EFFECTS:
-            fix = f"write it like dedicated=db:NoSchedule, or without a value; effects are {', '.join(_EFFECTS)}"
-            raise checks.invalid("taints", f"{item!r} is not a taint of Kubernetes", fix)
-        if f"{key}:{effect}" == TAINT:
-            raise checks.invalid("taints", f"{item!r} is set by the role", "leave it out")
-        found[f"{key}:{effect}"] = value
-    return found
+    return dict(checks.items(_node_taint, given))
+
+
+def _node_taint(item: Any) -> tuple[str, str]:
+    pair, _colon, effect = str(item).rpartition(":")
+    key, _equal, value = pair.partition("=")
+    if not _LABEL_KEY.fullmatch(key) or (value and not re.fullmatch(_LABEL_NAME, value)) or effect not in _EFFECTS:
+        fix = f"write it like dedicated=db:NoSchedule, or without a value; effects are {', '.join(_EFFECTS)}"
+        raise checks.invalid("taints", f"{item!r} is not a taint of Kubernetes", fix)
+    if f"{key}:{effect}" == TAINT:
+        raise checks.invalid("taints", f"{item!r} is set by the role", "leave it out")
+    return f"{key}:{effect}", value
 
 
 def _differs(wanted: Mapping[str, str], have: Mapping[str, str], ours: Collection[str]) -> bool:
