@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTION = Path("ansible_collections/nodeforge/kic")
 CORE = "plugins/module_utils/_core/"
-PLANNING = re.compile(r"^ *def (plan_?\w*)\(", re.MULTILINE)
+PLANNING = re.compile(r"^ *def (_?plan_?\w*)\(", re.MULTILINE)
 SCORE = 0.85
 """The share of mutants that has to be noticed."""
 

@@ -12,8 +12,7 @@ from .._core.diagnosis import failure
 from .._core.labels import CONTROL_PLANE, WORKER
 from .._core.operations import Operation
 from .declared import counted_names
-from .kinds import BALANCER, BOOT, DATA, ETCD, IMAGES, KUBERNETES, NETWORK, NODE, POD_NETWORK, REGISTERED, VOLUME
-from .upgrade import Upgrade
+from .kinds import BOOT, DATA, ETCD, KUBERNETES, NETWORK, NODE, REGISTERED, VOLUME
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def find_leavers(
     )
 
 
-def _plan_leaving(leavers: Sequence[Leaver], cluster: str, asked: bool, after: Sequence[str]) -> list[Operation]:
+def plan_leaving(leavers: Sequence[Leaver], cluster: str, asked: bool, after: Sequence[str]) -> list[Operation]:
     """All are cordoned before one is drained, so that no pod moves from one to the other. The API keeps a node until nothing
     else of it is left: an interrupted run is continued by it."""
     operations = [] if asked else [Operation("ask", REGISTERED, cluster, needs=tuple(after), changes=False)]
@@ -143,115 +142,6 @@ def refuse_majority_lost(staying: Mapping[str, str], leavers: Sequence[Leaver]) 
     if planes and (2 * up <= len(staying) or 2 * now <= len(staying) + len(planes)):
         names = ", ".join(item.name for item in planes)
         raise failure("etcd_majority", nodes=names, down=", ".join(sorted((*down, *left))))
-
-
-def plan_present(
-    name: str,
-    control_plane: str,
-    planes: Sequence[str],
-    workers: Sequence[str],
-    there: Mapping[str, str],
-    *,
-    state: str,
-    network_given: bool,
-    pod_network: bool = True,
-    boot: bool = True,
-    leavers: Sequence[Leaver] = (),
-    asked: bool = True,
-    images: bool = False,
-    complete: Collection[str] = (),
-    staying: Sequence[str] = (),
-    balancer: str = "",
-    unbalanced: str = "",
-    upgrade: Upgrade | None = None,
-    with_data: Collection[str] = (),
-) -> ClusterPlan:
-    """Create what is missing: the network and the volumes, nodes on them, then Kubernetes on the nodes.
-
-    :param control_plane: by which the API is asked; where there is none yet, the one that begins the cluster.
-    :param planes: the control planes that are declared. They join at the same time: etcd takes one learner after the other, and
-        kubeadm waits for its turn (addMember in cmd/kubeadm/app/util/etcd).
-    :param there: nodes of the cluster with their states.
-    :param state: ``started``, or ``present``, which leaves nodes that are there as they are.
-    :param network_given: whether something is requested of the network, so that it is compared also where all nodes run.
-    :param pod_network: whether the pod network is ours, so that each node has to know the others.
-    :param boot: whether the nodes are to start when the machine boots.
-    :param leavers: nodes that leave the cluster, when all that is declared is there.
-    :param asked: whether the API has said what is lost with them.
-    :param images: whether images of the user's are loaded into the nodes, which needs no more of a node than its containerd.
-    :param complete: control planes that a former run was through with: they need no other one, whose etcd may need them.
-    :param staying: control planes that are not declared and stay: etcd needs them for its majority.
-    :param balancer: the container that offers the API on the host; ``""`` where a control plane does.
-    :param unbalanced: the same container where it is there and not needed any more.
-    :param with_data: workers that need no API to join, as they have the data of one.
-    :param upgrade: to another release of Kubernetes: when what is there is complete, and before other nodes join.
-    """
-    nodes = (*planes, *workers)
-    kept = tuple(item for item in nodes if item in there) if state == "present" else ()
-    created = tuple(item for item in nodes if item not in kept)
-    if control_plane in kept and created and there[control_plane] != "running":
-        raise failure("control_plane_stopped", node=control_plane, workers=", ".join(created))
-    if control_plane in kept and leavers and there[control_plane] != "running":
-        raise failure("prune_needs_api", node=control_plane, workers=", ".join(item.name for item in leavers))
-    # While a container runs, no engine lets its network or its volume go.
-    all_run = all(there.get(item) == "running" for item in nodes)
-    operations = [Operation("ensure", NETWORK, name)] if network_given or not all_run else []
-    if not all_run:
-        operations += [Operation("ensure", VOLUME, item) for item in nodes]
-    for item in (*created, *kept):
-        below = (f"ensure {NETWORK} {name}", f"ensure {VOLUME} {item}")
-        operations.append(Operation("start" if item in created else "inspect", NODE, item, needs=below))
-    if state != "present":
-        operations += [Operation("start", NODE, item) for item in staying if there.get(item) != "running"]
-    booted = tuple(f"start {NODE} {item}" for item in planes)
-    if balancer:
-        verb = "inspect" if state == "present" and balancer in there else "start"
-        # One that is replaced is away for a moment, which gets longer next to what takes all processors.
-        staged = upgrade.staged if upgrade is not None else ()
-        operations.append(Operation(verb, NODE, balancer, needs=(f"ensure {NETWORK} {name}", *staged)))
-        operations.append(Operation("configure", BALANCER, balancer, needs=(operations[-1].key, *booted)))
-    first = f"initialize {KUBERNETES} {control_plane}"
-    known = {item.name for item in upgrade.members} if upgrade is not None else set()
-    loads = (
-        [Operation("load", IMAGES, name, needs=tuple(f"start {NODE} {item}" for item in created))]
-        if images and created
-        else []
-    )
-    if control_plane in created:
-        operations.append(Operation("initialize", KUBERNETES, control_plane, needs=(f"start {NODE} {control_plane}",)))
-    operations += [
-        Operation("join", KUBERNETES, item, needs=(f"start {NODE} {item}", *needs))
-        for item in nodes
-        # A worker has to know all control planes.
-        for needs in [(first, *booted) if item in workers else () if item in complete else (first,)]
-        for needs in [booted if item in with_data else needs]
-        for needs in [(*needs, *(upgrade.gate if upgrade is not None and item not in known else ()))]
-        if item in created and item != control_plane
-    ]
-    if upgrade is not None:
-        settled = [item.key for item in operations if item.kind == KUBERNETES and item.name in (*known, control_plane)]
-        operations += upgrade.operations([*settled, *(item.key for item in loads)])
-    operations += loads
-    joined = tuple(item.key for item in operations if item.kind == KUBERNETES)
-    # A pod that moves needs its image where it comes to.
-    ready = (*joined, *(item.key for item in operations if item.kind == IMAGES))
-    leaving = _plan_leaving(leavers, name, asked, ready) if leavers else []
-    operations += leaving
-    if unbalanced:
-        # Until it has left, a control plane is reached through it.
-        after = (*joined, *(item.key for item in leaving))
-        operations.append(Operation("remove", NODE, unbalanced, needs=after))
-    if pod_network and (created or leaving):
-        after = (*joined, *(item.key for item in leaving if item.verb == "delete"))
-        operations.append(Operation("connect", POD_NETWORK, name, needs=after))
-    # One that was stopped, and of which only the presence is requested now, stays stopped.
-    if created or not boot or "running" in there.values():
-        # Not before the nodes are up: one that ends at once is not to be started again and again.
-        after = tuple(item.key for item in operations if item.kind in (NODE, KUBERNETES))
-        operations.append(Operation("enable" if boot else "disable", BOOT, name, needs=after))
-    gone = {item.name for item in leavers}
-    surplus = tuple(sorted(item for item in there if item not in (*nodes, *gone, balancer, unbalanced)))
-    return ClusterPlan(tuple(operations), created, kept, surplus, tuple(leavers))
 
 
 UP = ("running", "paused", "restarting")

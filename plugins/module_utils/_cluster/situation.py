@@ -19,9 +19,10 @@ from .._resources.node_image import NodeImages
 from .._resources.node_spec import NodeSpec
 from .converging import Converging
 from .declared import balancer_name
+from .desired import Desired, plan_present
 from .kinds import NODE, VOLUME
 from .leaving import Leaving
-from .plan import ClusterPlan, plan_present, plan_restarted, plan_restored
+from .plan import ClusterPlan, plan_restarted, plan_restored
 from .restoring import Restoring, Source, refuse_planes, refuse_release
 from .spec import ClusterSpec, bare_node
 from .there import by_node
@@ -71,7 +72,7 @@ class Situation:
     def _plan_started(self) -> ClusterPlan:
         """What there is to do where no node has to be stopped before."""
         spec, states, own = self.spec, self.states, balancer_name(self.spec.name)
-        return plan_present(
+        desired = Desired(
             spec.name,
             spec.control_plane,
             [name for name in spec.nodes if name not in spec.workers],
@@ -91,6 +92,7 @@ class Situation:
             upgrade=self.upgrading.upgrade,
             with_data=self.restoring.source.workers if self.restoring is not None else (),
         )
+        return plan_present(desired)
 
     def nodes(self, plan: ClusterPlan) -> dict[str, NodeSpec]:
         """What is requested of the containers that the plan starts or inspects, by name."""

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.desired import Desired, plan_present
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.kinds import ETCD, REGISTERED
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.leaving import Leaving
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import (
     Leaver,
     Surplus,
     find_leavers,
-    plan_present,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.upgrading import Upgrading
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
@@ -119,7 +119,7 @@ def operations(*leavers: Leaver, asked: bool = True, **given: Any) -> list[str]:
     """What is done after the cluster is as it is declared, one by one."""
     there = {PLANE: "running", **{item.name: "running" for item in leavers if item.container}}
     words: dict[str, Any] = {"state": "started", "network_given": False, "leavers": leavers, "asked": asked, **given}
-    plan = plan_present("lab", PLANE, [PLANE], [], there, **words)
+    plan = plan_present(Desired("lab", PLANE, [PLANE], [], there, **words))
     assert plan.surplus == ()
     found = [item.key for item in in_order(plan.operations)]
     # The boot of what is left comes last.
@@ -147,10 +147,12 @@ def test_order() -> None:
 def test_in_parallel() -> None:
     """Nothing of one needs anything of another but that it is cordoned."""
     plan = plan_present(
-        *("lab", PLANE, [PLANE], [], {PLANE: "running"}),
-        state="started",
-        network_given=False,
-        leavers=[leaver(FIRST), leaver(SECOND)],
+        Desired(
+            *("lab", PLANE, [PLANE], [], {PLANE: "running"}),
+            state="started",
+            network_given=False,
+            leavers=[leaver(FIRST), leaver(SECOND)],
+        )
     )
     needs = {item.key: item.needs for item in plan.operations}
     assert set(needs[f"drain Kubernetes node {SECOND}"]) == {
@@ -181,11 +183,13 @@ def test_what_is_left_of_a_node(given: dict[str, Any], expected: list[str]) -> N
 def test_pods_move_to_where_their_images_are() -> None:
     """Nothing is cordoned before the user's images are in the nodes that stay."""
     plan = plan_present(
-        *("lab", PLANE, [PLANE], [], {PLANE: "running"}),
-        state="started",
-        network_given=False,
-        images=True,
-        leavers=[leaver(FIRST)],
+        Desired(
+            *("lab", PLANE, [PLANE], [], {PLANE: "running"}),
+            state="started",
+            network_given=False,
+            images=True,
+            leavers=[leaver(FIRST)],
+        )
     )
     needs = {item.key: item.needs for item in plan.operations}
     assert "load images lab" in needs[f"cordon Kubernetes node {FIRST}"]
@@ -212,10 +216,12 @@ def test_the_api_is_needed() -> None:
     """A control plane that stays stopped cannot let a node go."""
     with fails("prune_needs_api", PLANE, FIRST):
         plan_present(
-            *("lab", PLANE, [PLANE], [], {PLANE: "exited", FIRST: "exited"}),
-            state="present",
-            network_given=False,
-            leavers=[leaver(FIRST, running=False)],
+            Desired(
+                *("lab", PLANE, [PLANE], [], {PLANE: "exited", FIRST: "exited"}),
+                state="present",
+                network_given=False,
+                leavers=[leaver(FIRST, running=False)],
+            )
         )
 
 

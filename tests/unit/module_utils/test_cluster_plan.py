@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.desired import Desired, plan_present
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import (
     ClusterPlan,
     Leaver,
     plan_absent,
     plan_paused,
-    plan_present,
     plan_restarted,
     plan_stopped,
     refuse_majority_lost,
@@ -148,25 +148,29 @@ def test_present(
 ) -> None:
     """Each start of a cluster, from nothing and from what an earlier or interrupted run left."""
     workers_named = [FIRST, SECOND][:workers]
-    plan = plan_present("lab", PLANE, [PLANE], workers_named, there, state=state, network_given=network)
+    plan = plan_present(Desired("lab", PLANE, [PLANE], workers_named, there, state=state, network_given=network))
     assert short(plan.operations) == operations
     own = plan_present(
-        "lab", PLANE, [PLANE], workers_named, there, state=state, network_given=network, pod_network=False
+        Desired("lab", PLANE, [PLANE], workers_named, there, state=state, network_given=network, pod_network=False)
     )
     assert short(own.operations) == [item for item in operations if item != CONNECT]
     assert list(plan.surplus) == surplus
-    loading = plan_present("lab", PLANE, [PLANE], workers_named, there, state=state, network_given=network, images=True)
+    loading = plan_present(
+        Desired("lab", PLANE, [PLANE], workers_named, there, state=state, network_given=network, images=True)
+    )
     loads = [item for item in loading.operations if item.kind == "images"]
     starts = {item.key for item in plan.operations if item.verb == "start"}
     assert [{*item.needs} for item in loads] == ([starts] if starts else [])
     assert [item for item in short(loading.operations) if item != "load images lab"] == operations
-    unwanted = plan_present("lab", PLANE, [PLANE], workers_named, there, state=state, network_given=network, boot=False)
+    unwanted = plan_present(
+        Desired("lab", PLANE, [PLANE], workers_named, there, state=state, network_given=network, boot=False)
+    )
     assert short(unwanted.operations) == [*(item for item in operations if item != BOOT), "disable boot lab"]
 
 
 def test_workers_start_and_join_beside_each_other() -> None:
     """Nothing of a worker needs another worker, and a worker joins only where the control plane is initialized."""
-    plan = plan_present("lab", PLANE, [PLANE], [FIRST, SECOND], {}, state="started", network_given=False)
+    plan = plan_present(Desired("lab", PLANE, [PLANE], [FIRST, SECOND], {}, state="started", network_given=False))
     needs = {str(item): item.needs for item in plan.operations}
     assert needs[f"start node {FIRST}"] == ("ensure network lab", f"ensure volume {FIRST}")
     assert needs[f"join Kubernetes on node {FIRST}"] == (
@@ -180,7 +184,7 @@ def test_workers_start_and_join_beside_each_other() -> None:
 def test_a_worker_that_could_not_join_is_refused() -> None:
     """The control plane is kept as it is, and it does not run."""
     with fails("control_plane_stopped", FIRST, "kic_cluster_state to started"):
-        plan_present("lab", PLANE, [PLANE], [FIRST], {PLANE: "exited"}, state="present", network_given=False)
+        plan_present(Desired("lab", PLANE, [PLANE], [FIRST], {PLANE: "exited"}, state="present", network_given=False))
 
 
 def test_stopped() -> None:
@@ -211,7 +215,9 @@ RESTARTED = [
 @pytest.mark.parametrize(("there", "nodes"), RESTARTED)
 def test_restarted(there: dict[str, str], nodes: list[str]) -> None:
     """The control plane is the last that stops and the first that starts; all else is as for a start."""
-    started = plan_present("lab", PLANE, [PLANE], [FIRST, SECOND], there, state="restarted", network_given=False)
+    started = plan_present(
+        Desired("lab", PLANE, [PLANE], [FIRST, SECOND], there, state="restarted", network_given=False)
+    )
     plan = plan_restarted(started, [PLANE], there)
     found = short(plan.operations)
     assert sorted(item for item in found if " node " in item) == sorted(nodes)
@@ -229,7 +235,7 @@ def test_restarted(there: dict[str, str], nodes: list[str]) -> None:
 def several(there: Mapping[str, str], planes: Sequence[str] = PLANES, **given: Any) -> ClusterPlan:
     """What there is to do for several control planes, a load balancer and one worker."""
     words: dict[str, Any] = {"state": "started", "network_given": False, "balancer": BALANCER, **given}
-    return plan_present("lab", words.pop("control_plane", PLANE), planes, [FIRST], there, **words)
+    return plan_present(Desired("lab", words.pop("control_plane", PLANE), planes, [FIRST], there, **words))
 
 
 def leaver(name: str, **given: Any) -> Leaver:
@@ -491,7 +497,7 @@ def test_workers_with_data_join_next_to_the_first_control_plane() -> None:
     """They need the API of nobody, and a worker that is new waits for it as ever."""
     workers = ("lab-worker-1", "lab-worker-2")
     plan = plan_present(
-        "lab", PLANE, (PLANE,), workers, {}, state="started", network_given=False, with_data=("lab-worker-1",)
+        Desired("lab", PLANE, (PLANE,), workers, {}, state="started", network_given=False, with_data=("lab-worker-1",))
     )
     needs = {item.name: set(item.needs) for item in plan.operations if item.verb == "join"}
     first = f"initialize Kubernetes on node {PLANE}"

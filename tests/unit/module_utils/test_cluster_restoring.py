@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import There
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.desired import Desired, plan_present
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.outcome import ClusterOutcome
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import (
     ClusterPlan,
-    plan_present,
     plan_restored,
 )
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.restoring import (
@@ -95,7 +95,7 @@ def planned(
     words: dict[str, Any] = {"state": "started", "network_given": False, "pod_network": False, **given}
     workers = words.pop("workers", (WORKER,))
     with refusing_machine():
-        return plan_restored(plan_present("lab", planes[0], planes, workers, there, **words), fills, there)
+        return plan_restored(plan_present(Desired("lab", planes[0], planes, workers, there, **words)), fills, there)
 
 
 VOLUMES = ["ensure network lab", "ensure volume plane1", "ensure volume w1"]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.declared import There
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.desired import Desired, plan_present
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.kinds import (
     CONTROL_PLANE,
     IMAGES,
@@ -24,7 +25,7 @@ from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.kinds impor
     REGISTERED,
     RELEASE,
 )
-from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import ClusterPlan, Leaver, plan_present
+from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.plan import ClusterPlan, Leaver
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.upgrade import Member, Upgrade
 from ansible_collections.nodeforge.kic.plugins.module_utils._cluster.upgrading import Upgrading
 from ansible_collections.nodeforge.kic.plugins.module_utils._command import CommandResult
@@ -311,23 +312,25 @@ def planned(case: Case, found: Simulated) -> ClusterPlan:
     there = {**dict.fromkeys(found.kubelet, "running"), **({case.balancer: "running"} if case.balancer else {})}
     planes = [name for name in case.declared if is_plane(name)]
     return plan_present(
-        "lab",
-        FIRST,
-        planes,
-        [name for name in case.declared if not is_plane(name)],
-        there,
-        state="started",
-        network_given=False,
-        leavers=[
-            Leaver(name, running=True, container=True, volume=True, plane=is_plane(name))
-            for name in case.leaving
-            if name in found.kubelet
-        ],
-        images=case.images,
-        complete=[name for name in planes if name in found.made_by],
-        staying=[name for name in found.kubelet if is_plane(name) and name not in (*case.declared, *case.leaving)],
-        balancer=case.balancer,
-        upgrade=upgrade if upgrade.needed else None,
+        Desired(
+            "lab",
+            FIRST,
+            planes,
+            [name for name in case.declared if not is_plane(name)],
+            there,
+            state="started",
+            network_given=False,
+            leavers=[
+                Leaver(name, running=True, container=True, volume=True, plane=is_plane(name))
+                for name in case.leaving
+                if name in found.kubelet
+            ],
+            images=case.images,
+            complete=[name for name in planes if name in found.made_by],
+            staying=[name for name in found.kubelet if is_plane(name) and name not in (*case.declared, *case.leaving)],
+            balancer=case.balancer,
+            upgrade=upgrade if upgrade.needed else None,
+        )
     )
 
 
@@ -560,7 +563,7 @@ def test_a_new_node_that_did_not_join(engine: Machine) -> None:
     assert [item.name for item in asked.upgrade.members] == [FIRST, WORKERS[0], "lab-worker-3"]
     there = {name: item.status for name, item in engine.container_table.items()}
     words: dict[str, Any] = {"state": "started", "network_given": False, "upgrade": asked.upgrade}
-    plan = plan_present("lab", FIRST, [FIRST], [*WORKERS, "lab-worker-3"], there, **words)
+    plan = plan_present(Desired("lab", FIRST, [FIRST], [*WORKERS, "lab-worker-3"], there, **words))
     (begin,) = found_in(plan, "upgrade", CONTROL_PLANE)
     joins = {item.name: item for item in found_in(plan, "join", KUBERNETES)}
     assert begin.key in before(joins[WORKERS[1]], plan)
