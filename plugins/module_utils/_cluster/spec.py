@@ -149,14 +149,7 @@ class ClusterSpec:
                 kubernetes[plane] = KubeadmSpec.from_params(_kubeadm(params, found, plane))
         balancer = problems.take(_balancer, params, found, completed) if found["balancer"] else None
         images = _images(params, problems)
-        snapshot = problems.optional(Wanted.parse, "kic_cluster_snapshot", params["snapshot"], params["name"])
-        if params["state"] == "restored" and params["snapshot"] is None:
-            fix = "name one that nodeforge.kic.kic_snapshot has taken"
-            problems.add("kic_cluster_snapshot", "is needed for the state restored", fix)
-        if params["state"] == "restored" and snapshot is not None and snapshot.cluster != params["name"]:
-            problem = f"it is one of the cluster {snapshot.cluster}, and {params['name']} is to be restored"
-            fix = f"name one of {params['name']}; or create a clone: kic_cluster_state: started, with another kic_cluster_name"
-            problems.add("kic_cluster_snapshot", problem, fix)
+        snapshot = _snapshot(params, problems)
         problems.finish()
         spec = cls(
             name=params["name"],
@@ -206,6 +199,21 @@ class ClusterSpec:
             kubernetes={name: replace(item, node_name=names.get(name, "")) for name, item in self.kubernetes.items()},
             node_names=dict(names),
         )
+
+
+def _snapshot(params: Mapping[str, Any], problems: checks.Problems) -> Wanted | None:
+    """That of which nodes get their data; restored is a cluster from its own alone."""
+    found = problems.optional(Wanted.parse, "kic_cluster_snapshot", params["snapshot"], params["name"])
+    if params["state"] != "restored":
+        return found
+    if params["snapshot"] is None:
+        fix = "name one that nodeforge.kic.kic_snapshot has taken"
+        problems.add("kic_cluster_snapshot", "is needed for the state restored", fix)
+    if found is not None and found.cluster != params["name"]:
+        problem = f"it is one of the cluster {found.cluster}, and {params['name']} is to be restored"
+        fix = f"name one of {params['name']}; or create a clone: kic_cluster_state: started, with another kic_cluster_name"
+        problems.add("kic_cluster_snapshot", problem, fix)
+    return found
 
 
 def _balancer(params: Mapping[str, Any], found: Mapping[str, Any], completed: Completed) -> NodeSpec:
