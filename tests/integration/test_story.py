@@ -425,6 +425,7 @@ def test_data_survives_stop_and_start(story: Story) -> None:
     assert max(restarts(story, "local-path-storage")) <= 1
 
 
+@pytest.mark.full("snapshots have tests of their own, with workers and clones, in the area lives")
 @pytest.mark.part_of("own")
 def test_a_snapshot_is_restored(story: Story, run_module: Callable[..., dict[str, Any]]) -> None:
     """The cluster comes back to what it was, its claim's data included."""
