@@ -40,6 +40,8 @@ MAY_USE: dict[str, set[str]] = {
 
 PATHS = sorted(UTILS.rglob("*.py"))
 
+pytestmark = pytest.mark.one_python("it reads the sources")
+
 
 def module_of(path: Path) -> tuple[str, ...]:
     """A file as parts of a module's name below module_utils; a package is named by its folder."""

@@ -21,6 +21,8 @@ from ansible_collections.nodeforge.kic.plugins.plugin_utils.node_files import no
 
 needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 
+pytestmark = pytest.mark.one_python("it is bash")
+
 
 class Volumes:
     """Two directories in the place of the volumes that are mounted."""
