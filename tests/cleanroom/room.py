@@ -159,7 +159,7 @@ def room(cache: Path) -> Iterator[Room]:
             network.wait()
         # Mounts of the room were in its namespace and went with its last process, a moment after its first.
         for _attempt in range(50):
-            # Some hundred thousand files: Python's own way takes minutes on a slow machine.
+            # Python's own way takes twice as long for that many files.
             subprocess.run(["rm", "-rf", "--one-file-system", folder], stderr=subprocess.DEVNULL, check=False)
             if not folder.exists():
                 break

@@ -14,8 +14,6 @@ from .kinds import BALANCER, BOOT, IMAGES, KUBERNETES, NETWORK, NODE, POD_NETWOR
 from .plan import ClusterPlan, Leaver, plan_leaving
 from .upgrade import Upgrade
 
-Operations = list[Operation]
-
 
 @dataclass(frozen=True)
 class Desired:
@@ -70,7 +68,8 @@ class Desired:
     @property
     def created(self) -> tuple[str, ...]:
         """Those that are created or started."""
-        return tuple(item for item in self.nodes if item not in self.kept)
+        kept = self.kept
+        return tuple(item for item in self.nodes if item not in kept)
 
     @property
     def running(self) -> bool:
@@ -121,7 +120,7 @@ def _refuse_without_api(desired: Desired) -> None:
         raise failure("prune_needs_api", node=plane, workers=", ".join(item.name for item in desired.leavers))
 
 
-def plan_nodes(desired: Desired) -> Operations:
+def plan_nodes(desired: Desired) -> list[Operation]:
     """The network, the volumes, and nodes on them."""
     found = []
     if desired.network_given or not desired.running:
@@ -138,7 +137,7 @@ def plan_nodes(desired: Desired) -> Operations:
     return found
 
 
-def plan_balancer(desired: Desired) -> Operations:
+def plan_balancer(desired: Desired) -> list[Operation]:
     """What offers the API on the host, which leads to all control planes when they are up."""
     name = desired.balancer
     if not name:
@@ -150,7 +149,7 @@ def plan_balancer(desired: Desired) -> Operations:
     return [container, Operation("configure", BALANCER, name, needs=(container.key, *desired.booted))]
 
 
-def plan_kubernetes(desired: Desired) -> Operations:
+def plan_kubernetes(desired: Desired) -> list[Operation]:
     """The first control plane, then the others and the workers, which join it."""
     plane = desired.control_plane
     begun = [Operation("initialize", KUBERNETES, plane, needs=(f"start {NODE} {plane}",))]
@@ -179,14 +178,14 @@ def _members(desired: Desired) -> frozenset[str]:
     return frozenset(item.name for item in desired.upgrade.members) if desired.upgrade is not None else frozenset()
 
 
-def plan_loads(desired: Desired) -> Operations:
+def plan_loads(desired: Desired) -> list[Operation]:
     """The user's images, into the nodes that are up."""
     if not (desired.images and desired.created):
         return []
     return [Operation("load", IMAGES, desired.name, needs=tuple(f"start {NODE} {item}" for item in desired.created))]
 
 
-def plan_boot(desired: Desired, after: tuple[str, ...]) -> Operations:
+def plan_boot(desired: Desired, after: tuple[str, ...]) -> list[Operation]:
     """That the nodes start with the machine, or do not any more.
 
     :param after: keys of what is done with nodes: one that ends at once is not to be started again and again.

@@ -288,10 +288,7 @@ def address_in(option: str, value: str, subnet: IPNetwork) -> IPAddress:
 
 def entries(check: Callable[[str, Any], T], value: Mapping[str, Any]) -> dict[str, T]:
     """What ``check`` returns of each key of a mapping with its value; raises ``invalid_option`` with the problems of all."""
-    problems = Problems()
-    found = {str(key): problems.take(check, str(key), content) for key, content in value.items()}
-    problems.finish()
-    return found
+    return dict(items(lambda pair: (str(pair[0]), check(str(pair[0]), pair[1])), value.items()))
 
 
 def items(check: Callable[[Any], T], value: Iterable[Any]) -> list[T]:
@@ -304,10 +301,11 @@ def items(check: Callable[[Any], T], value: Iterable[Any]) -> list[T]:
 
 def labels(option: str, value: Mapping[str, object]) -> dict[str, str]:
     """``value`` as labels: keys without our prefix, values as strings."""
-    return entries(partial(_label, option), value)
+    return entries(partial(label_value, option), value)
 
 
-def _label(option: str, key: str, content: object) -> str:
+def label_value(option: str, key: str, content: object) -> str:
+    """``content`` as the value of a label, if both can be one."""
     if not key or "=" in key or any(character.isspace() for character in key):
         raise invalid(option, f"{key!r} is not a label key", "leave out '=' and white space")
     if key.startswith("nodeforge.kic."):

@@ -720,9 +720,10 @@ def test_a_refusal_shows_no_secrets(kind: str, fields: dict[str, Any]) -> None:
     [
         (conf.user_patches, {"a.json": "", "b.json": ""}, ["'a.json' is not a name", "'b.json' is not a name"]),
         (node_labels, {"-a": "1", "b": "c d"}, ["'-a' is not a label key", "'c d' is not a label value"]),
+        (node_labels, {"-a": "1", "b": True}, ["'-a' is not a label key", "the value of 'b' is a boolean"]),
         (node_taints, ["a", "b=c"], ["'a' is not a taint", "'b=c' is not a taint"]),
     ],
-    ids=["patches", "labels", "taints"],
+    ids=["patches", "labels", "labels-of-two-kinds", "taints"],
 )
 def test_all_entries_of_an_option_at_once(check: Callable[[Any], object], value: Any, said: list[str]) -> None:
     """Of a list or mapping each wrong entry is told, not the first one."""

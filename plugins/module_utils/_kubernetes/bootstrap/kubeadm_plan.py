@@ -258,10 +258,11 @@ _LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_LABEL_NAM
 
 def node_labels(given: Mapping[str, Any]) -> dict[str, str]:
     """Labels of a node in Kubernetes; raises ``invalid_option`` for what the API would refuse."""
-    return checks.entries(_node_label, checks.labels("labels", given))
+    return checks.entries(_node_label, given)
 
 
-def _node_label(key: str, value: str) -> str:
+def _node_label(key: str, content: object) -> str:
+    value = checks.label_value("labels", key, content)
     if not _LABEL_KEY.fullmatch(key):
         raise checks.invalid("labels", f"{key!r} is not a label key of Kubernetes", "write it like example.com/zone")
     if value and not re.fullmatch(_LABEL_NAME, value):

@@ -110,7 +110,10 @@ class Builder:
         }
 
     def takes(self, missing: list[str]) -> dict[str, str]:
-        """How long each program that is to be compiled takes here, without what is downloaded: ``about 4 min``."""
+        """How long each program that is to be compiled takes here, without what is downloaded: ``about 4 min``.
+
+        ``seconds`` of a recipe are of one processor, in the order of the steps: what an earlier one compiled is not counted.
+        """
         known = {
             step: self.recipe.values["programs"][step]["seconds"]
             for step in missing
